@@ -1,0 +1,261 @@
+"""The settings of a network: a frozen, hashable description, and JSON there and back."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias, get_args
+
+ElementwiseActivation: TypeAlias = Literal[
+    "celu",
+    "elu",
+    "gelu",
+    "gelu_exact",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "identity",
+    "leaky_relu",
+    "log_sigmoid",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "soft_sign",
+    "softplus",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "squareplus",
+    "swish",
+    "tanh",
+]
+GatedActivation: TypeAlias = Literal["geglu", "glu", "reglu", "swiglu"]
+HiddenActivation: TypeAlias = ElementwiseActivation | GatedActivation
+OutputActivation: TypeAlias = ElementwiseActivation | Literal["softmax"]
+KernelInit: TypeAlias = Literal[
+    "flax",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "keras",
+    "lecun_normal",
+    "lecun_uniform",
+    "mup",
+    "orthogonal",
+    "torch",
+]
+NormKind: TypeAlias = Literal["layer", "rms"]
+DType: TypeAlias = Literal["bfloat16", "float16", "float32", "float64"]
+
+ELEMENTWISE_ACTIVATIONS: tuple[str, ...] = get_args(ElementwiseActivation)
+GATED_ACTIVATIONS: tuple[str, ...] = get_args(GatedActivation)
+KERNEL_INITS: tuple[str, ...] = get_args(KernelInit)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MLPConfig:
+    """What a multilayer perceptron is, without its numbers: hashable, and JSON there and back.
+
+    Hidden layer l turns its input h into `h' = dropout(activation(norm(h @ kernel + bias)))`: the
+    normalisation acts on the net input, before the activation (Ba et al. 2016, section 3.1), and
+    dropout acts on hidden activations only. With `residual`, every hidden layer after the first
+    gives `h + h'` (He et al. 2016, equation 1). The output layer is `h @ kernel + bias`, followed
+    by `output_activation` where one is named. Equal configs share one compiled program.
+
+    Args:
+        in_features: Length of one input row, at least 1.
+        hidden_features: Width of each hidden layer, at least 1 each. `()` is a linear model: the
+            perceptron.
+        out_features: Length of one output row, at least 1.
+        activation: Name of the hidden activation, or one name per hidden layer. Elementwise names
+            are those of `jax.nn` (`"gelu"` is its tanh approximation, `"gelu_exact"` the erf form);
+            `"glu"`, `"reglu"`, `"geglu"`, `"swiglu"` are gated (Shazeer 2020): their kernels have
+            twice the width, value half first, gate half second.
+        output_activation: Name of an elementwise activation or `"softmax"`, applied to the output;
+            `None` leaves logits, which is what the losses on logits require.
+        dropout_rate: Probability in [0, 1) that a hidden activation is set to zero in training.
+        norm: `"layer"` (Ba et al. 2016), `"rms"` (Zhang & Sennrich 2019) or `None`.
+        residual: Whether hidden layers after the first add their input to their output. Needs at
+            least two hidden layers, all of one width.
+        use_bias: Whether dense layers and layer norms have a bias.
+        kernel_init: How kernels are drawn; see `jaxmlp.init_params`.
+        output_kernel_scale: Factor on the output kernel at initialisation, finite, at least 0.
+            0 starts every output at its bias; 0.01 is usual for policies.
+        mup_base_width: Width in features at which `kernel_init="mup"` equals the standard
+            parametrisation; given with `"mup"` and only then.
+        param_dtype: Type in which parameters are stored and outputs are returned.
+        compute_dtype: Type in which layers are computed; `None` means `param_dtype`.
+            `"bfloat16"` over `"float32"` parameters is the usual mixed precision.
+
+    Raises:
+        TypeError: A field has the wrong type (a list where a tuple keeps the config hashable).
+        ValueError: A field is out of its range, unknown by name, or would have no effect.
+
+    Example:
+        >>> config = MLPConfig(in_features=64, hidden_features=(128, 128), out_features=10)
+        >>> MLPConfig.from_json(config.to_json()) == config
+        True
+    """
+
+    in_features: int
+    hidden_features: tuple[int, ...] = ()
+    out_features: int
+    activation: HiddenActivation | tuple[HiddenActivation, ...] = "relu"
+    output_activation: OutputActivation | None = None
+    dropout_rate: float = 0.0
+    norm: NormKind | None = None
+    residual: bool = False
+    use_bias: bool = True
+    kernel_init: KernelInit = "he_normal"
+    output_kernel_scale: float = 1.0
+    mup_base_width: int | None = None
+    param_dtype: DType = "float32"
+    compute_dtype: DType | None = None
+
+    def __post_init__(self) -> None:
+        _require_width("in_features", self.in_features)
+        _require_width("out_features", self.out_features)
+        if not isinstance(self.hidden_features, tuple):
+            raise TypeError(
+                "hidden_features must be a tuple of ints such as (128, 128), so that the config "
+                f"can be hashed; got {self.hidden_features!r}."
+            )
+        for index, width in enumerate(self.hidden_features):
+            _require_width(f"hidden_features[{index}]", width)
+        self._check_activations()
+        _require_number("dropout_rate", self.dropout_rate, "in [0, 1)", lambda v: 0 <= v < 1)
+        _require_number(
+            "output_kernel_scale", self.output_kernel_scale, "finite and at least 0",
+            lambda v: 0 <= v < math.inf,
+        )  # fmt: skip
+        _require_name("norm", self.norm, (None, *get_args(NormKind)))
+        _require_name("kernel_init", self.kernel_init, KERNEL_INITS)
+        _require_name("param_dtype", self.param_dtype, get_args(DType))
+        _require_name("compute_dtype", self.compute_dtype, (None, *get_args(DType)))
+        for field in ("residual", "use_bias"):
+            if not isinstance(getattr(self, field), bool):
+                raise TypeError(f"{field} must be True or False; got {getattr(self, field)!r}.")
+        self._check_effects()
+
+    def _check_activations(self) -> None:
+        names = (*ELEMENTWISE_ACTIVATIONS, *GATED_ACTIVATIONS)
+        if isinstance(self.activation, list):
+            raise TypeError(
+                "activation must be a name or a tuple of names, so that the config can be hashed; "
+                f"got {self.activation!r}."
+            )
+        if isinstance(self.activation, tuple):
+            if len(self.activation) != len(self.hidden_features):
+                raise ValueError(
+                    "activation must be one name, or one name per hidden layer; got "
+                    f"{len(self.activation)} names {self.activation!r} for "
+                    f"{len(self.hidden_features)} hidden layers."
+                )
+            for index, name in enumerate(self.activation):
+                _require_name(f"activation[{index}]", name, names)
+        else:
+            _require_name("activation", self.activation, names)
+        _require_name(
+            "output_activation",
+            self.output_activation,
+            (None, *ELEMENTWISE_ACTIVATIONS, "softmax"),
+        )
+
+    def _check_effects(self) -> None:
+        """Refuses options that would silently do nothing."""
+        if not self.hidden_features:
+            inert = {
+                "activation": (self.activation in ("relu", ()), "use output_activation"),
+                "dropout_rate": (self.dropout_rate == 0, "leave it at 0.0"),
+                "norm": (self.norm is None, "leave it at None"),
+                "mup_base_width": (self.kernel_init != "mup", "use another kernel_init"),
+            }
+            for field, (unused, remedy) in inert.items():
+                if not unused:
+                    raise ValueError(
+                        f"{field} acts on hidden layers, but hidden_features is (); {remedy} or "
+                        f"add a hidden layer; got {field}={getattr(self, field)!r}."
+                    )
+        if self.residual and (len(self.hidden_features) < 2 or len(set(self.hidden_features)) > 1):
+            raise ValueError(
+                "residual needs at least two hidden layers, all of one width, such as (128, 128); "
+                f"got hidden_features={self.hidden_features!r}."
+            )
+        if (self.kernel_init == "mup") != (self.mup_base_width is not None):
+            raise ValueError(
+                "mup_base_width must be given with kernel_init='mup' and only then; got "
+                f"kernel_init={self.kernel_init!r}, mup_base_width={self.mup_base_width!r}."
+            )
+        if self.mup_base_width is not None:
+            _require_width("mup_base_width", self.mup_base_width)
+
+    @property
+    def hidden_activations(self) -> tuple[HiddenActivation, ...]:
+        """One activation name per hidden layer."""
+        if isinstance(self.activation, tuple):
+            return self.activation
+        return (self.activation,) * len(self.hidden_features)
+
+    def to_json(self) -> str:
+        """Returns the config as a JSON object, one member per field."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "MLPConfig":
+        """Returns the config that `to_json` wrote.
+
+        Args:
+            text: A JSON object whose members are fields of `MLPConfig`.
+
+        Raises:
+            TypeError: A field has the wrong type.
+            ValueError: The text is not a JSON object, misses a field, or has an unknown one.
+        """
+        try:
+            fields = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"An MLPConfig must be a JSON object; {error}.") from error
+        if not isinstance(fields, dict):
+            raise ValueError(f"An MLPConfig must be a JSON object; got {text!r}.")
+        known = {field.name for field in dataclasses.fields(cls)}
+        required = {"in_features", "out_features"}
+        if unknown := sorted(fields.keys() - known):
+            raise ValueError(
+                f"An MLPConfig has the fields {sorted(known)}; got the unknown {unknown}. "
+                "Was it written by a newer jaxmlp?"
+            )
+        if missing := sorted(required - fields.keys()):
+            raise ValueError(f"An MLPConfig needs the fields {missing}; got {sorted(fields)}.")
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()
+        }
+        return cls(**values)
+
+
+def _require_width(field: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{field} must be an int of at least 1; got {value!r}.")
+    if value < 1:
+        raise ValueError(f"{field} must be an int of at least 1; got {value}.")
+
+
+def _require_number(field: str, value: Any, requirement: str, holds: Callable[[Any], bool]) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{field} must be a number {requirement}; got {value!r}.")
+    if not holds(value):
+        raise ValueError(f"{field} must be {requirement}; got {value}.")
+
+
+def _require_name(field: str, value: object, names: tuple[str | None, ...]) -> None:
+    if not isinstance(value, str | None):
+        raise TypeError(f"{field} must be a name; got {value!r}. Known: {_listed(names)}.")
+    if value not in names:
+        raise ValueError(f"{field} must be one of {_listed(names)}; got {value!r}.")
+
+
+def _listed(names: tuple[str | None, ...]) -> str:
+    return ", ".join(repr(name) for name in names)

@@ -1,0 +1,197 @@
+"""Turns parameters and inputs into outputs, and shows every net input and activation on the way."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from .activations import ACTIVATIONS, net_input_features
+from .config import MLPConfig
+from .types import Dense, Norm, Params
+
+NORM_EPSILON = 1e-5
+
+
+class Layer(NamedTuple):
+    """What one layer computed: `net_input` z, `activation` a, and the `inputs` it saw.
+
+    `net_input = inputs @ kernel + bias`. For a hidden layer `activation = f(norm(net_input))`; for
+    the output layer it is the network's output. Dropout and residual connections act after the
+    activation, so they show in the next layer's `inputs`.
+    """
+
+    net_input: Float[Array, "*batch net_input_features"]
+    activation: Float[Array, "*batch features"]
+    inputs: Float[Array, "*batch in_features"]
+
+
+def apply(
+    params: Params,
+    x: Float[Array | np.ndarray, "*batch in_features"],
+    *,
+    config: MLPConfig,
+    key: PRNGKeyArray | None = None,
+) -> Float[Array, "*batch out_features"]:
+    """Computes the outputs of the network: a pure function of its arguments.
+
+    Args:
+        params: Parameters that `init_params` drew for `config`.
+        x: Inputs, floating, any number of leading batch axes; NumPy or JAX.
+        config: The network; static under `jax.jit`.
+        key: Random key for dropout; without it nothing is random.
+
+    Returns:
+        Outputs of type `config.param_dtype`: logits, unless `output_activation` is named.
+
+    Raises:
+        TypeError: `x` is not floating.
+        ValueError: `x` has the wrong number of features, or `params` are not those of `config`.
+
+    Example:
+        >>> config = MLPConfig(in_features=3, hidden_features=(8,), out_features=2)
+        >>> from jaxmlp import init_params
+        >>> params = init_params(config, key=jax.random.key(0))
+        >>> apply(params, np.zeros((5, 3), np.float32), config=config).shape
+        (5, 2)
+    """
+    return intermediates(params, x, config=config, key=key)[-1].activation
+
+
+def intermediates(
+    params: Params,
+    x: Float[Array | np.ndarray, "*batch in_features"],
+    *,
+    config: MLPConfig,
+    key: PRNGKeyArray | None = None,
+) -> tuple[Layer, ...]:
+    """Computes the net input z and the activation a of every layer.
+
+    Args:
+        params: Parameters that `init_params` drew for `config`.
+        x: Inputs, floating, any number of leading batch axes; NumPy or JAX.
+        config: The network; static under `jax.jit`.
+        key: Random key for dropout; without it nothing is random.
+
+    Returns:
+        One `Layer` per hidden layer, then one for the output layer, whose activation is what
+        `apply` returns.
+
+    Raises:
+        TypeError: `x` is not floating.
+        ValueError: `x` has the wrong number of features, or `params` are not those of `config`.
+
+    Example:
+        >>> config = MLPConfig(in_features=3, hidden_features=(8,), out_features=2)
+        >>> from jaxmlp import init_params
+        >>> params = init_params(config, key=jax.random.key(0))
+        >>> hidden, output = intermediates(params, np.zeros((5, 3), np.float32), config=config)
+        >>> hidden.net_input.shape, output.activation.shape
+        ((5, 8), (5, 2))
+    """
+    _check_inputs(params, x, config)
+    compute_dtype = jnp.dtype(config.compute_dtype or config.param_dtype)
+    inputs = jnp.asarray(x, compute_dtype)
+    layers = []
+    for index, (dense, name) in enumerate(
+        zip(params.hidden, config.hidden_activations, strict=True)
+    ):
+        net_input = _net_input(dense, inputs)
+        activation = ACTIVATIONS[name].function(_normalise(dense.norm, net_input, config))
+        layers.append(Layer(net_input, activation, inputs))
+        outputs = activation
+        if key is not None and config.dropout_rate > 0:
+            outputs = _dropout(outputs, config.dropout_rate, jax.random.fold_in(key, index))
+        inputs = inputs + outputs if config.residual and index > 0 else outputs
+    net_input = _net_input(params.output, inputs)
+    # Output functions and losses are computed at the precision of the parameters.
+    outputs = net_input.astype(config.param_dtype)
+    if config.output_activation == "softmax":
+        outputs = jax.nn.softmax(outputs, axis=-1)
+    elif config.output_activation is not None:
+        outputs = ACTIVATIONS[config.output_activation].function(outputs)
+    return (*layers, Layer(net_input, outputs, inputs))
+
+
+def _net_input(
+    dense: Dense, inputs: Float[Array, "*batch in_features"]
+) -> Float[Array, "*batch features"]:
+    z = inputs @ jnp.asarray(dense.kernel, inputs.dtype)
+    return z if dense.bias is None else z + jnp.asarray(dense.bias, inputs.dtype)
+
+
+def _normalise(
+    norm: Norm | None, z: Float[Array, "*batch features"], config: MLPConfig
+) -> Float[Array, "*batch features"]:
+    if norm is None:
+        return z
+    # Means over features are taken in at least single precision.
+    wide = z.astype(jnp.promote_types(z.dtype, "float32"))
+    # LayerNorm: (z - mean) / sqrt(variance + eps); RMSNorm: z / sqrt(mean(z**2) + eps).
+    mean = jnp.mean(wide, axis=-1, keepdims=True) if config.norm == "layer" else 0.0
+    centred = wide - mean
+    mean_square = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
+    unit = centred * jax.lax.rsqrt(mean_square + NORM_EPSILON)
+    scaled = unit * jnp.asarray(norm.scale, wide.dtype)
+    if norm.bias is not None:
+        scaled = scaled + jnp.asarray(norm.bias, wide.dtype)
+    return scaled.astype(z.dtype)
+
+
+def _dropout(a: Float[Array, "*batch features"], rate: float, key: PRNGKeyArray) -> Array:
+    # Inverted dropout (Srivastava et al. 2014, section 10): E[output] = a.
+    keep = jax.random.bernoulli(key, 1 - rate, a.shape)
+    return jnp.where(keep, a / (1 - rate), 0)
+
+
+def _check_inputs(params: Params, x: Array | np.ndarray, config: MLPConfig) -> None:
+    dtype = getattr(x, "dtype", None)
+    if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+        got = f"an array of {dtype}" if dtype is not None else f"a {type(x).__name__}"
+        raise TypeError(
+            f"x must be a floating NumPy or JAX array; got {got}. "
+            "Convert it explicitly, as in x.astype('float32')."
+        )
+    if not isinstance(params, Params):
+        raise TypeError(
+            f"params must be the jaxmlp.Params of this config; got a {type(params).__name__}. "
+            "Draw them with jaxmlp.init_params(config, key=key)."
+        )
+    if x.ndim == 0 or x.shape[-1] != config.in_features:
+        features = "no axes" if x.ndim == 0 else f"{x.shape[-1]} features in its last axis"
+        raise ValueError(
+            f"x has {features}, but the network was initialised for {config.in_features}; "
+            f"got x.shape={x.shape}."
+        )
+    widths = [
+        net_input_features(name, width)
+        for name, width in zip(config.hidden_activations, config.hidden_features, strict=True)
+    ]
+    fans_in = (config.in_features, *config.hidden_features)
+    required = list(zip(fans_in, (*widths, config.out_features), strict=True))
+    got = [dense.kernel.shape for dense in (*params.hidden, params.output)]
+    if got != required:
+        members = all(len(shape) == 3 for shape in got)
+        remedy = "use jax.vmap over the member axis" if members else "draw them for this config"
+        raise ValueError(
+            f"params must have kernels of shapes {required} for this config; got {got}; {remedy}."
+        )
+    required_parts = {
+        *((config.use_bias, config.norm is not None, config.norm == "layer" and config.use_bias),)
+        * len(params.hidden),
+        (config.use_bias, False, False),
+    }
+    got_parts = {_parts(dense) for dense in (*params.hidden, params.output)}
+    if got_parts != required_parts:
+        raise ValueError(
+            f"params must have the biases and norms of config.use_bias={config.use_bias} and "
+            f"config.norm={config.norm!r}; got (bias, norm, norm bias) = {sorted(got_parts)} where "
+            f"{sorted(required_parts)} are needed. Draw them with init_params(config, key=key)."
+        )
+
+
+def _parts(dense: Dense) -> tuple[bool, bool, bool]:
+    if dense.norm is None:
+        return dense.bias is not None, False, False
+    return dense.bias is not None, True, dense.norm.bias is not None

@@ -1,0 +1,215 @@
+"""Turns a config and a key into parameters."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.nn import initializers
+from jaxtyping import PRNGKeyArray
+
+from .activations import ACTIVATIONS, net_input_features
+from .config import MLPConfig
+from .types import Dense, Norm, Params
+
+
+def init_params(config: MLPConfig, *, key: PRNGKeyArray) -> Params:
+    """Draws the parameters of a network.
+
+    Biases start at zero and norm scales at one. The variance of a kernel with `fan_in` rows and
+    `fan_out` columns (twice the width for a gated activation) is, by `config.kernel_init`:
+
+    - `"he_normal"`, `"he_uniform"`: `gain**2 / fan_in` (He et al. 2015, equation 10), where the
+      gain is that of the activation which the layer feeds: `sqrt(2)` for ReLU, 1 for the output.
+    - `"lecun_normal"`, `"lecun_uniform"`: `1 / fan_in` (LeCun et al. 1998, section 4.6).
+    - `"glorot_normal"`, `"glorot_uniform"`: `2 / (fan_in + fan_out)` (Glorot & Bengio 2010,
+      equation 16).
+    - `"orthogonal"`: orthonormal rows or columns, times the gain (Saxe et al. 2014).
+    - `"torch"`: `U(-b, b)` with `b = 1 / sqrt(fan_in)`, for kernels and biases, as PyTorch's
+      `Linear`.
+    - `"keras"`: as `"glorot_uniform"`, the default of Keras' `Dense`.
+    - `"flax"`: as `"lecun_normal"`, the default of Flax's `Dense`.
+    - `"mup"`: `gain**2 / fan_in` for hidden and `mup_base_width / fan_in**2` for output kernels
+      (Yang et al. 2021, Table 3); use with the learning rates of `jaxmlp.mup_labels`.
+
+    Normal draws are truncated at two standard deviations, as in `jax.nn.initializers`, and have
+    exactly the stated variance. The output kernel is then scaled by `config.output_kernel_scale`.
+
+    Args:
+        config: The network.
+        key: One typed JAX random key; layer l draws from `fold_in(key, l)`.
+
+    Returns:
+        Arrays of `config.param_dtype`: kernels (in, out), biases and scales (out,).
+
+    Raises:
+        TypeError: `key` is not a single typed JAX random key.
+        ValueError: `param_dtype` is `"float64"` while JAX has 64-bit types switched off.
+
+    Example:
+        >>> config = MLPConfig(in_features=64, hidden_features=(128,), out_features=10)
+        >>> params = init_params(config, key=jax.random.key(0))
+        >>> params.hidden[0].kernel.shape, params.output.bias.shape
+        ((64, 128), (10,))
+    """
+    require_key("init_params", key)
+    if config.param_dtype == "float64" and jax.dtypes.canonicalize_dtype("float64") != "float64":
+        raise ValueError(
+            "param_dtype='float64' requires 64-bit JAX types, which are off; call "
+            "jax.config.update('jax_enable_x64', True) first, or use 'float32'."
+        )
+    hidden = []
+    fan_in = config.in_features
+    for index, (features, activation) in enumerate(
+        zip(config.hidden_features, config.hidden_activations, strict=True)
+    ):
+        fan_out = net_input_features(activation, features)
+        draw = _kernel_initializer(config, ACTIVATIONS[activation].gain)
+        layer_key = jax.random.fold_in(key, index)
+        hidden.append(_init_dense(config, layer_key, fan_in, fan_out, draw, config.norm))
+        fan_in = features
+    output_key = jax.random.fold_in(key, len(hidden))
+    draw = _output_initializer(config)
+    output = _init_dense(config, output_key, fan_in, config.out_features, draw, None)
+    scale = jnp.asarray(config.output_kernel_scale, config.param_dtype)
+    return Params(tuple(hidden), output._replace(kernel=output.kernel * scale))
+
+
+class MupLabels(NamedTuple):
+    """A label for every parameter, and the learning-rate multiplier of every label."""
+
+    labels: Params
+    multipliers: dict[str, float]
+
+
+def mup_labels(config: MLPConfig, *, optimizer: str = "adam") -> MupLabels:
+    """Returns the per-layer learning rates that make `kernel_init="mup"` width-independent.
+
+    With them the learning rate that is best at `mup_base_width` stays best at any width (Yang et
+    al. 2021, Table 3). With r = width / mup_base_width, the multipliers are, for Adam-like rules:
+    1 for the input kernel and all vectors, 1 / r for hidden and output kernels; for SGD: r for the
+    input kernel and hidden vectors, 1 for hidden kernels (r_out / r_in where the widths differ)
+    and the output bias, 1 / r for the output kernel.
+
+    Args:
+        config: A network with `kernel_init="mup"`.
+        optimizer: `"adam"` for rules that normalise the gradient elementwise (Adam, AdamW,
+            RMSProp, Lion), `"sgd"` for rules linear in the gradient (SGD, momentum).
+
+    Returns:
+        `labels`, shaped as the parameters, and `multipliers`, label to factor, at least 0: what
+        `optax.partition` takes.
+
+    Raises:
+        ValueError: The config is not a muP config, or `optimizer` is not one of the two.
+
+    Example:
+        >>> import optax
+        >>> config = MLPConfig(in_features=8, hidden_features=(256, 256), out_features=1,
+        ...                    kernel_init="mup", mup_base_width=64)
+        >>> labels, multipliers = mup_labels(config)
+        >>> multipliers["hidden[1].kernel"]
+        0.25
+        >>> rules = {name: optax.adam(1e-2 * factor) for name, factor in multipliers.items()}
+        >>> optimizer = optax.partition(rules, labels)
+    """
+    if config.mup_base_width is None:
+        raise ValueError(
+            "mup_labels needs a config with kernel_init='mup' and a mup_base_width; got "
+            f"kernel_init={config.kernel_init!r}."
+        )
+    if optimizer not in ("adam", "sgd"):
+        raise ValueError(f"optimizer must be 'adam' or 'sgd'; got {optimizer!r}.")
+    shapes = jax.eval_shape(lambda key: init_params(config, key=key), jax.random.key(0))
+    labels = jax.tree.map_with_path(lambda path, _: _label(path), shapes)
+    multipliers = {
+        _label(path): _mup_multiplier(config, optimizer, path)
+        for path, _ in jax.tree.leaves_with_path(shapes)
+    }
+    return MupLabels(labels, multipliers)
+
+
+def _label(path: tuple[Any, ...]) -> str:
+    return jax.tree_util.keystr(path).lstrip(".")
+
+
+def _mup_multiplier(config: MLPConfig, optimizer: str, path: tuple[Any, ...]) -> float:
+    """Yang et al. 2021, Table 3, with every width in units of the base width."""
+    assert config.mup_base_width is not None
+    widths = [width / config.mup_base_width for width in config.hidden_features]
+    layer = path[1].idx if path[0].name == "hidden" else len(widths)
+    # in_features and out_features do not grow with the network.
+    fan_in = widths[layer - 1] if layer > 0 else 1.0
+    fan_out = widths[layer] if layer < len(widths) else 1.0
+    is_kernel = path[-1].name == "kernel"
+    if optimizer == "adam":
+        return 1 / fan_in if is_kernel else 1.0
+    return fan_out / fan_in if is_kernel else fan_out
+
+
+def require_key(caller: str, key: object) -> None:
+    """Raises a TypeError unless `key` is a single typed JAX random key."""
+    dtype = getattr(key, "dtype", None)
+    if dtype is None or not jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        raise TypeError(
+            f"{caller} needs a typed JAX random key; got {key!r}. Make one with "
+            "jax.random.key(0), or wrap raw data with jax.random.wrap_key_data."
+        )
+    shape = getattr(key, "shape", ())
+    if shape != ():
+        raise TypeError(
+            f"{caller} needs one key; got an array of keys of shape {shape}. "
+            "Use jax.vmap to draw one network per key."
+        )
+
+
+def _init_dense(
+    config: MLPConfig,
+    key: PRNGKeyArray,
+    fan_in: int,
+    fan_out: int,
+    draw: initializers.Initializer,
+    norm_kind: str | None,
+) -> Dense:
+    dtype = jnp.dtype(config.param_dtype)
+    kernel_key, bias_key = jax.random.split(key)
+    kernel = draw(kernel_key, (fan_in, fan_out), dtype)
+    bias = None
+    if config.use_bias and config.kernel_init == "torch":
+        bound = 1 / math.sqrt(fan_in)
+        bias = jax.random.uniform(bias_key, (fan_out,), dtype, -bound, bound)
+    elif config.use_bias:
+        bias = jnp.zeros(fan_out, dtype)
+    norm = None
+    if norm_kind is not None:
+        has_bias = norm_kind == "layer" and config.use_bias
+        norm = Norm(jnp.ones(fan_out, dtype), jnp.zeros(fan_out, dtype) if has_bias else None)
+    return Dense(kernel, bias, norm)
+
+
+def _kernel_initializer(config: MLPConfig, gain: float) -> initializers.Initializer:
+    match config.kernel_init:
+        case "he_normal" | "mup":
+            return initializers.variance_scaling(gain**2, "fan_in", "truncated_normal")
+        case "he_uniform":
+            return initializers.variance_scaling(gain**2, "fan_in", "uniform")
+        case "lecun_normal" | "flax":
+            return initializers.lecun_normal()
+        case "lecun_uniform":
+            return initializers.lecun_uniform()
+        case "glorot_normal":
+            return initializers.glorot_normal()
+        case "glorot_uniform" | "keras":
+            return initializers.glorot_uniform()
+        case "orthogonal":
+            return initializers.orthogonal(gain)
+        case "torch":
+            # U(-b, b) has variance b**2 / 3.
+            return initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+def _output_initializer(config: MLPConfig) -> initializers.Initializer:
+    if config.mup_base_width is None:
+        return _kernel_initializer(config, gain=1.0)
+    scale = config.mup_base_width / config.hidden_features[-1]
+    return initializers.variance_scaling(scale, "fan_in", "truncated_normal")

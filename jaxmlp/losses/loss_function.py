@@ -1,0 +1,110 @@
+"""Turns a config and a criterion into a loss function of parameters and a batch."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
+
+from ..config import MLPConfig
+from ..forward import apply
+from ..types import Batch, LossFn, Params
+from .classification import sigmoid_binary_cross_entropy, softmax_cross_entropy
+from .regression import gaussian, poisson
+
+Criterion: TypeAlias = Callable[[Array, Any], Array]
+MetricFn: TypeAlias = Callable[[Array, Any, Any], Array]
+
+# Their outputs are logits, log-rates or raw scales: an output activation would be applied twice.
+_ON_RAW_OUTPUTS = (softmax_cross_entropy, sigmoid_binary_cross_entropy, poisson, gaussian)
+
+
+def make_loss(
+    config: MLPConfig, criterion: Criterion, *, metrics: Mapping[str, MetricFn] | None = None
+) -> LossFn:
+    """Builds the loss function of a network: forward pass, criterion, weighted mean over rows.
+
+    Args:
+        config: The network.
+        criterion: `(outputs, targets) -> loss per row`, such as `losses.softmax_cross_entropy`;
+            set its options with `functools.partial`.
+        metrics: `(outputs, targets, weight) -> scalar` by name, such as
+            `{"accuracy": metrics.accuracy}`, computed on the same forward pass as the loss.
+
+    Returns:
+        `loss_fn(params, batch, key) -> (loss, metrics)`, where `key=None` switches dropout off.
+
+    Raises:
+        ValueError: The criterion takes raw outputs, but the config names an output activation; or
+            a metric is named "loss".
+
+    Example:
+        >>> import jax
+        >>> from jaxmlp import init_params, losses
+        >>> config = MLPConfig(in_features=4, out_features=3)
+        >>> params = init_params(config, key=jax.random.key(0))
+        >>> loss_fn = make_loss(config, losses.softmax_cross_entropy)
+        >>> batch = Batch(np.zeros((2, 4), np.float32), np.array([0, 2]))
+        >>> loss, metrics = loss_fn(params, batch, None)
+        >>> print(f"{loss:.4f}")  # log(3), since every output is 0
+        1.0986
+    """
+    metrics = dict(metrics or {})
+    if "loss" in metrics:
+        raise ValueError("metrics must not be named 'loss', the name of the loss itself.")
+    base = criterion
+    while isinstance(base, functools.partial):
+        base = base.func
+    if base in _ON_RAW_OUTPUTS and config.output_activation is not None:
+        raise ValueError(
+            f"{base.__name__} takes raw outputs, but the config applies "
+            f"output_activation={config.output_activation!r}; set it to None."
+        )
+
+    def loss_fn(
+        params: Params, batch: Batch, key: PRNGKeyArray | None, /
+    ) -> tuple[Float[Array, ""], dict[str, Array]]:
+        if not isinstance(batch, Batch):
+            raise TypeError(
+                f"batch must be a jaxmlp.Batch(x, y, weight); got a {type(batch).__name__}."
+            )
+        outputs = apply(params, batch.x, config=config, key=key)
+        row_losses = criterion(outputs, batch.y)
+        if row_losses.shape != outputs.shape[:-1]:
+            raise ValueError(
+                f"criterion must return one loss per row, shape {outputs.shape[:-1]}; got shape "
+                f"{row_losses.shape}. Average over the outputs of a row."
+            )
+        values = {name: fn(outputs, batch.y, batch.weight) for name, fn in metrics.items()}
+        return weighted_mean(row_losses, batch.weight), values
+
+    return loss_fn
+
+
+def weighted_mean(
+    values: Float[Array, "*batch"], weight: Shaped[Array | np.ndarray, "*batch"] | None = None
+) -> Float[Array, ""]:
+    """Mean over rows, `sum(weight * value) / sum(weight)`.
+
+    Args:
+        values: One number per row. Those of rows of weight 0 may be anything, NaN included.
+        weight: Weight of each row, at least 0; `None` weighs all rows alike.
+
+    Returns:
+        A scalar; 0 where all weights are 0.
+
+    Raises:
+        ValueError: `weight` has not the shape of `values`.
+    """
+    if weight is None:
+        return jnp.mean(values)
+    if weight.shape != values.shape:
+        raise ValueError(
+            f"weight must have one entry per row, shape {values.shape}; got {weight.shape}."
+        )
+    weight = jnp.asarray(weight, values.dtype)
+    total = jnp.sum(weight)
+    summed = jnp.sum(jnp.where(weight > 0, weight * values, 0))
+    return summed / jnp.where(total > 0, total, 1)

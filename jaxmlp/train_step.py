@@ -1,0 +1,227 @@
+"""Turns a loss function and an optax optimizer into one pure training step on a state."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int, PRNGKeyArray, PyTree
+
+from .init import require_key
+from .types import LossFn
+
+
+class TrainState(NamedTuple):
+    """Everything that a step reads and writes: parameters, optimizer state, step count, key."""
+
+    params: PyTree
+    opt_state: optax.OptState
+    step: Int[Array, ""]
+    key: PRNGKeyArray
+
+
+def init_state(
+    params: PyTree, optimizer: optax.GradientTransformation, *, key: PRNGKeyArray
+) -> TrainState:
+    """Returns the state before the first step.
+
+    Args:
+        params: Any pytree of floating arrays. They are copied, since the step donates its state:
+            yours stay usable.
+        optimizer: Any optax optimizer.
+        key: One typed JAX random key; step t draws from `fold_in(key, t)`.
+
+    Returns:
+        A state whose arrays share no memory with `params` or each other.
+
+    Raises:
+        TypeError: A parameter is not a floating array, or `key` is not a typed JAX random key.
+        ValueError: `params` holds no arrays.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> state = init_state({"w": jnp.ones(3)}, optax.sgd(0.1), key=jax.random.key(0))
+        >>> int(state.step)
+        0
+    """
+    require_key("init_state", key)
+    leaves = jax.tree.leaves_with_path(params)
+    if not leaves:
+        raise ValueError(f"params must hold at least one array; got {params!r}.")
+    for path, leaf in leaves:
+        dtype = getattr(leaf, "dtype", None)
+        if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+            raise TypeError(
+                f"params must be floating arrays; got {leaf!r} at {jax.tree_util.keystr(path)}. "
+                "Keep settings outside the params, as in a frozen config."
+            )
+    state = TrainState(params, optimizer.init(params), jnp.zeros((), jnp.int32), key)
+    # Donating one buffer twice is an error, and optimizers may keep the params as they are.
+    return jax.tree.map(_strong_copy, state)
+
+
+def make_train_step(
+    loss_fn: LossFn, optimizer: optax.GradientTransformation, *, accumulate_steps: int = 1
+) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, Array]]]:
+    """Builds one training step: loss, gradient, optimizer update.
+
+    The step is pure and jitted, and donates its state: use the one that it returns. It may be
+    called in a loop, scanned, or vmapped over states.
+
+    Args:
+        loss_fn: `(params, batch, key) -> (loss, metrics)`, as `make_loss` builds or your own. It is
+            given the key `fold_in(state.key, state.step)`.
+        optimizer: Any optax optimizer, line searches included.
+        accumulate_steps: Number of micro-batches, at least 1, into which a batch is cut along its
+            leading axis to save memory. Gradient, loss and metrics are the means over the whole
+            batch, weighted by `batch.weight` where there is one; micro-batch i draws from
+            `fold_in(key, i)`.
+
+    Returns:
+        `train_step(state, batch) -> (state, metrics)`; `metrics` holds "loss", the value before the
+        update, and what `loss_fn` returned.
+
+    Raises:
+        TypeError: When called, `loss_fn` does not return a scalar and a mapping, or the optimizer
+            changes the type of its state.
+        ValueError: `accumulate_steps` is below 1, or, when called, does not divide the batch.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> def loss_fn(params, batch, key):
+        ...     return jnp.mean((batch @ params["w"] - 1) ** 2), {}
+        >>> optimizer = optax.sgd(0.1)
+        >>> train_step = make_train_step(loss_fn, optimizer)
+        >>> state = init_state({"w": jnp.zeros(2)}, optimizer, key=jax.random.key(0))
+        >>> state, metrics = train_step(state, jnp.eye(2))
+        >>> float(metrics["loss"]), state.params["w"].tolist()
+        (1.0, [0.10000000149011612, 0.10000000149011612])
+    """
+    if accumulate_steps < 1:
+        raise ValueError(f"accumulate_steps must be at least 1; got {accumulate_steps}.")
+    optimizer = optax.with_extra_args_support(optimizer)
+    value_and_grad = jax.value_and_grad(_checked(loss_fn), has_aux=True)
+
+    def train_step(state: TrainState, batch: PyTree) -> tuple[TrainState, dict[str, Array]]:
+        key = jax.random.fold_in(state.key, state.step)
+        if accumulate_steps == 1:
+            (loss, metrics), grads = value_and_grad(state.params, batch, key)
+        else:
+            (loss, metrics), grads = _accumulate(
+                value_and_grad, state.params, batch, key, accumulate_steps
+            )
+        updates, opt_state = optimizer.update(
+            grads,
+            state.opt_state,
+            state.params,
+            value=loss,
+            grad=grads,
+            value_fn=lambda params: loss_fn(params, batch, key)[0],
+        )
+        params = optax.apply_updates(state.params, updates)
+        opt_state = jax.tree.map(_keep_type, opt_state, state.opt_state)
+        return TrainState(params, opt_state, state.step + 1, state.key), {"loss": loss, **metrics}
+
+    return jax.jit(train_step, donate_argnums=0)
+
+
+def kernel_mask(params: PyTree) -> PyTree:
+    """Marks the kernels: what weight decay should act on, and biases and norms should not.
+
+    Args:
+        params: A pytree with leaves called `kernel`, as `jaxmlp.Params` or a dict of dicts.
+
+    Returns:
+        The same tree of booleans; pass the function itself as optax's `mask`.
+
+    Raises:
+        ValueError: No leaf is called `kernel`, so the mask would switch decay off silently.
+
+    Example:
+        >>> optimizer = optax.adamw(1e-3, weight_decay=1e-2, mask=kernel_mask)
+    """
+
+    def is_kernel(path: tuple[Any, ...], _: Any) -> bool:
+        last = path[-1] if path else None
+        return getattr(last, "name", getattr(last, "key", None)) == "kernel"
+
+    mask = jax.tree.map_with_path(is_kernel, params)
+    # Under optax.partition the other groups' kernels are masked out, so none may be left.
+    parts = jax.tree.leaves(params, is_leaf=lambda leaf: isinstance(leaf, optax.MaskedNode))
+    if not any(jax.tree.leaves(mask)) and not any(isinstance(p, optax.MaskedNode) for p in parts):
+        raise ValueError(
+            "kernel_mask needs leaves called 'kernel'; got "
+            f"{[jax.tree_util.keystr(path) for path, _ in jax.tree.leaves_with_path(params)]}. "
+            "Write a mask for these params."
+        )
+    return mask
+
+
+def _checked(loss_fn: LossFn) -> LossFn:
+    def checked(params: PyTree, batch: PyTree, key: PRNGKeyArray | None, /) -> Any:
+        result = loss_fn(params, batch, key)
+        if not (isinstance(result, tuple) and len(result) == 2 and hasattr(result[1], "keys")):
+            raise TypeError(f"loss_fn must return (loss, metrics), metrics a dict; got {result!r}.")
+        loss, metrics = result
+        if jnp.shape(loss) != ():
+            raise TypeError(
+                f"loss_fn must return a scalar loss; got one of shape {jnp.shape(loss)}. "
+                "Average over rows."
+            )
+        if "loss" in metrics:
+            raise TypeError("loss_fn must not name a metric 'loss', the name of the loss itself.")
+        return loss, dict(metrics)
+
+    return checked
+
+
+def _accumulate(
+    value_and_grad: Callable[..., Any],
+    params: PyTree,
+    batch: PyTree,
+    key: PRNGKeyArray,
+    accumulate_steps: int,
+) -> Any:
+    """Mean over micro-batches, each weighted by the sum W_i of its rows' weights."""
+
+    def cut(leaf: Array) -> Array:
+        if not leaf.ndim or leaf.shape[0] % accumulate_steps:
+            raise ValueError(
+                f"accumulate_steps={accumulate_steps} must divide the leading axis of every array "
+                f"in the batch; got one of shape {leaf.shape}."
+            )
+        return leaf.reshape(accumulate_steps, -1, *leaf.shape[1:])
+
+    micro_batches = jax.tree.map(cut, batch)
+
+    def evaluate(micro_batch: PyTree, index: Array) -> tuple[Any, Array]:
+        result = value_and_grad(params, micro_batch, jax.random.fold_in(key, index))
+        weight = getattr(micro_batch, "weight", None)
+        total = jnp.ones(()) if weight is None else jnp.sum(weight)
+        return jax.tree.map(lambda a: a * total.astype(a.dtype), result), total
+
+    def body(sums: Any, inputs: Any) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, sums, evaluate(*inputs)), None
+
+    indices = jnp.arange(accumulate_steps)
+    first = jax.tree.map(lambda leaf: leaf[0], (micro_batches, indices))
+    zeros = jax.tree.map(
+        lambda shape: jnp.zeros(shape.shape, shape.dtype), jax.eval_shape(evaluate, *first)
+    )
+    (sums, total), _ = jax.lax.scan(body, zeros, (micro_batches, indices))
+    return jax.tree.map(lambda a: a / jnp.where(total > 0, total, 1).astype(a.dtype), sums)
+
+
+def _strong_copy(leaf: Any) -> Any:
+    # A weakly typed leaf would come back strong and compile the step a second time.
+    return jnp.array(leaf, dtype=jnp.asarray(leaf).dtype, copy=True)
+
+
+def _keep_type(new: Any, old: Any) -> Any:
+    if new.dtype != old.dtype:
+        raise TypeError(
+            f"The optimizer changed its state from {old.dtype} to {new.dtype}, which would compile "
+            "every step anew; give its settings as arrays of one dtype."
+        )
+    return new if jnp.issubdtype(new.dtype, jax.dtypes.prng_key) else new.astype(old.dtype)

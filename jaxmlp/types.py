@@ -1,0 +1,64 @@
+"""The nouns: a network's arrays, a batch of rows, and a loss function."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Shaped
+
+
+class Norm(NamedTuple):
+    """Parameters of a normalisation: per-feature scale, and bias where the config has one."""
+
+    scale: Float[Array, " features"]
+    bias: Float[Array, " features"] | None = None
+
+
+class Dense(NamedTuple):
+    """Parameters of one dense layer: net input `z = h @ kernel + bias`, then `norm` if any."""
+
+    kernel: Float[Array, "in_features features"]
+    bias: Float[Array, " features"] | None
+    norm: Norm | None = None
+
+
+class Params(NamedTuple):
+    """All arrays of a network; an ensemble is the same type with a leading member axis."""
+
+    hidden: tuple[Dense, ...]
+    output: Dense
+
+
+class Batch(NamedTuple):
+    """Rows that one step sees.
+
+    `x` holds the inputs, `y` the targets (`None` where a loss needs none) and `weight` each row's
+    weight, at least 0: every mean over rows is `sum(weight * value) / sum(weight)`, so a row of
+    weight 0 is padding. `weight=None` weighs all rows alike.
+    """
+
+    x: Any
+    y: Any = None
+    weight: Shaped[Array, " batch"] | np.ndarray | None = None
+
+
+class LossFn(Protocol):
+    """A pure function `(params, batch, key) -> (loss, metrics)`, the mean over the batch's rows.
+
+    `key=None` asks for no randomness. `metrics` are scalars by name, means over rows as the loss.
+    """
+
+    def __call__(
+        self, params: PyTree, batch: PyTree, key: PRNGKeyArray | None, /
+    ) -> tuple[Float[Array, ""], Mapping[str, Array]]:
+        """Computes the loss.
+
+        Args:
+            params: Any pytree of floating arrays.
+            batch: Any pytree of arrays, a `Batch` for the losses of this library.
+            key: Random key, or `None` for no randomness.
+
+        Returns:
+            The scalar loss, and scalar metrics by name.
+        """
+        ...
