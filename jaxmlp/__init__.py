@@ -1,6 +1,6 @@
 """Multilayer perceptrons as pure functions on JAX."""
 
-import jaxlib as _jaxlib
+from jaxlib.version import __version__ as _jaxlib_version
 
 from . import losses, metrics
 from .config import MLPConfig
@@ -44,4 +44,4 @@ __all__ = [
     "weighted_mean",
 ]
 
-_warn_if_miscompiling(_jaxlib.__version__)
+_warn_if_miscompiling(_jaxlib_version)

@@ -111,14 +111,16 @@ def make_train_step(
             (loss, metrics), grads = _accumulate(
                 value_and_grad, state.params, batch, key, accumulate_steps
             )
-        updates, opt_state = optimizer.update(
-            grads,
-            state.opt_state,
-            state.params,
-            value=loss,
-            grad=grads,
-            value_fn=lambda params: loss_fn(params, batch, key)[0],
-        )
+        # Optax mixes dtypes (decay**count), which strict promotion would refuse.
+        with jax.numpy_dtype_promotion("standard"):
+            updates, opt_state = optimizer.update(
+                grads,
+                state.opt_state,
+                state.params,
+                value=loss,
+                grad=grads,
+                value_fn=lambda params: loss_fn(params, batch, key)[0],
+            )
         params = optax.apply_updates(state.params, updates)
         opt_state = jax.tree.map(_keep_type, opt_state, state.opt_state)
         return TrainState(params, opt_state, state.step + 1, state.key), {"loss": loss, **metrics}

@@ -1,0 +1,87 @@
+"""What is promised to the outside: the names, and their documentation."""
+
+import importlib
+import inspect
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+import jaxmlp
+from jaxmlp import losses, metrics
+
+
+def public_callables():
+    """Name and object of every public function and class, members of `losses` included."""
+    for module in (jaxmlp, losses):
+        for name in module.__all__:
+            value = getattr(module, name)
+            if callable(value) and not isinstance(value, metrics.Metric):
+                yield f"{module.__name__}.{name}", value
+    for name in ("top_k_accuracy", "calibration_error", "roc_auc"):
+        yield f"jaxmlp.metrics.{name}", getattr(metrics, name)
+    for name in ("epoch", "order"):
+        yield f"jaxmlp.DataLoader.{name}", getattr(jaxmlp.DataLoader, name)
+    yield "jaxmlp.MLPConfig.from_json", jaxmlp.MLPConfig.from_json
+    yield "jaxmlp.Metric.__call__", metrics.Metric.__call__
+    yield "jaxmlp.LossFn.__call__", jaxmlp.LossFn.__call__
+    permutation = importlib.import_module("jaxmlp.data").permutation
+    yield "jaxmlp.data.permutation", permutation
+
+
+CALLABLES = dict(public_callables())
+
+
+def test_all_lists_exactly_the_public_names():
+    public = {name for name in vars(jaxmlp) if not name.startswith("_")}
+    modules = {name for name in public if inspect.ismodule(getattr(jaxmlp, name))}
+    assert public - modules | {"losses", "metrics"} == set(jaxmlp.__all__)
+    assert list(jaxmlp.__all__) == sorted(jaxmlp.__all__)
+
+
+def test_losses_all_lists_exactly_its_functions():
+    functions = {name for name, value in vars(losses).items() if inspect.isfunction(value)}
+    assert functions == set(losses.__all__)
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_public_names_document_every_argument(name):
+    value = CALLABLES[name]
+    docstring = inspect.getdoc(value) or ""
+    assert len(docstring.splitlines()[0]) > 15
+    if isinstance(value, type) and (issubclass(value, tuple) or value is jaxmlp.LossFn):
+        return  # the fields of a NamedTuple are told in its text
+    parameters = set(inspect.signature(value).parameters) - {"self"}
+    section = re.search(r"^Args:\n((?:    .*\n|\n)*)", docstring + "\n", re.MULTILINE)
+    documented = set(re.findall(r"^    (\w+):", section[1], re.MULTILINE)) if section else set()
+    assert documented == parameters
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, v in CALLABLES.items() if isinstance(v, type) and issubclass(v, tuple)]
+)
+def test_named_tuples_tell_their_fields(name):
+    value = CALLABLES[name]
+    docstring = inspect.getdoc(value)
+    assert not docstring.startswith(f"{value.__name__}(")
+
+
+def test_metrics_tell_their_units():
+    names = [name for name, value in vars(metrics).items() if isinstance(value, metrics.Metric)]
+    source = inspect.getsource(metrics)
+    assert names
+    for name in names:
+        assert re.search(rf'^{name} = Metric\((?:.|\n)*?\)\n"""[A-Z]', source, re.MULTILINE)
+
+
+def test_import_loads_no_edge_package():
+    """Beyond what jax and optax load, only small typing packages come in: as fast as those two."""
+    script = (
+        "import json, sys, jax, optax; top = lambda: {m.split('.')[0] for m in sys.modules}; "
+        "before = top(); import jaxmlp; print(json.dumps(sorted(top() - before)))"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(run.stdout)) - set(sys.stdlib_module_names)
+    assert loaded == {"jaxmlp", "jaxtyping", "wadler_lindig"}

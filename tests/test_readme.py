@@ -1,0 +1,46 @@
+"""What the README says is what happens."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def test_there_are_exactly_two_set_up_commands():
+    section = README.split("## Two commands")[1].split("\n## ")[0]
+    commands = re.findall(r"^```bash\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    assert commands == ["python3 run.py examples/digits.py\n", "python3 run.py -m pytest\n"]
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    script = (ROOT / ".ci" / "run").read_text()
+    assert 'pythons=("$default")' in script
+    assert '"$python" run.py -m pytest' in script
+
+
+def test_the_training_script_runs_and_learns(capsys):
+    (script,) = blocks("python")
+    assert len([line for line in script.splitlines() if line.strip()]) <= 20
+    exec(compile(script, "README.md", "exec"), {})
+    accuracy = float(re.search(r"test accuracy (\d\.\d+)", capsys.readouterr().out)[1])
+    # Chance is 0.1; the network reads at least 19 of 20 digits.
+    assert accuracy > 0.95
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\(((?!http)[^)#]+)\)", README))
+def test_linked_files_exist(path):
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize(
+    "path", sorted(set(re.findall(r"run\.py ((?:examples|benchmarks)/[a-z_]+\.py)", README)))
+)
+def test_named_scripts_exist(path):
+    assert (ROOT / path).exists()
