@@ -41,10 +41,7 @@ def install(environment: Path, python: Path) -> None:
     # Some distributions ship pip but not ensurepip: then this Python's pip installs from outside.
     with_pip = importlib.util.find_spec("ensurepip") is not None
     venv.create(environment, clear=True, with_pip=with_pip)
-    if with_pip:
-        pip = [python, "-m", "pip"]
-    else:
-        pip = [sys.executable, "-m", "pip", "--python", python]
+    pip = [python, "-m", "pip"] if with_pip else [sys.executable, "-m", "pip", "--python", python]
     flags = ["--quiet", "--disable-pip-version-check"]
     subprocess.check_call([*pip, "install", *flags, "--editable", f"{ROOT}[dev]"])
 

@@ -3,15 +3,18 @@
 from jaxlib.version import __version__ as _jaxlib_version
 
 from . import losses, metrics
+from .compilation import enable_compilation_cache
 from .config import MLPConfig
-from .data import DataLoader
+from .data import DataLoader, class_weights
 from .forward import Layer, apply, intermediates
 from .gradients import per_example_grad_norms
 from .init import MupLabels, init_params, mup_labels
 from .inspection import summary
 from .losses.loss_function import make_loss, weighted_mean
 from .metrics import Metric
+from .nonfinite import NonFiniteError
 from .train_step import TrainState, init_state, kernel_mask, make_train_step
+from .training import FitResult, fit
 from .types import Batch, Dense, LossFn, Norm, Params
 from .versions import warn_if_miscompiling as _warn_if_miscompiling
 
@@ -21,15 +24,20 @@ __all__ = [
     "Batch",
     "DataLoader",
     "Dense",
+    "FitResult",
     "Layer",
     "LossFn",
     "MLPConfig",
     "Metric",
     "MupLabels",
+    "NonFiniteError",
     "Norm",
     "Params",
     "TrainState",
     "apply",
+    "class_weights",
+    "enable_compilation_cache",
+    "fit",
     "init_params",
     "init_state",
     "intermediates",

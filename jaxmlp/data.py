@@ -1,11 +1,11 @@
 """Turns arrays in memory into batches of one shape, in an order fixed by seed and epoch alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from .types import Batch
 
@@ -55,6 +55,10 @@ class DataLoader:
         drop_last: bool = False,
         check_finite: bool = True,
     ) -> None:
+        switches = {"shuffle": shuffle, "drop_last": drop_last, "check_finite": check_finite}
+        for name, value in switches.items():
+            if not isinstance(value, bool):
+                raise TypeError(f"{name} must be True or False; got {value!r}.")
         self.x = _ingest("x", x, check_finite=check_finite)
         rows = len(self.x)
         if rows == 0:
@@ -67,9 +71,6 @@ class DataLoader:
         self.weight = np.ones(rows, np.float32) if weight is None else _check_weight(weight, rows)
         _require_int("batch_size", batch_size, 1, None)
         _require_int("seed", seed, 0, 2**64)
-        for name, value in (("shuffle", shuffle), ("drop_last", drop_last)):
-            if not isinstance(value, bool):
-                raise TypeError(f"{name} must be True or False; got {value!r}.")
         if drop_last and rows < batch_size:
             raise ValueError(
                 f"drop_last=True leaves no batch, since {rows} rows do not fill a batch of "
@@ -164,6 +165,41 @@ def permutation(rows: int, *, seed: int, epoch: int) -> Int[np.ndarray, " rows"]
     return (words & low_bits).astype(np.int64)
 
 
+def class_weights(
+    y: Shaped[np.ndarray | jax.Array, " rows"], weights: Mapping[int, float] | None = None
+) -> Float[np.ndarray, " rows"]:
+    """Returns a weight per row from a weight per class, for `DataLoader(weight=...)`.
+
+    Args:
+        y: Integer classes, shape (rows,).
+        weights: Weight of each class that occurs, finite and at least 0; `None` balances them:
+            `rows / (classes * rows of the class)`, so that each counts as much in all.
+
+    Raises:
+        TypeError: `y` does not hold integers.
+        ValueError: `weights` misses a class that occurs, or names one that does not.
+
+    Example:
+        >>> print(class_weights(np.array([0, 0, 0, 1])).round(2))
+        [0.67 0.67 0.67 2.  ]
+    """
+    array = np.asarray(y)
+    if array.dtype.kind not in "iub" or array.ndim != 1:
+        raise TypeError(
+            f"y must hold integer classes, shape (rows,); got {array.dtype}{list(array.shape)}."
+        )
+    classes, inverse, counts = np.unique(array, return_inverse=True, return_counts=True)
+    if weights is None:
+        by_class = len(array) / (len(classes) * counts)
+    elif set(weights) != set(classes.tolist()):
+        raise ValueError(
+            f"weights must name the classes that occur, {classes.tolist()}; got {sorted(weights)}."
+        )
+    else:
+        by_class = np.array([weights[label] for label in classes.tolist()])
+    return by_class[inverse].astype(np.float32)
+
+
 def _ingest(name: str, values: Any, *, check_finite: bool) -> np.ndarray:
     """Copies an array into the type that JAX gives it."""
     try:
@@ -186,13 +222,15 @@ def _ingest(name: str, values: Any, *, check_finite: bool) -> np.ndarray:
                 f"{finite.size - np.count_nonzero(finite)} such values in all. Impute or drop "
                 "these rows, or pass check_finite=False."
             )
-    dtype = jax.dtypes.canonicalize_dtype(array.dtype)
-    if array.dtype.kind in "iu" and dtype != array.dtype and array.size:
-        limits = np.iinfo(dtype)
-        if array.min() < limits.min or array.max() > limits.max:
+    # JAX takes native byte order only.
+    dtype = jax.dtypes.canonicalize_dtype(array.dtype.newbyteorder("="))
+    if dtype != array.dtype:
+        limits = np.iinfo(dtype) if array.dtype.kind in "iu" else np.finfo(dtype)
+        finite = array[np.isfinite(array)]
+        if finite.size and (finite.min() < limits.min or finite.max() > limits.max):
             raise ValueError(
-                f"{name} must fit into {dtype}; got values in [{array.min()}, {array.max()}]. Call "
-                "jax.config.update('jax_enable_x64', True) to keep 64-bit integers."
+                f"{name} must fit into {dtype}; got values in [{finite.min()}, {finite.max()}]. "
+                "Call jax.config.update('jax_enable_x64', True) to keep 64-bit numbers."
             )
     return array.astype(dtype, copy=False)
 

@@ -46,7 +46,7 @@ def apply(
         Outputs of type `config.param_dtype`: logits, unless `output_activation` is named.
 
     Raises:
-        TypeError: `x` is not floating.
+        TypeError: `x` is not floating, or `params` are no `Params`.
         ValueError: `x` has the wrong number of features, or `params` are not those of `config`.
 
     Example:
@@ -79,7 +79,7 @@ def intermediates(
         `apply` returns.
 
     Raises:
-        TypeError: `x` is not floating.
+        TypeError: `x` is not floating, or `params` are no `Params`.
         ValueError: `x` has the wrong number of features, or `params` are not those of `config`.
 
     Example:
@@ -127,7 +127,7 @@ def _normalise(
     if norm is None:
         return z
     # Means over features are taken in at least single precision.
-    wide = z.astype(jnp.promote_types(z.dtype, "float32"))
+    wide = z.astype(np.promote_types(z.dtype, "float32"))
     # LayerNorm: (z - mean) / sqrt(variance + eps); RMSNorm: z / sqrt(mean(z**2) + eps).
     mean = jnp.mean(wide, axis=-1, keepdims=True) if config.norm == "layer" else 0.0
     centred = wide - mean
@@ -177,17 +177,18 @@ def _check_inputs(params: Params, x: Array | np.ndarray, config: MLPConfig) -> N
         raise ValueError(
             f"params must have kernels of shapes {required} for this config; got {got}; {remedy}."
         )
-    required_parts = {
-        *((config.use_bias, config.norm is not None, config.norm == "layer" and config.use_bias),)
-        * len(params.hidden),
-        (config.use_bias, False, False),
-    }
-    got_parts = {_parts(dense) for dense in (*params.hidden, params.output)}
+    hidden_parts = (
+        config.use_bias,
+        config.norm is not None,
+        config.norm == "layer" and config.use_bias,
+    )
+    required_parts = [*(hidden_parts for _ in params.hidden), (config.use_bias, False, False)]
+    got_parts = [_parts(dense) for dense in (*params.hidden, params.output)]
     if got_parts != required_parts:
         raise ValueError(
             f"params must have the biases and norms of config.use_bias={config.use_bias} and "
-            f"config.norm={config.norm!r}; got (bias, norm, norm bias) = {sorted(got_parts)} where "
-            f"{sorted(required_parts)} are needed. Draw them with init_params(config, key=key)."
+            f"config.norm={config.norm!r}; got (bias, norm, norm bias) by layer = {got_parts} "
+            f"where {required_parts} are needed. Draw them with init_params(config, key=key)."
         )
 
 

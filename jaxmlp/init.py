@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.nn import initializers
 from jaxtyping import PRNGKeyArray
 
@@ -172,12 +173,14 @@ def _init_dense(
     norm_kind: str | None,
 ) -> Dense:
     dtype = jnp.dtype(config.param_dtype)
+    # 16-bit draws are coarse, and there is no 16-bit QR decomposition.
+    wide = np.promote_types(dtype, "float32")
     kernel_key, bias_key = jax.random.split(key)
-    kernel = draw(kernel_key, (fan_in, fan_out), dtype)
+    kernel = draw(kernel_key, (fan_in, fan_out), wide).astype(dtype)
     bias = None
     if config.use_bias and config.kernel_init == "torch":
         bound = 1 / math.sqrt(fan_in)
-        bias = jax.random.uniform(bias_key, (fan_out,), dtype, -bound, bound)
+        bias = jax.random.uniform(bias_key, (fan_out,), wide, -bound, bound).astype(dtype)
     elif config.use_bias:
         bias = jnp.zeros(fan_out, dtype)
     norm = None

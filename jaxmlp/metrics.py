@@ -46,7 +46,7 @@ class Metric:
             weight: Weight of each row, at least 0, shape (*batch,); `None` weighs all alike.
 
         Returns:
-            A scalar; NaN where it is undefined (no rows) or an output is NaN.
+            A scalar; NaN where it is undefined (no rows), an output is NaN, or a target no class.
 
         Raises:
             ValueError: Shapes do not match.
@@ -68,9 +68,13 @@ def _is_correct(outputs: Array, targets: Array) -> Array:
 def _rows(outputs: Any, targets: Any, weight: Any, *, per_row: bool) -> tuple[Array, Array, Array]:
     """Flattens batch axes: outputs (rows, outputs), targets (rows,) or as outputs, weight (rows,).
 
-    The weight of a row with a NaN output is NaN (unless 0), since `argmax(NaN)` returns a class.
+    The weight of a row with a NaN output, or whose target is no class, is NaN (unless 0), since
+    `argmax(NaN)` returns a class. A row of weight 0 is all zeros, since `0 * NaN` is NaN.
     """
     outputs = jnp.asarray(outputs)
+    if outputs.dtype.itemsize < 4:
+        # Half-precision floats count to 256 or 2048.
+        outputs = outputs.astype(jnp.float32)
     targets = jnp.asarray(targets).astype(outputs.dtype)
     batch = outputs.shape[:-1]
     if targets.shape == (*batch, 1) and outputs.shape[-1] == 1:
@@ -87,9 +91,15 @@ def _rows(outputs: Any, targets: Any, weight: Any, *, per_row: bool) -> tuple[Ar
         raise ValueError(f"weight must have shape {batch}; got {weight.shape}.")
     weight = weight.reshape(-1)
     outputs = outputs.reshape(-1, outputs.shape[-1])
-    targets = targets.reshape(-1) if per_row else targets.reshape(outputs.shape)
-    is_nan = jnp.isnan(outputs).any(axis=-1) & (weight > 0)
-    return outputs, targets, jnp.where(is_nan, jnp.nan, weight)
+    outputs = jnp.where((weight == 0)[:, None], 0, outputs)
+    invalid = jnp.isnan(outputs).any(axis=-1)
+    if per_row:
+        targets = jnp.where(weight == 0, 0, targets.reshape(-1))
+        classes = max(outputs.shape[-1], 2)
+        invalid |= ~((targets >= 0) & (targets < classes) & (targets == jnp.round(targets)))
+    else:
+        targets = jnp.where((weight == 0)[:, None], 0, targets.reshape(outputs.shape))
+    return outputs, targets, jnp.where(invalid, jnp.nan, weight)
 
 
 def _ratio(counts: Counts) -> Array:
@@ -112,8 +122,8 @@ def top_k_accuracy(k: int) -> Metric:
     """Returns the metric "fraction of rows whose target is among the k largest outputs".
 
     Args:
-        k: Number of guesses, at least 1 and at most the number of classes. Classes that tie with
-            the target count as ranked after it.
+        k: Number of guesses, at least 1 and at most the number of classes. Of classes that tie,
+            those of lower number rank first, as in `accuracy`, which is the case k = 1.
 
     Returns:
         A `Metric` for integer targets of shape (*batch,), in [0, 1].
@@ -131,8 +141,9 @@ def top_k_accuracy(k: int) -> Metric:
                 f"k must be at most the number of classes, {outputs.shape[-1]}; got {k}."
             )
         chosen = jnp.take_along_axis(outputs, targets[:, None].astype(jnp.int32), axis=-1)
-        larger = jnp.sum(outputs > chosen, axis=-1)
-        return jnp.sum(jnp.where(larger < k, weight, 0 * weight)), jnp.sum(weight)
+        ties_before = jnp.arange(outputs.shape[-1], dtype=targets.dtype) < targets[:, None]
+        rank = jnp.sum((outputs > chosen) | ((outputs == chosen) & ties_before), axis=-1)
+        return jnp.sum(jnp.where(rank < k, weight, 0 * weight)), jnp.sum(weight)
 
     return Metric(name=f"top_{k}_accuracy", count=count, compute=_ratio)
 
@@ -185,12 +196,15 @@ mae = Metric(name="mae", count=_count_absolute, compute=_ratio)
 def _count_moments(outputs: Any, targets: Any, weight: Any) -> Counts:
     outputs, targets, weight = _rows(outputs, targets, weight, per_row=False)
     total = jnp.sum(weight)
-    mean = weight @ targets / jnp.where(total > 0, total, 1)
+    divisor = jnp.where(total > 0, total, 1)
+    centred = targets - weight @ targets / divisor
+    # Takes the rounding error of the mean out again (Chan et al. 1983, corrected two-pass).
+    within = weight @ jnp.square(centred) - jnp.square(weight @ centred) / divisor
     return (
         weight @ jnp.square(outputs - targets),
-        weight @ jnp.square(targets - mean),
+        within,
         weight @ targets,
-        jnp.square(weight @ targets) / jnp.where(total > 0, total, 1),
+        jnp.square(weight @ targets) / divisor,
         total,
     )
 
@@ -198,13 +212,14 @@ def _count_moments(outputs: Any, targets: Any, weight: Any) -> Counts:
 def _r2(counts: Counts) -> Array:
     residual, within, total, squares_between, weight = counts
     # Law of total variance: sum w (y - m)^2 = sum within batches + sum_b W_b m_b^2 - W m^2.
-    variation = within + squares_between - jnp.square(total) / weight
+    variation = within + (squares_between - jnp.square(total) / weight)
     return jnp.mean(1 - residual / variation)
 
 
 r2 = Metric(name="r2", count=_count_moments, compute=_r2)
 """Coefficient of determination, mean over the outputs, at most 1; NaN or -inf for constant
-targets."""
+targets. Counts summed over batches lose (mean / standard deviation)**2 of the targets in rounding:
+standardise them, or compute all rows at once."""
 
 
 def calibration_error(bins: int = 15) -> Metric:
@@ -254,7 +269,8 @@ def roc_auc(outputs: Outputs, targets: Targets, weight: Weight | None = None) ->
         weight: Weight of each row, at least 0, shape (*batch,); `None` weighs all alike.
 
     Returns:
-        A scalar in [0, 1], ties counted as half; NaN where a class is missing.
+        A scalar in [0, 1], ties counted as half; NaN where a class is missing, an output is NaN,
+        or a target is neither 0 nor 1.
 
     Raises:
         ValueError: Shapes do not match, or there are more than two outputs.

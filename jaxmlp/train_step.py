@@ -56,7 +56,10 @@ def init_state(
                 f"params must be floating arrays; got {leaf!r} at {jax.tree_util.keystr(path)}. "
                 "Keep settings outside the params, as in a frozen config."
             )
-    state = TrainState(params, optimizer.init(params), jnp.zeros((), jnp.int32), key)
+    # Optax mixes dtypes (decay**count), which strict promotion would refuse.
+    with jax.numpy_dtype_promotion("standard"):
+        opt_state = optimizer.init(params)
+    state = TrainState(params, opt_state, jnp.zeros((), jnp.int32), key)
     # Donating one buffer twice is an error, and optimizers may keep the params as they are.
     return jax.tree.map(_strong_copy, state)
 
@@ -98,6 +101,13 @@ def make_train_step(
         >>> float(metrics["loss"]), state.params["w"].tolist()
         (1.0, [0.10000000149011612, 0.10000000149011612])
     """
+    return jax.jit(make_pure_step(loss_fn, optimizer, accumulate_steps), donate_argnums=0)
+
+
+def make_pure_step(
+    loss_fn: LossFn, optimizer: optax.GradientTransformation, accumulate_steps: int
+) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, Array]]]:
+    """Builds the step of `make_train_step` before it is jitted, for use inside larger programs."""
     if accumulate_steps < 1:
         raise ValueError(f"accumulate_steps must be at least 1; got {accumulate_steps}.")
     optimizer = optax.with_extra_args_support(optimizer)
@@ -111,8 +121,7 @@ def make_train_step(
             (loss, metrics), grads = _accumulate(
                 value_and_grad, state.params, batch, key, accumulate_steps
             )
-        # Optax mixes dtypes (decay**count), which strict promotion would refuse.
-        with jax.numpy_dtype_promotion("standard"):
+        with jax.numpy_dtype_promotion("standard"):  # as in init_state
             updates, opt_state = optimizer.update(
                 grads,
                 state.opt_state,
@@ -125,7 +134,7 @@ def make_train_step(
         opt_state = jax.tree.map(_keep_type, opt_state, state.opt_state)
         return TrainState(params, opt_state, state.step + 1, state.key), {"loss": loss, **metrics}
 
-    return jax.jit(train_step, donate_argnums=0)
+    return train_step
 
 
 def kernel_mask(params: PyTree) -> PyTree:
@@ -201,7 +210,9 @@ def _accumulate(
         result = value_and_grad(params, micro_batch, jax.random.fold_in(key, index))
         weight = getattr(micro_batch, "weight", None)
         total = jnp.ones(()) if weight is None else jnp.sum(weight)
-        return jax.tree.map(lambda a: a * total.astype(a.dtype), result), total
+        # Of padding alone, a metric may be NaN.
+        scaled = jax.tree.map(lambda a: jnp.where(total > 0, a * total.astype(a.dtype), 0), result)
+        return scaled, total
 
     def body(sums: Any, inputs: Any) -> tuple[Any, None]:
         return jax.tree.map(jnp.add, sums, evaluate(*inputs)), None

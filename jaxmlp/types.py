@@ -1,7 +1,7 @@
 """The nouns: a network's arrays, a batch of rows, and a loss function."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Shaped
@@ -42,6 +42,7 @@ class Batch(NamedTuple):
     weight: Shaped[Array, " batch"] | np.ndarray | None = None
 
 
+@runtime_checkable
 class LossFn(Protocol):
     """A pure function `(params, batch, key) -> (loss, metrics)`, the mean over the batch's rows.
 

@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "jaxmlp"
 # Each module imports only modules that stand before it.
 LAYERS = (
     "versions",
+    "compilation",
     "config",
     "types",
     "activations",
@@ -25,7 +26,13 @@ LAYERS = (
     "train_step",
     "data",
     "inspection",
+    "program",
+    "drivers",
+    "nonfinite",
+    "progress",
+    "training",
     "",
+    "tensorboard",
 )
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 

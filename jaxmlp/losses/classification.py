@@ -55,7 +55,7 @@ def softmax_cross_entropy(
         return optax.losses.softmax_cross_entropy(logits, probabilities)
     if targets.shape != logits.shape[:-1]:
         raise _target_error("softmax_cross_entropy", "integer", logits.shape[:-1], targets)
-    check_range("softmax_cross_entropy", targets, 0, classes - 1)
+    check_range("softmax_cross_entropy", targets, 0.0, classes - 1.0)
     log_probabilities = jax.nn.log_softmax(logits, axis=-1)
     in_range = (targets >= 0) & (targets < classes)
     index = jnp.where(in_range, targets, 0)[..., None]
@@ -82,7 +82,7 @@ def sigmoid_binary_cross_entropy(logits: Outputs, targets: Targets) -> RowLosses
         ValueError: Shapes do not match, or, outside `jax.jit`, a target is out of range.
     """
     logits, targets = match_targets("sigmoid_binary_cross_entropy", logits, targets)
-    check_range("sigmoid_binary_cross_entropy", targets, 0, 1)
+    check_range("sigmoid_binary_cross_entropy", targets, 0.0, 1.0)
     losses = optax.losses.sigmoid_binary_cross_entropy(logits, targets)
     return mean_in_range(losses, (targets >= 0) & (targets <= 1))
 
@@ -105,7 +105,7 @@ def hinge(scores: Outputs, targets: Targets) -> RowLosses:
         Cortes & Vapnik 1995, section 3. For classes see `optax.losses.multiclass_hinge_loss`.
     """
     scores, targets = match_targets("hinge", scores, targets)
-    check_range("hinge", targets, 0, 1)
+    check_range("hinge", targets, 0.0, 1.0)
     losses = optax.losses.hinge_loss(scores, 2 * targets - 1)
     return mean_in_range(losses, (targets == 0) | (targets == 1))
 

@@ -104,7 +104,9 @@ def weighted_mean(
         raise ValueError(
             f"weight must have one entry per row, shape {values.shape}; got {weight.shape}."
         )
-    weight = jnp.asarray(weight, values.dtype)
+    # Sums of float16 overflow at 65504.
+    wide = jnp.float32 if values.dtype.itemsize < 4 else values.dtype
+    weight = jnp.asarray(weight, wide)
     total = jnp.sum(weight)
-    summed = jnp.sum(jnp.where(weight > 0, weight * values, 0))
-    return summed / jnp.where(total > 0, total, 1)
+    summed = jnp.sum(jnp.where(weight > 0, weight * values.astype(wide), 0))
+    return (summed / jnp.where(total > 0, total, 1)).astype(values.dtype)

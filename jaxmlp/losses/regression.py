@@ -83,7 +83,7 @@ def poisson(log_rates: Outputs, targets: Targets) -> RowLosses:
         ValueError: Shapes do not match, or, outside `jax.jit`, a count is negative.
     """
     log_rates, targets = match_targets("poisson", log_rates, targets)
-    check_range("poisson", targets, 0, np.inf)
+    check_range("poisson", targets, 0.0, np.inf)
     return mean_in_range(jnp.exp(log_rates) - targets * log_rates, targets >= 0)
 
 

@@ -41,10 +41,13 @@ def check_range(name: str, targets: Array, lowest: float, highest: float) -> Non
     """Raises for a target out of range where its value is known: outside `jax.jit`."""
     if isinstance(targets, Tracer) or targets.size == 0:
         return
-    smallest, largest = targets.min(), targets.max()
+    # In NumPy, since under `jax.jit` JAX would trace even targets whose values are known.
+    values = np.asarray(targets)
+    smallest, largest = float(values.min()), float(values.max())
     if smallest < lowest or largest > highest:
         raise ValueError(
-            f"{name} needs targets in [{lowest}, {highest}]; got values in [{smallest}, {largest}]."
+            f"{name} needs targets in [{lowest:g}, {highest:g}]; got values in "
+            f"[{smallest:g}, {largest:g}]."
         )
 
 

@@ -1,0 +1,273 @@
+"""Turns a pure step into a pure program of many steps: epochs, evaluation, early stopping.
+
+Nothing here touches the host. `run_epochs` is a whole run; it can be jitted, and vmapped over its
+first argument and anything else.
+"""
+
+import dataclasses
+import functools
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
+
+from .train_step import TrainState, make_pure_step
+from .types import Batch, LossFn
+
+Metrics: TypeAlias = dict[str, Array]
+
+# What a run reports beside the metrics of the loss function.
+_OWN_NAMES = ("epoch", "finite", "ran", "skipped", "weight")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The settings of a run that are compiled into it; see `jaxmlp.fit` for their meaning."""
+
+    accumulate_steps: int = 1
+    monitor: str = "loss"
+    mode: Literal["min", "max"] = "min"
+    patience: int | None = None
+    min_delta: float = 0.0
+    ema_decay: float | None = None
+    swa_start: int | None = None
+    skip_nonfinite: bool = False
+
+
+class FitState(NamedTuple):
+    """Everything that a run reads and writes.
+
+    `average` are averaged parameters and `averaged` how many went into them; `best_params` those
+    with the best monitored value so far, in epoch `best_epoch`; `stopped` whether patience ran out.
+    """
+
+    train: TrainState
+    average: PyTree | None
+    averaged: Int[Array, ""]
+    best_params: PyTree | None
+    best_value: Float[Array, ""]
+    best_epoch: Int[Array, ""]
+    epoch: Int[Array, ""]
+    stopped: Bool[Array, ""]
+
+
+def init_fit_state(train: TrainState, plan: Plan, *, validated: bool) -> FitState:
+    """Returns the state before the first epoch."""
+    averages = plan.ema_decay is not None or plan.swa_start is not None
+    worst = jnp.inf if plan.mode == "min" else -jnp.inf
+    return FitState(
+        train=train,
+        average=jax.tree.map(jnp.copy, train.params) if averages else None,
+        averaged=jnp.zeros((), jnp.int32),
+        best_params=jax.tree.map(jnp.copy, train.params) if validated else None,
+        best_value=jnp.asarray(worst, float),
+        best_epoch=jnp.asarray(-1, jnp.int32),
+        epoch=jnp.zeros((), jnp.int32),
+        stopped=jnp.zeros((), bool),
+    )
+
+
+def take_batch(rows: Batch, index: Int[Array, " batch"]) -> Batch:
+    """Gathers rows by number; a number i < 0 is row ~i as padding, with weight 0."""
+    row = jnp.where(index < 0, ~index, index)
+    x, y, weight = jax.tree.map(lambda a: a[row], tuple(rows))
+    return Batch(x, y, jnp.where(index < 0, 0, weight))
+
+
+def advance(
+    loss_fn: LossFn,
+    optimizer: optax.GradientTransformation,
+    plan: Plan,
+    state: FitState,
+    batch: Any,
+) -> tuple[FitState, Metrics]:
+    """Takes one step, guarded and averaged as the plan says; "weight" joins the metrics."""
+    step = make_pure_step(loss_fn, optimizer, plan.accumulate_steps)
+    train, metrics = step(state.train, batch)
+    _check_metrics(metrics)
+    average = state.average
+    if plan.ema_decay is not None:
+        decay = plan.ema_decay
+        average = jax.tree.map(
+            lambda mean, new: decay * mean + (1 - decay) * new, average, train.params
+        )
+    weight = getattr(batch, "weight", None)
+    total = jnp.ones(()) if weight is None else jnp.sum(weight, dtype=float)
+    if plan.skip_nonfinite:
+        finite = all_finite((metrics["loss"], train.params))
+        kept = (state.train._replace(step=train.step), state.average)
+        train, average = jax.tree.map(functools.partial(jnp.where, finite), (train, average), kept)
+        metrics = {name: jnp.where(finite, value, 0) for name, value in metrics.items()}
+        total = jnp.where(finite, total, 0)
+        metrics["skipped"] = (~finite).astype(total.dtype)
+    return state._replace(train=train, average=average), {**metrics, "weight": total}
+
+
+def run_steps(
+    loss_fn: LossFn,
+    optimizer: optax.GradientTransformation,
+    plan: Plan,
+    state: FitState,
+    rows: Batch,
+    index: Int[Array, "steps batch"],
+    count: Int[Array, ""] | None = None,
+) -> tuple[FitState, Metrics]:
+    """Takes the steps whose rows `index` names, the first `count` of them where it is given.
+
+    Returns the state, and every step's metrics, shape (steps,) each. With `count`, they are 0 from
+    there on, and "finite" says whether all went well.
+    """
+
+    @jax.jit
+    def body(state: FitState, index: Int[Array, " batch"]) -> tuple[FitState, Metrics]:
+        return advance(loss_fn, optimizer, plan, state, take_batch(rows, index))
+
+    if count is None:
+        return jax.lax.scan(body, state, index)
+    shapes = jax.eval_shape(body, state, index[0])[1]
+    zeros = {name: jnp.zeros(len(index), shape.dtype) for name, shape in shapes.items()}
+
+    def counted(position: Array, carry: tuple[FitState, Metrics]) -> tuple[FitState, Metrics]:
+        state, stacked = carry
+        state, metrics = body(state, index[position])
+        return state, {name: stacked[name].at[position].set(metrics[name]) for name in stacked}
+
+    state, metrics = jax.lax.fori_loop(0, count, counted, (state, zeros))
+    finite = all_finite((metrics["loss"], state.train.params))
+    return state, {**metrics, "finite": finite}
+
+
+def mean_metrics(metrics: Metrics) -> Metrics:
+    """Turns every step's metrics into their means over rows, by each step's total weight.
+
+    Where every step was skipped they are NaN, so that such an epoch is never the best one.
+    """
+    weight = metrics["weight"]
+    total = jnp.sum(weight)
+    share = weight / jnp.where(total > 0, total, 1)
+
+    def mean(values: Shaped[Array, " steps"]) -> Float[Array, ""]:
+        # Sums of integers and of half-precision floats need more.
+        is_wide = values.dtype in (jnp.float32, jnp.float64)
+        values = values if is_wide else values.astype(jnp.float32)
+        # Of rows of weight 0 alone, a metric may be NaN.
+        mean = jnp.sum(jnp.where(share > 0, share.astype(values.dtype) * values, 0))
+        return jnp.where(total > 0, mean, jnp.nan) if "skipped" in metrics else mean
+
+    means = {name: mean(values) for name, values in metrics.items() if name not in _OWN_NAMES}
+    skipped = {"skipped": jnp.sum(metrics["skipped"])} if "skipped" in metrics else {}
+    return {**means, **skipped}
+
+
+def end_epoch(
+    loss_fn: LossFn, plan: Plan, state: FitState, metrics: Metrics, validation: PyTree | None
+) -> tuple[FitState, Metrics]:
+    """Averages, evaluates, keeps the best parameters, and decides whether to stop."""
+    params = state.train.params
+    average, averaged = state.average, state.averaged
+    if plan.ema_decay is not None:
+        params = average
+    if plan.swa_start is not None:
+        active = state.epoch >= plan.swa_start
+        averaged = averaged + active.astype(jnp.int32)
+        # Running mean m + (p - m) / n; until there are two, the parameters themselves.
+        share = 1 / jnp.maximum(averaged, 1).astype(jnp.float32)
+        average = jax.tree.map(
+            lambda mean, new: jnp.where(
+                averaged > 1, mean + share.astype(new.dtype) * (new - mean), new
+            ),
+            average,
+            params,
+        )
+        params = average
+    values = metrics
+    if validation is not None:
+        loss, values = loss_fn(params, validation, None)
+        _check_metrics(values)
+        values = {"loss": loss, **values}
+        metrics |= {f"validation_{name}": jnp.asarray(v) for name, v in values.items()}
+    if plan.monitor not in values:
+        raise ValueError(
+            f"monitor must be a metric that loss_fn returns, one of {sorted(values)}; got "
+            f"{plan.monitor!r}."
+        )
+    monitored = jnp.asarray(values[plan.monitor], state.best_value.dtype)
+    # The loss of an epoch whose steps were all skipped is NaN.
+    loss = jnp.zeros(()) if plan.skip_nonfinite else metrics["loss"]
+    finite = all_finite((loss, state.train.params))
+    if plan.mode == "min":
+        improved = monitored < state.best_value - plan.min_delta
+    else:
+        improved = monitored > state.best_value + plan.min_delta
+    improved = improved & jnp.isfinite(monitored)
+    best_params = state.best_params
+    if best_params is not None:
+        best_params = jax.tree.map(
+            lambda new, old: jnp.where(improved, new, old), params, best_params
+        )
+    best_epoch = jnp.where(improved, state.epoch, state.best_epoch)
+    # What follows a non-finite step is thrown away.
+    stopped = state.stopped | ~finite
+    if plan.patience is not None:
+        stopped = stopped | (state.epoch - best_epoch >= plan.patience)
+    return state._replace(
+        average=average,
+        averaged=averaged,
+        best_params=best_params,
+        best_value=jnp.where(improved, monitored, state.best_value),
+        best_epoch=best_epoch,
+        epoch=state.epoch + 1,
+        stopped=stopped,
+    ), {**metrics, "finite": finite}
+
+
+def run_epochs(
+    loss_fn: LossFn,
+    optimizer: optax.GradientTransformation,
+    plan: Plan,
+    state: FitState,
+    rows: Batch,
+    index: Int[Array, "epochs steps batch"],
+    epochs: Int[Array, ""],
+    validation: PyTree | None,
+) -> tuple[FitState, Metrics]:
+    """Runs whole epochs; those after the run has stopped or from epoch `epochs` on change nothing.
+
+    Returns the state, and every epoch's metrics, shape (epochs,) each; "ran" says which epochs ran.
+    """
+
+    # Jitted, so that asking for its shapes and calling it trace it once.
+    @jax.jit
+    def run(state: FitState, index: Int[Array, "steps batch"]) -> tuple[FitState, Metrics]:
+        state, metrics = run_steps(loss_fn, optimizer, plan, state, rows, index)
+        state, means = end_epoch(loss_fn, plan, state, mean_metrics(metrics), validation)
+        return state, {**means, "ran": jnp.ones((), bool)}
+
+    def body(state: FitState, index: Int[Array, "steps batch"]) -> tuple[FitState, Metrics]:
+        shapes = jax.eval_shape(run, state, index)[1]
+        nothing = {name: jnp.zeros(shape.shape, shape.dtype) for name, shape in shapes.items()}
+        nothing["finite"] = jnp.ones((), bool)
+        active = ~state.stopped & (state.epoch < epochs)
+        return jax.lax.cond(active, run, lambda state, _: (state, nothing), state, index)
+
+    return jax.lax.scan(body, state, index)
+
+
+def _check_metrics(metrics: Metrics) -> None:
+    for name, value in metrics.items():
+        if name in _OWN_NAMES or name.startswith("validation_"):
+            raise ValueError(
+                f"loss_fn must not name a metric {name!r}, which fit uses itself: "
+                f"{', '.join(_OWN_NAMES)}, and what starts with 'validation_'."
+            )
+        if jnp.shape(value) != ():
+            raise TypeError(
+                f"loss_fn must return scalar metrics; got {name!r} of shape {jnp.shape(value)}."
+            )
+
+
+def all_finite(tree: PyTree) -> Bool[Array, ""]:
+    """Whether every number in the tree is finite."""
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()

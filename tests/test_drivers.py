@@ -1,0 +1,181 @@
+"""Tests that no driver shows in the results: each is the loop written by hand."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from fits import (
+    CONFIG,
+    DRIVERS,
+    KEY,
+    LOSS,
+    MEAN_RTOL,
+    OPTIMIZER,
+    PARAMS,
+    VALIDATION,
+    X,
+    assert_same,
+    cut_calls,
+    epoch_means,
+    fit,
+    fit_with,
+    make_loader,
+    train_by_hand,
+)
+
+import jaxmlp
+from jaxmlp import drivers
+
+
+@pytest.fixture(scope="module")
+def by_hand():
+    return train_by_hand()
+
+
+@pytest.fixture(scope="module", params=DRIVERS)
+def result(request):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        return fit_with(request.param, monkeypatch, validation=VALIDATION)
+
+
+@pytest.fixture(scope="module")
+def stepwise():
+    return fit(validation=VALIDATION, driver="step")
+
+
+class TestEveryDriver:
+    """With shuffling, dropout, row weights, padding, a schedule and weight decay."""
+
+    def test_gives_the_state_of_the_hand_written_loop_bit_for_bit(self, result, by_hand):
+        assert_same(result.state, by_hand[0][-1])
+
+    @pytest.mark.parametrize("name", ["loss", "accuracy"])
+    def test_history_is_the_mean_over_rows_of_every_epoch(self, result, by_hand, name):
+        expected = epoch_means(by_hand[1], name)
+        np.testing.assert_allclose(result.history[name], expected, rtol=MEAN_RTOL)
+
+    def test_validates_after_every_epoch_without_dropout(self, result, by_hand):
+        batch = jaxmlp.Batch(*VALIDATION)
+        losses = [LOSS(state.params, batch, None)[0] for state in by_hand[0]]
+        # Rounding of a forward pass in another program.
+        np.testing.assert_allclose(result.history["validation_loss"], losses, rtol=1e-5)
+
+    def test_returns_the_parameters_of_the_best_epoch_bit_for_bit(self, result, by_hand):
+        best = int(np.argmin(result.history["validation_loss"]))
+        assert result.best_epoch == best
+        assert_same(result.params, by_hand[0][best].params)
+
+    def test_history_has_the_same_names_in_the_same_order(self, result, stepwise):
+        assert list(result.history) == list(stepwise.history)
+
+    def test_history_has_the_same_types(self, result, stepwise):
+        types = {name: values.dtype for name, values in result.history.items()}
+        assert types == {name: values.dtype for name, values in stepwise.history.items()}
+
+
+SMALL = {"epochs": 2, "optimizer": optax.sgd(0.1)}
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_every_driver_takes_the_loaders_last_batch_as_it_is(name, drop_last, monkeypatch):
+    loader = functools.partial(make_loader, drop_last=drop_last, shuffle=False)
+    if name == "chunks of an epoch":
+        pytest.skip("the same program as chunks of 2")
+    result = fit_with(name, monkeypatch, loader(), **SMALL)
+    assert_same(result.state, train_by_hand(loader(), **SMALL)[0][-1])
+
+
+@pytest.mark.parametrize("name", ["step", "chunks of 2", "epoch", "all epochs"])
+def test_every_driver_accumulates_micro_batches(name, monkeypatch):
+    result = fit_with(name, monkeypatch, accumulate_steps=3, epochs=2)
+    assert_same(result.state, train_by_hand(accumulate_steps=3, epochs=2)[0][-1])
+
+
+def test_accumulation_is_not_a_silent_no_op():
+    # Micro-batches draw dropout from keys of their own.
+    one, other = (fit(accumulate_steps=steps, epochs=2, driver="epoch") for steps in (1, 3))
+    assert float(one.history["loss"][0]) != float(other.history["loss"][0])
+
+
+@pytest.mark.parametrize("steps", [63, 64, 65, 256, 257, 600])
+def test_the_step_driver_takes_every_batch_of_a_long_epoch(steps):
+    def loss_fn(params, batch, key):
+        del key
+        return jnp.mean((batch.x @ params - 1) ** 2), {"mean": jnp.mean(batch.x)}
+
+    x = np.random.default_rng(0).normal(size=(steps, 2)).astype(np.float32)
+    loader = jaxmlp.DataLoader(x, batch_size=1)
+    result = fit(loader, loss_fn=loss_fn, params=jnp.zeros(2), epochs=1, driver="step")
+    assert int(result.state.step) == steps
+    # float32 sums of up to 600 terms.
+    np.testing.assert_allclose(result.history["mean"], [x.mean(dtype=np.float64)], atol=1e-6)
+
+
+def test_a_chunk_is_about_half_a_second(monkeypatch):
+    cut_calls(monkeypatch, chunk=2)
+    run = drivers.Run(LOSS, OPTIMIZER, jaxmlp.program.Plan(), 1, None)
+    state = jaxmlp.program.init_fit_state(
+        jaxmlp.init_state(PARAMS, OPTIMIZER, key=KEY), run.plan, validated=False
+    )
+    steps = [
+        int(c.after.train.step) for c in drivers.run_loader("chunk", run, state, make_loader())
+    ]
+    assert steps == [2, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "each_epoch", "expected"),
+    [
+        (3.0, False, "chunk"),
+        (3.0, True, "chunk"),
+        (0.5, False, "epoch"),
+        (0.01, False, "epochs"),
+        (0.01, True, "epoch"),
+    ],
+)
+def test_auto_goes_by_the_time_of_an_epoch(seconds, each_epoch, expected, monkeypatch):
+    monkeypatch.setattr(drivers, "seconds_per_step", lambda *_: seconds / 5)
+    assert drivers.choose_driver(PARAMS, make_loader(), each_epoch=each_epoch) == expected
+
+
+def test_a_steps_time_grows_with_the_network_and_the_batch():
+    big = jnp.zeros((1000, 1000))
+    times = [drivers.seconds_per_step(*case) for case in ((PARAMS, 1), (big, 100), (big, 1000))]
+    assert times == sorted(set(times))
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 12, 50, 60])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_batches_gathered_by_index_are_the_loaders(batch_size, drop_last):
+    if drop_last and batch_size > len(X):
+        pytest.skip("no batch is left")
+    loader = make_loader(batch_size=batch_size, drop_last=drop_last)
+    rows = jax.tree.map(jnp.asarray, jaxmlp.Batch(loader.x, loader.y, loader.weight))
+    index = drivers.order_index(loader, 2)
+    for row_numbers, batch in zip(index, loader.epoch(2), strict=True):
+        assert_same(
+            jaxmlp.program.take_batch(rows, jnp.asarray(row_numbers)),
+            jax.tree.map(jnp.asarray, batch),
+        )
+
+
+def test_rows_are_the_loaders_when_fit_was_called():
+    loader = make_loader()
+    seen = []
+
+    def spoil(state, metrics):
+        del state
+        seen.append(metrics["loss"])
+        loader.x[:] = 0
+
+    spoiled = fit(loader, driver="epoch", on_epoch=spoil)
+    assert_same(spoiled.state, train_by_hand()[0][-1])
+    assert len(seen) == 5
+
+
+def test_the_config_has_dropout_to_make_keys_matter():
+    assert CONFIG.dropout_rate > 0
