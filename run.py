@@ -43,7 +43,7 @@ def install(environment: Path, python: Path) -> None:
     venv.create(environment, clear=True, with_pip=with_pip)
     pip = [python, "-m", "pip"] if with_pip else [sys.executable, "-m", "pip", "--python", python]
     flags = ["--quiet", "--disable-pip-version-check"]
-    subprocess.check_call([*pip, "install", *flags, "--editable", f"{ROOT}[dev]"])
+    subprocess.check_call([*pip, "install", *flags, "pip", "--editable", f"{ROOT}[dev]"])
 
 
 if __name__ == "__main__":

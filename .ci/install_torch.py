@@ -25,7 +25,8 @@ def main() -> None:
             text=True,
         )
         if asked.returncode != 0:
-            print("PyTorch: pip offers no build; the tests that compare with it are skipped")
+            print("PyTorch: no build to be had, so the tests that compare with it are skipped:")
+            print(asked.stderr[-500:])
             return
         names = [item["metadata"]["name"] for item in json.loads(report.read_text())["install"]]
     if any(name.startswith(("nvidia", "cuda", "triton")) for name in names):

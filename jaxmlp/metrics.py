@@ -102,6 +102,11 @@ def _rows(outputs: Any, targets: Any, weight: Any, *, per_row: bool) -> tuple[Ar
     return outputs, targets, jnp.where(invalid, jnp.nan, weight)
 
 
+def _weighted_sum(weight: Array, values: Array) -> Array:
+    """Sum over rows. A matrix product would be rounded coarsely, on CPUs as on accelerators."""
+    return jnp.sum(weight[:, None] * values, axis=0)
+
+
 def _ratio(counts: Counts) -> Array:
     total, weight = counts
     return total / weight
@@ -155,7 +160,7 @@ def _count_by_class(outputs: Any, targets: Any, weight: Any) -> Counts:
         targets.astype(jnp.int32), classes, dtype=outputs.dtype
     )  # (rows, classes)
     correct = _is_correct(outputs, targets)
-    return (weight * correct) @ is_class, weight @ is_class
+    return _weighted_sum(weight * correct, is_class), _weighted_sum(weight, is_class)
 
 
 def _balanced(counts: Counts) -> Array:
@@ -172,7 +177,7 @@ integer (*batch,)."""
 
 def _count_squares(outputs: Any, targets: Any, weight: Any) -> Counts:
     outputs, targets, weight = _rows(outputs, targets, weight, per_row=False)
-    return weight @ jnp.square(outputs - targets), jnp.sum(weight)
+    return _weighted_sum(weight, jnp.square(outputs - targets)), jnp.sum(weight)
 
 
 def _root_mean(counts: Counts) -> Array:
@@ -186,7 +191,7 @@ rmse = Metric(name="rmse", count=_count_squares, compute=_root_mean)
 
 def _count_absolute(outputs: Any, targets: Any, weight: Any) -> Counts:
     outputs, targets, weight = _rows(outputs, targets, weight, per_row=False)
-    return jnp.mean(weight @ jnp.abs(outputs - targets)), jnp.sum(weight)
+    return jnp.mean(_weighted_sum(weight, jnp.abs(outputs - targets))), jnp.sum(weight)
 
 
 mae = Metric(name="mae", count=_count_absolute, compute=_ratio)
@@ -197,14 +202,15 @@ def _count_moments(outputs: Any, targets: Any, weight: Any) -> Counts:
     outputs, targets, weight = _rows(outputs, targets, weight, per_row=False)
     total = jnp.sum(weight)
     divisor = jnp.where(total > 0, total, 1)
-    centred = targets - weight @ targets / divisor
+    summed = _weighted_sum(weight, targets)
+    centred = targets - summed / divisor
     # Takes the rounding error of the mean out again (Chan et al. 1983, corrected two-pass).
-    within = weight @ jnp.square(centred) - jnp.square(weight @ centred) / divisor
+    correction = jnp.square(_weighted_sum(weight, centred)) / divisor
     return (
-        weight @ jnp.square(outputs - targets),
-        within,
-        weight @ targets,
-        jnp.square(weight @ targets) / divisor,
+        _weighted_sum(weight, jnp.square(outputs - targets)),
+        _weighted_sum(weight, jnp.square(centred)) - correction,
+        summed,
+        jnp.square(summed) / divisor,
         total,
     )
 
@@ -251,7 +257,7 @@ def calibration_error(bins: int = 15) -> Metric:
         # Bins are (lower, upper], as in the paper.
         index = jnp.clip(jnp.ceil(confidence * bins).astype(jnp.int32) - 1, 0, bins - 1)
         in_bin = jax.nn.one_hot(index, bins, dtype=outputs.dtype)  # (rows, bins)
-        return (weight * (correct - confidence)) @ in_bin, jnp.sum(weight)
+        return _weighted_sum(weight * (correct - confidence), in_bin), jnp.sum(weight)
 
     def compute(counts: Counts) -> Array:
         gaps, weight = counts
@@ -292,5 +298,5 @@ def roc_auc(outputs: Outputs, targets: Targets, weight: Weight | None = None) ->
     first = jnp.searchsorted(score, score, side="left")
     last = jnp.searchsorted(score, score, side="right")
     # Negatives strictly below, plus half of those that tie.
-    wins = positive @ ((below[first] + below[last]) / 2)
+    wins = jnp.sum(positive * (below[first] + below[last]) / 2)
     return wins / (jnp.sum(positive) * jnp.sum(negative))

@@ -73,7 +73,7 @@ def by_epoch():
     return fit(**SETTINGS, validation=VALIDATION, patience=3, driver="epoch")
 
 
-@pytest.mark.parametrize("name", DRIVERS)
+@pytest.mark.parametrize("name", sorted({*DRIVERS} - {"auto", "epoch", "chunks of an epoch"}))
 def test_every_driver_stops_alike(name, by_epoch, monkeypatch):
     result = fit_with(name, monkeypatch, **SETTINGS, validation=VALIDATION, patience=3)
     assert result.stopped_by == by_epoch.stopped_by == "patience"

@@ -32,17 +32,13 @@ OPTIMIZERS = {
     "nesterov": optax.sgd(0.1, momentum=0.9, nesterov=True),
     "adam": optax.adam(0.05),
     "adamw, kernels decayed": optax.adamw(0.05, weight_decay=0.1, mask=kernel_mask),
-    "schedule": optax.adam(SCHEDULE),
     "injected hyperparameters": optax.inject_hyperparams(optax.adam)(learning_rate=SCHEDULE),
     "lamb": optax.lamb(0.05),
     "lion": optax.lion(0.02),
     "adafactor": optax.adafactor(0.1),
     "several steps": optax.MultiSteps(optax.adam(0.1), 2).gradient_transformation(),
     "clipped": optax.chain(optax.clip_by_global_norm(0.5), optax.adam(0.05)),
-    "averaged updates": optax.chain(optax.adam(0.05), optax.ema(0.9)),
-    "partitioned": optax.partition(
-        {"k": optax.adam(0.05), "b": optax.sgd(0.1)}, {"kernel": "k", "bias": "b"}
-    ),
+    "averaged updates": optax.chain(optax.sgd(0.1), optax.ema(0.9)),
     "frozen bias": optax.partition(
         {"k": optax.adam(0.05), "b": optax.set_to_zero()}, {"kernel": "k", "bias": "b"}
     ),
