@@ -13,8 +13,10 @@ from .config import GATED_ACTIVATIONS
 class Activation(NamedTuple):
     """An activation function and its gain.
 
-    The gain is `1 / sqrt(E[f(z)**2])` for `z ~ N(0, 1)`: kernels of variance `gain**2 / fan_in`
-    keep the size of the signal from layer to layer (He et al. 2015, equations 8-10, for any f).
+    The gain is `1 / sqrt(E[f(z)**2])` for `z ~ N(0, 1)`, so that unit net inputs give activations
+    of mean square `1 / gain**2`: kernels of variance `gain**2 / fan_in` then give unit net inputs
+    again (He et al. 2015, equations 8-10, for any f). For ReLU and its like this holds at any size
+    of the signal; deep stacks of gated activations drift all the same, and need a norm.
     """
 
     function: Callable[[Array], Array]

@@ -145,7 +145,7 @@ def run_batches(
                 longest = _kept_batches(batch)
             if len(used) == longest:
                 ended.append(_gather(steps, longest))
-                finite = np.isfinite(ended[-1]["loss"]).all() and _all_finite(state.train.params)
+                finite = np.isfinite(ended[-1]["loss"]).all() and is_finite(state.train.params)
                 again = functools.partial(_again, used, loader, epoch, start)
                 yield Call(before, state, None, bool(finite), again)
                 start += longest
@@ -228,7 +228,7 @@ def _finish(
     return state, {name: value[None] for name, value in metrics.items()}, finite
 
 
-_all_finite = jax.jit(program.all_finite)
+is_finite = jax.jit(program.all_finite)
 
 
 # Shared by runs of the same loss function, optimizer and plan, such as the folds of a

@@ -4,6 +4,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .config import MLPConfig
@@ -72,17 +73,17 @@ def per_example_grad_norms(
 
     gradients = jax.grad(summed_loss)(per_row)
     layers = intermediates(params, batch.x, config=config, key=key)
-    total = jnp.zeros(rows, config.param_dtype)
+    total = jnp.zeros(rows, np.promote_types(config.param_dtype, "float32"))
     for layer, dense, (bias_grad, norm_grad) in zip(layers, dense_layers, gradients, strict=True):
-        delta = _squared_norm(bias_grad)
-        total += _squared_norm(layer.inputs.astype(total.dtype)) * delta
+        delta = _squared_norm(bias_grad, total.dtype)
+        total += _squared_norm(layer.inputs, total.dtype) * delta
         if dense.bias is not None:
             total += delta
         if dense.norm is not None:
-            total += _squared_norm(norm_grad.scale)
+            total += _squared_norm(norm_grad.scale, total.dtype)
             if dense.norm.bias is not None:
-                total += _squared_norm(norm_grad.bias)
-    return jnp.sqrt(total)
+                total += _squared_norm(norm_grad.bias, total.dtype)
+    return jnp.sqrt(total).astype(config.param_dtype)
 
 
 def _per_row_vectors(
@@ -101,5 +102,6 @@ def _per_row_vectors(
     return bias, Norm(jnp.broadcast_to(dense.norm.scale, shape), norm_bias)
 
 
-def _squared_norm(a: Float[Array, "rows features"]) -> Float[Array, " rows"]:
-    return jnp.sum(jnp.square(a), axis=-1)
+def _squared_norm(a: Float[Array, "rows features"], dtype: np.dtype) -> Float[Array, " rows"]:
+    # Squares of float16 overflow at 256.
+    return jnp.sum(jnp.square(a.astype(dtype)), axis=-1)

@@ -45,7 +45,8 @@ def init_params(config: MLPConfig, *, key: PRNGKeyArray) -> Params:
 
     Raises:
         TypeError: `key` is not a single typed JAX random key.
-        ValueError: `param_dtype` is `"float64"` while JAX has 64-bit types switched off.
+        ValueError: `param_dtype` or `compute_dtype` is `"float64"` while JAX has 64-bit types
+            switched off.
 
     Example:
         >>> config = MLPConfig(in_features=64, hidden_features=(128,), out_features=10)
@@ -54,9 +55,11 @@ def init_params(config: MLPConfig, *, key: PRNGKeyArray) -> Params:
         ((64, 128), (10,))
     """
     require_key("init_params", key)
-    if config.param_dtype == "float64" and jax.dtypes.canonicalize_dtype("float64") != "float64":
+    wanted = {"param_dtype": config.param_dtype, "compute_dtype": config.compute_dtype}
+    wide = [name for name, dtype in wanted.items() if dtype == "float64"]
+    if wide and jax.dtypes.canonicalize_dtype("float64") != "float64":
         raise ValueError(
-            "param_dtype='float64' requires 64-bit JAX types, which are off; call "
+            f"{wide[0]}='float64' requires 64-bit JAX types, which are off; call "
             "jax.config.update('jax_enable_x64', True) first, or use 'float32'."
         )
     hidden = []

@@ -8,8 +8,7 @@ import numpy as np
 import optax
 from jaxtyping import PyTree
 
-from . import program
-from .drivers import Call, Run
+from .drivers import Call, Run, is_finite
 from .program import FitState
 from .train_step import TrainState, make_pure_step
 
@@ -39,7 +38,6 @@ def find_first_bad_step(run: Run, call: Call) -> tuple[FitState, NonFiniteError]
     time; the state before every call is kept instead.
     """
     advance = run.compiled("advance")
-    is_finite = jax.jit(program.all_finite)
     state = call.before
     for batch, rows in call.batches():
         after, metrics = advance(jax.tree.map(jnp.copy, state), batch)

@@ -80,7 +80,7 @@ def fit(
             of the validation rows if there are any, else of the training rows.
         mode: Whether "min" or "max" of it is best; "min" for the loss, required for others.
         patience: Number of epochs without improvement, at least 1, after which to stop.
-        min_delta: What a change must exceed, at least 0, to be an improvement, in the metric's unit.
+        min_delta: What an improvement must exceed, at least 0, in the metric's unit.
         ema_decay: Decay per step in (0, 1) of an exponential moving average of the parameters,
             started at the first ones; the average is evaluated and returned.
         swa_start: Number of the first epoch, at least 0, whose last parameters enter a plain mean

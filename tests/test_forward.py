@@ -117,6 +117,24 @@ def test_hidden_layers_are_computed_in_the_compute_dtype():
     assert dtypes == {jnp.dtype("bfloat16")}
 
 
+@pytest.mark.parametrize("norm", ["layer", "rms"])
+@pytest.mark.parametrize("compute_dtype", ["bfloat16", "float16"])
+def test_norms_of_16_bit_net_inputs_are_rounded_once(compute_dtype, norm):
+    config = make_config(
+        hidden_features=(64,), activation="identity", norm=norm, compute_dtype=compute_dtype
+    )
+    params = make_params(config)
+    # Net inputs of some hundreds, whose squares float16 cannot hold.
+    x = 300 * make_inputs(dtype=np.float32)
+    hidden, _ = jaxmlp.intermediates(params, x, config=config)
+    alone = params.hidden[0]._replace(kernel=np.eye(64), bias=np.zeros(64))
+    model = jaxmlp.Params((alone,), jaxmlp.Dense(np.eye(64), None))
+    wanted = reference.forward(widened(model), widened(hidden.net_input), config)
+    # Half a unit in the last place, and a hundredth for what float32 lost before.
+    rtol = 0.51 * float(jnp.finfo(compute_dtype).eps)
+    np.testing.assert_allclose(widened(hidden.activation), wanted, rtol=rtol)
+
+
 def test_the_softmax_of_bfloat16_logits_sums_to_one_in_float32():
     config = make_config(output_activation="softmax", compute_dtype="bfloat16")
     outputs = jaxmlp.apply(make_params(config), make_inputs(dtype=np.float32), config=config)

@@ -109,6 +109,18 @@ def test_norms_are_float32_to_the_accuracy_of_the_compute_dtype(compute_dtype, e
     np.testing.assert_allclose(got, norms_by_oracle(params, batch, config), rtol=8 * float(eps))
 
 
+@pytest.mark.parametrize("param_dtype", ["float16", "bfloat16"])
+def test_norms_of_16_bit_params_are_summed_in_float32(param_dtype):
+    config = make_config(in_features=64, out_features=1, use_bias=False, param_dtype=param_dtype)
+    batch = jaxmlp.Batch(np.full((2, 64), 100, np.float32))
+    got = compiled_norms(
+        make_params(config), batch, config=config, criterion=lambda outputs, _: outputs[:, 0]
+    )
+    assert got.dtype == jnp.dtype(param_dtype)
+    # |x| = sqrt(64) 100, of squares that float16 cannot hold and bfloat16 cannot add up.
+    np.testing.assert_array_equal(widened(got), [800, 800])
+
+
 def test_weights_are_not_applied():
     config = make_config(hidden_features=(6,), norm="layer")
     params, batch = make_params(config), make_batch(np.float32)

@@ -106,9 +106,10 @@ def test_float64_params_are_drawn_with_64_bit_types():
     assert {leaf.dtype.name for leaf in jax.tree.leaves(init(config=config))} == {"float64"}
 
 
-def test_float64_params_are_refused_without_64_bit_types():
-    config = make_config(param_dtype="float64")
-    with pytest.raises(ValueError, match=r"param_dtype='float64' requires 64-bit JAX types.*call"):
+@pytest.mark.parametrize("field", ["param_dtype", "compute_dtype"])
+def test_float64_is_refused_without_64_bit_types(field):
+    config = make_config(**{field: "float64"})
+    with pytest.raises(ValueError, match=rf"{field}='float64' requires 64-bit JAX types.*call"):
         init(config=config)
 
 

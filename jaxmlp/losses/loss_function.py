@@ -89,7 +89,8 @@ def weighted_mean(
     """Mean over rows, `sum(weight * value) / sum(weight)`.
 
     Args:
-        values: One number per row. Those of rows of weight 0 may be anything, NaN included.
+        values: One number per row. Those of rows of weight 0 do not enter, NaN included; to take
+            gradients, what they are computed from must be finite all the same.
         weight: Weight of each row, at least 0; `None` weighs all rows alike.
 
     Returns:
