@@ -72,8 +72,7 @@ def _rows(outputs: Any, targets: Any, weight: Any, *, per_row: bool) -> tuple[Ar
     `argmax(NaN)` returns a class. A row of weight 0 is all zeros, since `0 * NaN` is NaN.
     """
     outputs = jnp.asarray(outputs)
-    if outputs.dtype.itemsize < 4:
-        # Half-precision floats count to 256 or 2048.
+    if outputs.dtype.itemsize < 4:  # half-precision floats count to 256 or 2048
         outputs = outputs.astype(jnp.float32)
     targets = jnp.asarray(targets).astype(outputs.dtype)
     batch = outputs.shape[:-1]
@@ -93,12 +92,11 @@ def _rows(outputs: Any, targets: Any, weight: Any, *, per_row: bool) -> tuple[Ar
     outputs = outputs.reshape(-1, outputs.shape[-1])
     outputs = jnp.where((weight == 0)[:, None], 0, outputs)
     invalid = jnp.isnan(outputs).any(axis=-1)
+    targets = targets.reshape(-1) if per_row else targets.reshape(outputs.shape)
+    targets = jnp.where(weight == 0 if per_row else (weight == 0)[:, None], 0, targets)
     if per_row:
-        targets = jnp.where(weight == 0, 0, targets.reshape(-1))
         classes = max(outputs.shape[-1], 2)
         invalid |= ~((targets >= 0) & (targets < classes) & (targets == jnp.round(targets)))
-    else:
-        targets = jnp.where((weight == 0)[:, None], 0, targets.reshape(outputs.shape))
     return outputs, targets, jnp.where(invalid, jnp.nan, weight)
 
 
@@ -156,9 +154,8 @@ def top_k_accuracy(k: int) -> Metric:
 def _count_by_class(outputs: Any, targets: Any, weight: Any) -> Counts:
     outputs, targets, weight = _rows(outputs, targets, weight, per_row=True)
     classes = max(outputs.shape[-1], 2)
-    is_class = jax.nn.one_hot(
-        targets.astype(jnp.int32), classes, dtype=outputs.dtype
-    )  # (rows, classes)
+    labels = targets.astype(jnp.int32)
+    is_class = jax.nn.one_hot(labels, classes, dtype=outputs.dtype)  # (rows, classes)
     correct = _is_correct(outputs, targets)
     return _weighted_sum(weight * correct, is_class), _weighted_sum(weight, is_class)
 

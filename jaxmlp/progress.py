@@ -36,14 +36,14 @@ class ProgressBar:
             ) from error
         self._bar = tqdm(total=epochs, unit="epoch", dynamic_ncols=True)
 
-    def update(self, epochs: int, metrics: Mapping[str, float]) -> None:
+    def update(self, epochs: int, metrics: Mapping[str, int | float]) -> None:
         """Moves the bar on and shows the metrics of the latest epoch."""
         if self._bar is not None:
             shown = {name: f"{value:.4g}" for name, value in metrics.items() if name != "epoch"}
             self._bar.set_postfix(shown, refresh=False)
             self._bar.update(epochs)
 
-    def __enter__(self) -> "ProgressBar":
+    def __enter__(self) -> "ProgressBar":  # noqa: PYI034  # beartype refuses Self
         return self
 
     def __exit__(

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
 
 from .train_step import TrainState
 
@@ -30,7 +29,7 @@ class TensorBoardLogger:
     def __init__(self, directory: str | Path) -> None:
         self._writer = SummaryWriter(str(directory))
 
-    def __call__(self, _state: TrainState | None, metrics: Mapping[str, float]) -> None:
+    def __call__(self, _state: TrainState | None, metrics: Mapping[str, int | float]) -> None:
         """Writes the metrics of an epoch.
 
         Args:
@@ -45,7 +44,7 @@ class TensorBoardLogger:
         """Writes what is left and closes the file."""
         self._writer.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "TensorBoardLogger":  # noqa: PYI034  # beartype refuses Self
         return self
 
     def __exit__(self, *_: object) -> None:

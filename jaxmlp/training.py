@@ -19,7 +19,7 @@ from .progress import ProgressBar
 from .train_step import TrainState, init_state
 from .types import Batch, LossFn
 
-OnEpoch: TypeAlias = Callable[[TrainState, Mapping[str, float]], bool | None]
+OnEpoch: TypeAlias = Callable[[TrainState, Mapping[str, int | float]], bool | None]
 StopReason: TypeAlias = Literal["epochs", "patience", "callback", "interrupt", "nonfinite"]
 
 

@@ -4,11 +4,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from fits import DRIVERS, VALIDATION, assert_same, fit, fit_with, make_loader
+from fits import DRIVERS, LINEAR, LINEAR_CONFIG, VALIDATION, assert_same, fit, fit_with, make_loader
 
-# Accuracy and loss on random targets go up and down.
-OPTIMIZER = optax.sgd(1.0, momentum=0.9)
-SETTINGS = {"epochs": 30, "optimizer": OPTIMIZER}
+import jaxmlp
+
+# With a large learning rate on random targets, metrics go up and down.
+LOSS = jaxmlp.make_loss(
+    LINEAR_CONFIG,
+    jaxmlp.losses.softmax_cross_entropy,
+    metrics={"accuracy": jaxmlp.metrics.accuracy},
+)
+SETTINGS = LINEAR | {"loss_fn": LOSS, "epochs": 30}
 
 
 @pytest.fixture(scope="module")

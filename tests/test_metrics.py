@@ -142,6 +142,13 @@ def test_a_sure_and_wrong_network_has_a_calibration_error_of_1():
     assert metrics.calibration_error()(100 * jnp.eye(3), np.array([1, 2, 0])) == 1
 
 
+def test_a_confidence_at_the_edge_of_two_bins_belongs_to_the_lower_one():
+    # Confidence 1/2 and wrong, confidence 3/4 and right.
+    logits = jnp.array([[0.0], [math.log(3)]])
+    value = metrics.calibration_error(2)(logits, np.array([1, 1]))
+    np.testing.assert_allclose(value, (1 / 2 + 1 / 4) / 2, **CLOSE)
+
+
 def test_a_logit_of_0_is_read_as_class_0():
     assert metrics.accuracy(jnp.zeros((1, 1)), np.array([0])) == 1
 

@@ -32,15 +32,15 @@ import jaxmlp
 SGD = optax.sgd(0.1)
 
 
-def linear_loss(params, batch, key):
+def own_loss(params, batch, key):
     """A loss of the user's own, on a dict of parameters, with noise where it has a key."""
     noise = 0 if key is None else 0.1 * jax.random.normal(key)
     residuals = batch["x"] @ params["w"] + params["b"] + noise - batch["y"]
     return jnp.mean(residuals**2), {"bias": params["b"], "count": jnp.sum(batch["y"] > 0)}
 
 
-LINEAR = {"loss_fn": linear_loss, "optimizer": SGD, "epochs": 2}
-LINEAR_PARAMS = {"w": jnp.zeros(4), "b": jnp.zeros(())}
+OWN = {"loss_fn": own_loss, "optimizer": SGD, "epochs": 2}
+FIRST = {"w": jnp.zeros(4), "b": jnp.zeros(())}
 DICTS = [{"x": X[i : i + 10], "y": Y[i : i + 10].astype(np.float32)} for i in range(0, ROWS, 10)]
 
 
@@ -52,44 +52,44 @@ class Stream:
 
 
 @pytest.fixture(scope="module")
-def linear():
-    return fit(DICTS, params=LINEAR_PARAMS, **LINEAR)
+def own():
+    return fit(DICTS, params=FIRST, **OWN)
 
 
 @pytest.fixture(scope="module")
-def linear_by_hand():
-    return train_by_hand(DICTS, params=LINEAR_PARAMS, **LINEAR)
+def own_by_hand():
+    return train_by_hand(DICTS, params=FIRST, **OWN)
 
 
 class TestAnyLoss:
-    def test_trains_dict_parameters_on_dict_batches(self, linear, linear_by_hand):
-        assert_same(linear.state, linear_by_hand[0][-1])
+    def test_trains_dict_parameters_on_dict_batches(self, own, own_by_hand):
+        assert_same(own.state, own_by_hand[0][-1])
 
-    def test_batches_without_weights_count_alike(self, linear, linear_by_hand):
-        expected = epoch_means(linear_by_hand[1], "loss")
-        np.testing.assert_allclose(linear.history["loss"], expected, rtol=MEAN_RTOL)
+    def test_batches_without_weights_count_alike(self, own, own_by_hand):
+        expected = epoch_means(own_by_hand[1], "loss")
+        np.testing.assert_allclose(own.history["loss"], expected, rtol=MEAN_RTOL)
 
-    def test_integer_metrics_are_averaged_as_floats(self, linear, linear_by_hand):
-        expected = epoch_means(linear_by_hand[1], "count")
-        np.testing.assert_allclose(linear.history["count"], expected, rtol=MEAN_RTOL)
+    def test_integer_metrics_are_averaged_as_floats(self, own, own_by_hand):
+        expected = epoch_means(own_by_hand[1], "count")
+        np.testing.assert_allclose(own.history["count"], expected, rtol=MEAN_RTOL)
 
-    def test_an_iterable_is_started_anew_for_every_epoch(self, linear):
-        assert_same(fit(Stream(), params=LINEAR_PARAMS, **LINEAR).state, linear.state)
+    def test_an_iterable_is_started_anew_for_every_epoch(self, own):
+        assert_same(fit(Stream(), params=FIRST, **OWN).state, own.state)
 
-    def test_a_generator_serves_a_single_epoch(self, linear_by_hand):
-        once = {**LINEAR, "epochs": 1}
-        result = fit((batch for batch in DICTS), params=LINEAR_PARAMS, **once)
-        assert_same(result.state, linear_by_hand[0][0])
+    def test_a_generator_serves_a_single_epoch(self, own_by_hand):
+        once = {**OWN, "epochs": 1}
+        result = fit((batch for batch in DICTS), params=FIRST, **once)
+        assert_same(result.state, own_by_hand[0][0])
 
-    def test_validation_may_be_any_batch_that_the_loss_takes(self, linear_by_hand):
-        result = fit(DICTS, params=LINEAR_PARAMS, validation=DICTS[0], **LINEAR)
-        expected = [linear_loss(s.params, DICTS[0], None)[0] for s in linear_by_hand[0]]
+    def test_validation_may_be_any_batch_that_the_loss_takes(self, own_by_hand):
+        result = fit(DICTS, params=FIRST, validation=DICTS[0], **OWN)
+        expected = [own_loss(s.params, DICTS[0], None)[0] for s in own_by_hand[0]]
         np.testing.assert_allclose(result.history["validation_loss"], expected, rtol=1e-5)
 
     def test_batches_of_two_shapes_are_both_taken(self):
         ragged = [*DICTS[:4], jax.tree.map(lambda a: a[:7], DICTS[4])]
-        result = fit(ragged, params=LINEAR_PARAMS, **LINEAR)
-        expected = train_by_hand(ragged, params=LINEAR_PARAMS, **LINEAR)
+        result = fit(ragged, params=FIRST, **OWN)
+        expected = train_by_hand(ragged, params=FIRST, **OWN)
         assert_same(result.state, expected[0][-1])
 
 
