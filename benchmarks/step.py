@@ -59,7 +59,7 @@ def make_contestants(
         updates, opt_state = optimizer.update(grads, opt_state)
         return optax.apply_updates(layers, updates), opt_state, loss
 
-    layers = [(dense.kernel, dense.bias) for dense in (*params.hidden, params.output)]
+    layers: Any = [(dense.kernel, dense.bias) for dense in (*params.hidden, params.output)]
     hand: dict[str, Any] = {"state": (layers, optimizer.init(layers))}
 
     def run_library(steps: int) -> None:

@@ -136,10 +136,10 @@ def run_batches(
     """
     advance, finish = run.compiled("advance"), run.compiled("finish")
     for epoch in range(run.epochs):
-        ended: list[Metrics] = []
+        ended: list[dict[str, np.ndarray]] = []
         steps: list[Metrics] = []
         used: list[Any] = []
-        start, longest = 0, 1
+        start, longest, before = 0, 1, state
         for batch in epoch_batches(epoch):
             if not ended and not used:
                 longest = _kept_batches(batch)

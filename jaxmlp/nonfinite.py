@@ -52,7 +52,12 @@ def find_first_bad_step(run: Run, call: Call) -> tuple[FitState, NonFiniteError]
 
 def _gradients(run: Run, train: TrainState, batch: Any) -> tuple[jax.Array, PyTree]:
     """Takes the same step with an optimizer whose new state is the gradient."""
-    keep = optax.GradientTransformation(lambda params: params, lambda grads, *_: (grads, grads))
+
+    def keep_gradient(updates: PyTree, state: PyTree, params: PyTree = None) -> Any:
+        del state, params
+        return updates, updates
+
+    keep = optax.GradientTransformation(lambda params: params, keep_gradient)
     step = jax.jit(make_pure_step(run.loss_fn, keep, run.plan.accumulate_steps))
     after, metrics = step(train._replace(opt_state=train.params), batch)
     return metrics["loss"], after.opt_state

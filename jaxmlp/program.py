@@ -6,6 +6,7 @@ first argument and anything else.
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
@@ -255,7 +256,7 @@ def run_epochs(
     return jax.lax.scan(body, state, index)
 
 
-def _check_metrics(metrics: Metrics) -> None:
+def _check_metrics(metrics: Mapping[str, Array]) -> None:
     for name, value in metrics.items():
         if name in _OWN_NAMES or name.startswith("validation_"):
             raise ValueError(

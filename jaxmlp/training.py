@@ -268,7 +268,7 @@ def _calls(
     return run_batches(run, state, lambda _: data)
 
 
-def _wants_stop(answer: bool | None) -> bool:
+def _wants_stop(answer: object) -> bool:
     if answer is not None and not isinstance(answer, bool | np.bool_):
         raise TypeError(f"on_epoch must return True to stop, or None; got {answer!r}.")
     return bool(answer)
