@@ -29,7 +29,7 @@ def test_balanced_weights_have_mean_1():
 
 @pytest.mark.parametrize("kind", [np.int64, np.uint8, np.int8])
 def test_each_row_gets_the_weight_of_its_class(kind):
-    weight = jaxmlp.class_weights(LABELS.astype(kind), {0: 1, 2: 0.5, 5: 4.0})
+    weight = jaxmlp.class_weights(LABELS.astype(kind), {0: 1.0, 2: 0.5, 5: 4.0})
     assert weight.tolist() == [1, 1, 1, 0.5, 0.5, 4]
 
 
@@ -49,7 +49,7 @@ def test_weights_are_float32_for_the_loader():
 
 def test_a_weight_of_2_is_the_row_twice():
     # The gradient of one batch: sum(w g) / sum(w).
-    weight = jaxmlp.class_weights(Y, {0: 2, 1: 1, 2: 1})
+    weight = jaxmlp.class_weights(Y, {0: 2.0, 1: 1.0, 2: 1.0})
     twice = np.flatnonzero(Y == 0)
     x, y = np.concatenate([X, X[twice]]), np.concatenate([Y, Y[twice]])
     weighted = fit(make_loader(weight=weight, batch_size=len(X)), **LINEAR)
@@ -63,7 +63,7 @@ def test_a_weight_of_2_is_the_row_twice():
 
 
 def test_a_class_of_weight_0_is_not_learned():
-    weight = jaxmlp.class_weights(Y, {0: 0, 1: 1, 2: 1})
+    weight = jaxmlp.class_weights(Y, {0: 0.0, 1: 1.0, 2: 1.0})
     other_x = np.where((Y == 0)[:, None], 100, X).astype(np.float32)
     results = [fit(make_loader(x, weight=weight), **LINEAR) for x in (X, other_x)]
     assert_same(results[0].params, results[1].params)
@@ -73,7 +73,7 @@ def test_a_class_of_weight_0_is_not_learned():
 def test_weights_raise_the_recall_of_their_class():
     labels = (X[:, 0] + 0.5 * X[:, 1] > 1).astype(np.int64)
     recalls = []
-    for weights in ({0: 1, 1: 0.1}, {0: 1, 1: 10}):
+    for weights in ({0: 1.0, 1: 0.1}, {0: 1.0, 1: 10.0}):
         loader = make_loader(y=labels, weight=jaxmlp.class_weights(labels, weights))
         params = fit(loader, **LINEAR).params
         logits = X @ np.asarray(params.output.kernel) + np.asarray(params.output.bias)
