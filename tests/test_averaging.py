@@ -223,13 +223,13 @@ def test_half_precision_reaches_the_accuracy_of_float32(digits):
             loss_fn=loss_fn,
             optimizer=optax.adam(1e-2),
             params=params,
-            epochs=15,
+            epochs=8,
             validation=validation,
         )
         assert result.params.output.kernel.dtype == jnp.float32
         histories[compute_dtype] = result.history
     accuracy, half_accuracy = (h["validation_accuracy"].max() for h in histories.values())
     assert accuracy > 0.96
-    # One of the 397 rows is 0.0025; measured was no difference (both 0.982).
+    # One of the 397 rows is 0.0025; measured was no difference (both 0.967).
     assert half_accuracy > accuracy - 0.008
     assert (histories[None]["loss"] != histories["bfloat16"]["loss"]).all()

@@ -200,6 +200,16 @@ def test_a_bad_step_is_found_in_an_iterable_that_does_not_repeat_itself(kept, mo
     assert_same(info.value.result.state, train_by_hand(steps=FIRST)[0])
 
 
+def test_rows_are_named_when_an_epoch_takes_several_calls(monkeypatch):
+    monkeypatch.setattr("jaxmlp.drivers._kept_batches", lambda _: 1)
+    with pytest.raises(jaxmlp.NonFiniteError) as info:
+        fit(make_bad_loader(), driver="step", **SETTINGS)
+    position = FIRST - 2 * STEPS
+    assert position > 0
+    expected = make_bad_loader().order(2)[position * BATCH : (position + 1) * BATCH]
+    np.testing.assert_array_equal(info.value.rows, expected)
+
+
 def test_few_large_batches_are_kept():
     kept = [_kept_batches(np.zeros(size, np.uint8)) for size in (1, 2**20, 2**24, 2**27)]
     assert kept == [256, 64, 4, 1]

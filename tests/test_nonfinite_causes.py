@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from fits import DRIVERS, PARAMS, X, Y, assert_same, fit, fit_with, make_loader
+from fits import DRIVERS, LINEAR, PARAMS, X, Y, assert_same, fit, fit_with, make_loader
 
 import jaxmlp
 
@@ -192,4 +192,4 @@ def test_a_metric_may_be_nan(driver):
 
 
 def test_a_policy_of_skipping_reports_what_it_skipped_as_a_column():
-    assert fit(nonfinite="skip", epochs=2).history["skipped"].tolist() == [0, 0]
+    assert fit(**LINEAR, nonfinite="skip", epochs=2).history["skipped"].tolist() == [0, 0]

@@ -186,7 +186,7 @@ def test_validation_weights_count():
     np.testing.assert_allclose(unweighted.history["validation_loss"], losses, rtol=1e-5)
 
 
-BINARY = jaxmlp.MLPConfig(in_features=4, hidden_features=(8,), out_features=1)
+BINARY = jaxmlp.MLPConfig(in_features=4, out_features=1)
 RANKED = jaxmlp.make_loss(
     BINARY,
     jaxmlp.losses.squared_error,
