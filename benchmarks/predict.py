@@ -1,0 +1,70 @@
+"""Asks what predictions cost in jaxmlp and its peers: one row at a time, and a million rows.
+
+    python3 run.py -m pip install --editable ".[benchmarks]"
+    python3 run.py benchmarks/predict.py --output output
+
+All hold the same weights (W1's network and W2's) and were checked to give the same outputs, from a
+NumPy array of rows to a NumPy array of raw outputs. Processes, rounds, medians and ratios are those
+of `fit.py`. A million rows go through in blocks of 4,096 where a contestant's author would choose
+so; `predictors.py` shows each.
+"""
+
+import argparse
+
+import numpy as np
+from machine import describe_machine
+from peers import ONE_THREAD, Peer
+from predictors import Prediction
+from workers import race
+
+PEERS = {
+    "jaxmlp": Peer("jax.jit(jaxmlp.apply), ahead of time", "predictors", "prepare_jaxmlp", {}),
+    "jaxmlp-jit": Peer("jax.jit(jaxmlp.apply)", "predictors", "prepare_jaxmlp_jit", {}),
+    "torch-1": Peer("PyTorch eager, 1 thread", "predictors", "prepare_torch", ONE_THREAD),
+    "torch": Peer("PyTorch eager, all threads", "predictors", "prepare_torch", {}),
+    "torch-compile": Peer("torch.compile", "predictors", "prepare_torch_compiled", {}),
+    "sklearn": Peer("scikit-learn", "predictors", "prepare_sklearn", {}),
+    "onnx-1": Peer("ONNX Runtime, 1 thread", "predictors", "prepare_onnx", ONE_THREAD),
+    "onnx": Peer("ONNX Runtime, all threads", "predictors", "prepare_onnx", {}),
+}
+NETWORKS = {"W1": (64, 64, 10), "W2": (8, 256, 256, 1)}
+
+
+def measure(task: Prediction, names: list[str], rounds: int, seconds: float) -> None:
+    """Prints one table."""
+    times = race({name: PEERS[name] for name in names}, task, rounds=rounds, seconds=seconds)
+    print(f"\n### {task.title}\n")
+    print("| contestant | us per call | rows per second | by jaxmlp's (middle half) |")
+    print("|---|---|---|---|")
+    for name, result in times.items():
+        if not len(result.seconds):
+            print(f"| {PEERS[name].title} | {result.problem} | | |")
+            continue
+        middle = np.median(result.seconds)
+        ratio = ""
+        if len(times["jaxmlp"].seconds):
+            low, half, high = np.percentile(result.seconds / times["jaxmlp"].seconds, (25, 50, 75))
+            ratio = f"{half:.2f} ({low:.2f} to {high:.2f})"
+        print(f"| {PEERS[name].title} | {middle * 1e6:.4g} | {task.rows / middle:.3g} | {ratio} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workloads", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--seconds", type=float, default=0.5, help="per contestant and round")
+    parser.add_argument("--rows", type=int, nargs="+", default=[1, 1_000_000], help="per call")
+    arguments = parser.parse_args()
+    names = [name for name in PEERS if name in {"jaxmlp", *arguments.peers}]
+    print(f"## Predictions\n\n{describe_machine()}\n\n{arguments.rounds} rounds")
+    for key in arguments.workloads:
+        for rows in arguments.rows:
+            widths = NETWORKS[key]
+            title = f"{key}'s network {'-'.join(map(str, widths))}, {rows:,} rows per call"
+            task = Prediction(title, widths, rows)
+            measure(task, names, arguments.rounds, arguments.seconds)
+
+
+if __name__ == "__main__":
+    main()
