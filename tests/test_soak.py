@@ -1,6 +1,7 @@
 """A million steps on a small problem: memory stays flat, and nothing is compiled again.
 
-Takes minutes, so it is not part of the suite; `python3 run.py -m pytest tests/test_soak.py -m slow -n0 -s`.
+Takes minutes, so it is not part of the suite:
+`python3 run.py -m pytest tests/test_soak.py -m slow -n0 -s`.
 """
 
 import os
