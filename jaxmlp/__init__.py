@@ -2,10 +2,10 @@
 
 from jaxlib.version import __version__ as _jaxlib_version
 
-from . import losses, metrics
+from . import losses, metrics, sources
 from .compilation import enable_compilation_cache
 from .config import MLPConfig
-from .data import DataLoader, class_weights
+from .data import DataLoader
 from .forward import Layer, apply, intermediates
 from .gradients import per_example_grad_norms
 from .init import MupLabels, init_params, mup_labels
@@ -13,6 +13,7 @@ from .inspection import summary
 from .losses.loss_function import make_loss, weighted_mean
 from .metrics import Metric
 from .nonfinite import NonFiniteError
+from .samplers import StratifiedSampler, WeightedSampler, class_weights
 from .train_step import TrainState, init_state, kernel_mask, make_train_step
 from .training import FitResult, fit
 from .types import Batch, Dense, LossFn, Norm, Params
@@ -33,7 +34,9 @@ __all__ = [
     "NonFiniteError",
     "Norm",
     "Params",
+    "StratifiedSampler",
     "TrainState",
+    "WeightedSampler",
     "apply",
     "class_weights",
     "enable_compilation_cache",
@@ -48,6 +51,7 @@ __all__ = [
     "metrics",
     "mup_labels",
     "per_example_grad_norms",
+    "sources",
     "summary",
     "weighted_mean",
 ]

@@ -20,6 +20,8 @@ from .program import FitState, Metrics, Plan
 from .types import Batch, LossFn
 
 Driver: TypeAlias = Literal["step", "chunk", "epoch", "epochs"]
+# A batch, and the numbers of its rows where it has them.
+NumberedBatch: TypeAlias = tuple[Any, np.ndarray | None]
 DRIVERS: tuple[str, ...] = get_args(Driver)
 
 
@@ -35,7 +37,7 @@ class Call(NamedTuple):
     after: FitState
     metrics: Metrics | None
     finite: bool
-    batches: Callable[[], Iterator[tuple[Any, np.ndarray | None]]]
+    batches: Callable[[], Iterator[NumberedBatch]]
 
 
 def seconds_per_step(params: PyTree, batch_rows: int) -> float:
@@ -51,9 +53,13 @@ def seconds_per_step(params: PyTree, batch_rows: int) -> float:
 def choose_driver(params: PyTree, loader: DataLoader, *, each_epoch: bool) -> Driver:
     """Picks the driver by the estimated time of an epoch; benchmarks/NOTES.md has the measurement.
 
+    Rows that are not dense in memory are driven step by step.
+
     An epoch above two seconds is cut into chunks, so that an interrupt is answered soon; epochs
     below a twentieth are joined, unless the host wants to see each one.
     """
+    if loader.rows is None:
+        return "step"
     epoch_seconds = seconds_per_step(params, loader.batch_size) * len(loader)
     if epoch_seconds > 2:
         return "chunk"
@@ -61,12 +67,8 @@ def choose_driver(params: PyTree, loader: DataLoader, *, each_epoch: bool) -> Dr
 
 
 def order_index(loader: DataLoader, epoch: int) -> Int[np.ndarray, "steps batch"]:
-    """Returns the row numbers of every batch of an epoch; ~i stands for row i as padding."""
-    order = loader.order(epoch).astype(np.int32)
-    size = len(loader) * loader.batch_size
-    padding = max(0, size - len(order))
-    index = np.concatenate([order[:size], ~np.resize(order, padding)])
-    return index.reshape(len(loader), loader.batch_size)
+    """Returns the row numbers of every batch of an epoch in the device's integers."""
+    return loader.index(epoch).astype(np.int32)
 
 
 class Run(NamedTuple):
@@ -84,12 +86,15 @@ class Run(NamedTuple):
 
 
 def run_loader(driver: Driver, run: Run, state: FitState, loader: DataLoader) -> Iterator[Call]:
-    """Runs over a loader's rows, which lie on the device, until `run.epochs` or closed."""
+    """Runs over a loader's rows until `run.epochs` or closed; but for "step" they must be dense.
+
+    Those of all drivers but "step" lie on the device.
+    """
     if driver == "step":
-        yield from run_batches(run, state, loader.epoch, loader)
+        yield from run_batches(run, state, functools.partial(_read_epoch, loader))
         return
     # Copied, since the device may otherwise use the loader's memory.
-    rows = jax.tree.map(lambda a: jnp.array(a, copy=True), Batch(loader.x, loader.y, loader.weight))
+    rows = jax.tree.map(lambda a: jnp.array(a, copy=True), loader.rows)
     if driver == "chunk":
         yield from _run_chunks(run, state, rows, loader)
         return
@@ -127,8 +132,7 @@ def _split_at(
 def run_batches(
     run: Run,
     state: FitState,
-    epoch_batches: Callable[[int], Iterable[Any]],
-    loader: DataLoader | None = None,
+    epoch_batches: Callable[[int], Iterable[NumberedBatch]],
 ) -> Iterator[Call]:
     """Runs over any batches, one jitted step at a time; a call is an epoch, or a part of it.
 
@@ -138,24 +142,22 @@ def run_batches(
     for epoch in range(run.epochs):
         ended: list[dict[str, np.ndarray]] = []
         steps: list[Metrics] = []
-        used: list[Any] = []
-        start, longest, before = 0, 1, state
-        for batch in epoch_batches(epoch):
+        used: list[NumberedBatch] = []
+        longest, before = 1, state
+        for batch, row_numbers in epoch_batches(epoch):
             if not ended and not used:
                 longest = _kept_batches(batch)
             if len(used) == longest:
                 ended.append(_gather(steps, longest))
                 finite = np.isfinite(ended[-1]["loss"]).all() and is_finite(state.train.params)
-                again = functools.partial(_again, used, loader, epoch, start)
-                yield Call(before, state, None, bool(finite), again)
-                start += longest
+                yield Call(before, state, None, bool(finite), functools.partial(iter, used))
                 steps, used = [], []
             if not used:
                 # A step donates its state, which the caller may keep.
                 before, state = state, jax.tree.map(jnp.copy, state)
             state, metrics = advance(state, batch)
             steps.append(metrics)
-            used.append(batch)
+            used.append((batch, row_numbers))
         if not used:
             raise ValueError(
                 f"data must give at least one batch in every epoch; epoch {epoch} had none."
@@ -163,8 +165,7 @@ def run_batches(
         ended.append(_gather(steps, longest))
         stacked = {name: np.concatenate([m[name] for m in ended]) for name in ended[0]}
         state, metrics, finite = finish(state, stacked, run.validation)
-        again = functools.partial(_again, used, loader, epoch, start)
-        yield Call(before, state, metrics, bool(finite), again)
+        yield Call(before, state, metrics, bool(finite), functools.partial(iter, used))
 
 
 def _kept_batches(batch: Any) -> int:
@@ -246,15 +247,13 @@ def _joined_index(
     loader: DataLoader, first: int, joined: int, epochs: int
 ) -> Int[np.ndarray, "epochs steps batch"]:
     """Orders of the next epochs; those after the last repeat it, and the program skips them."""
-    return np.stack([order_index(loader, min(first + i, epochs - 1)) for i in range(joined)])
+    orders = [order_index(loader, epoch) for epoch in range(first, min(first + joined, epochs))]
+    return np.stack(orders + orders[-1:] * (joined - len(orders)))
 
 
-def _again(
-    batches: list[Any], loader: DataLoader | None, epoch: int, start: int
-) -> Iterator[tuple[Any, np.ndarray | None]]:
-    index = None if loader is None else order_index(loader, epoch)
-    for position, batch in enumerate(batches, start):
-        yield batch, None if index is None else index[position]
+def _read_epoch(loader: DataLoader, epoch: int) -> Iterator[NumberedBatch]:
+    index = loader.index(epoch)
+    return zip(loader.read_all(index), index, strict=True)
 
 
 def _replay(rows: Batch, index: np.ndarray) -> Iterator[tuple[Batch, np.ndarray]]:

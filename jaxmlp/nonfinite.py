@@ -1,5 +1,6 @@
 """Turns a call that ended in NaN or infinity into the first bad step, its cause and its rows."""
 
+import functools
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ from jaxtyping import PyTree
 from .drivers import Call, Run, is_finite
 from .program import FitState
 from .train_step import TrainState, make_pure_step
+from .transforms import apply_transform
 
 
 class NonFiniteError(FloatingPointError):
@@ -42,6 +44,8 @@ def find_first_bad_step(run: Run, call: Call) -> tuple[FitState, NonFiniteError]
     for batch, rows in call.batches():
         after, metrics = advance(jax.tree.map(jnp.copy, state), batch)
         if not is_finite((metrics["loss"], after.train.params)):
+            if run.plan.transform is not None:
+                batch = jax.jit(functools.partial(apply_transform, run.plan.transform))(batch)
             loss, gradients = _gradients(run, state.train, batch)
             culprit = _culprit(loss, gradients, after.train.params)
             return state, _error(culprit, int(state.train.step), batch, rows)

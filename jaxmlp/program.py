@@ -15,6 +15,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
 from .train_step import TrainState, make_pure_step
+from .transforms import Transform, apply_transform
 from .types import Batch, LossFn
 
 Metrics: TypeAlias = dict[str, Array]
@@ -25,7 +26,10 @@ _OWN_NAMES = ("epoch", "finite", "ran", "skipped", "weight")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The settings of a run that are compiled into it; see `jaxmlp.fit` for their meaning."""
+    """The settings of a run that are compiled into it; see `jaxmlp.fit` for their meaning.
+
+    `transform` is applied to the batches of every step, and not to the validation rows.
+    """
 
     accumulate_steps: int = 1
     monitor: str = "loss"
@@ -35,6 +39,7 @@ class Plan:
     ema_decay: float | None = None
     swa_start: int | None = None
     skip_nonfinite: bool = False
+    transform: Transform | None = None
 
 
 class FitState(NamedTuple):
@@ -85,6 +90,8 @@ def advance(
     batch: Any,
 ) -> tuple[FitState, Metrics]:
     """Takes one step, guarded and averaged as the plan says; "weight" joins the metrics."""
+    if plan.transform is not None:
+        batch = apply_transform(plan.transform, batch)
     step = make_pure_step(loss_fn, optimizer, plan.accumulate_steps)
     train, metrics = step(state.train, batch)
     _check_metrics(metrics)

@@ -1,8 +1,9 @@
 """Turns a loss function, an optimizer, parameters and data into trained parameters: `fit`."""
 
+import dataclasses
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
@@ -12,12 +13,13 @@ import optax
 from jaxtyping import PRNGKeyArray, PyTree
 
 from .data import DataLoader
-from .drivers import DRIVERS, Call, Driver, Run, choose_driver, run_batches, run_loader
+from .drivers import Driver, Run
+from .feeding import as_validation, make_calls
 from .nonfinite import find_first_bad_step
 from .program import FitState, Plan, init_fit_state
 from .progress import ProgressBar
 from .train_step import TrainState, init_state
-from .types import Batch, LossFn
+from .types import LossFn
 
 OnEpoch: TypeAlias = Callable[[TrainState, Mapping[str, int | float]], bool | None]
 StopReason: TypeAlias = Literal["epochs", "patience", "callback", "interrupt", "nonfinite"]
@@ -70,12 +72,14 @@ def fit(
         loss_fn: `(params, batch, key) -> (loss, metrics)`, as `make_loss` builds or your own.
         optimizer: Any optax optimizer, with any schedule; put clipping into it with `optax.chain`.
         params: Where to start; any pytree of floating arrays. They are copied.
-        data: A `DataLoader`, or an iterable of batches that can be iterated once per epoch.
+        data: A `DataLoader`, whose `transform` runs inside the compiled steps, or an iterable of
+            batches that can be iterated once per epoch; see `sources.batches`.
         epochs: Number of passes over the data, at least 1.
         key: One typed JAX random key.
         validation: `(x, y)`, `(x, y, weight)`, a `Batch`, or whatever batch `loss_fn` takes;
-            evaluated as a whole after every epoch, without randomness. The parameters of the epoch
-            with the best monitored value are returned.
+            evaluated as a whole after every epoch, without randomness. Of a `DataLoader`, all rows
+            are taken, through its own `transform`. The parameters of the epoch with the best
+            monitored value are returned.
         monitor: Metric that tells which epoch is best: "loss" or a name that `loss_fn` returns,
             of the validation rows if there are any, else of the training rows.
         mode: Whether "min" or "max" of it is best; "min" for the loss, required for others.
@@ -131,17 +135,19 @@ def fit(
     plan = _make_plan(
         accumulate_steps, monitor, mode, patience, min_delta, ema_decay, swa_start, nonfinite
     )
+    if isinstance(data, DataLoader):
+        plan = dataclasses.replace(plan, transform=data.transform)
     if swa_start is not None and swa_start >= epochs:
         raise ValueError(
             f"swa_start must be below epochs, or nothing is averaged; got swa_start={swa_start}, "
             f"epochs={epochs}."
         )
-    validation = _as_validation(validation)
+    validation = as_validation(validation)
     run = Run(loss_fn, optimizer, plan, epochs, validation)
     state = init_fit_state(
         init_state(params, optimizer, key=key), plan, validated=validation is not None
     )
-    calls = _calls(driver, run, state, data, each_epoch=on_epoch is not None)
+    calls = make_calls(driver, run, state, data, each_epoch=on_epoch is not None)
     records: list[dict[str, np.ndarray]] = []
     stopped_by: StopReason = "epochs"
     with ProgressBar(epochs, show=progress) as bar:
@@ -221,51 +227,6 @@ def _require_int(name: str, value: object, lowest: int) -> None:
         raise TypeError(f"{name} must be an int of at least {lowest}; got {value!r}.")
     if value < lowest:
         raise ValueError(f"{name} must be an int of at least {lowest}; got {value}.")
-
-
-def _as_validation(validation: PyTree | None) -> PyTree | None:
-    if isinstance(validation, tuple) and not hasattr(validation, "_fields"):
-        if len(validation) not in (2, 3):
-            raise ValueError(
-                f"validation must be (x, y) or (x, y, weight); got {len(validation)} entries."
-            )
-        validation = DataLoader(*validation, batch_size=1)
-    if isinstance(validation, DataLoader):
-        validation = Batch(validation.x, validation.y, validation.weight)
-    return jax.tree.map(lambda a: jnp.array(a, copy=True), validation)
-
-
-def _calls(
-    driver: Driver | Literal["auto"], run: Run, state: FitState, data: Any, *, each_epoch: bool
-) -> Iterator[Call]:
-    if driver != "auto" and driver not in DRIVERS:
-        known = ", ".join(map(repr, ("auto", *DRIVERS)))
-        raise ValueError(f"driver must be one of {known}; got {driver!r}.")
-    if driver == "epochs" and each_epoch:
-        raise ValueError(
-            "on_epoch is called after every epoch, but driver='epochs' runs several at once; use "
-            "driver='epoch' or 'auto'."
-        )
-    if isinstance(data, DataLoader):
-        if driver == "auto":
-            driver = choose_driver(state.train.params, data, each_epoch=each_epoch)
-        return run_loader(driver, run, state, data)
-    if driver not in ("auto", "step"):
-        raise ValueError(
-            f"driver={driver!r} needs a DataLoader, whose rows lie on the device; an iterable of "
-            "batches is driven step by step."
-        )
-    if isinstance(data, Batch | tuple | Mapping) or not isinstance(data, Iterable):
-        raise TypeError(
-            "data must be a DataLoader or an iterable of batches; got a "
-            f"{type(data).__name__}. Wrap arrays as DataLoader(x, y, batch_size=...)."
-        )
-    if isinstance(data, Iterator) and run.epochs > 1:
-        raise TypeError(
-            f"data must give its batches once per epoch; a {type(data).__name__} is used up after "
-            "the first. Give a list, or an object whose __iter__ starts anew."
-        )
-    return run_batches(run, state, lambda _: data)
 
 
 def _wants_stop(answer: object) -> bool:

@@ -10,34 +10,35 @@ import sys
 import pytest
 
 import jaxmlp
-from jaxmlp import losses, metrics
+from jaxmlp import losses, metrics, sources
 
 
 def public_callables():
     """Name and object of every public function and class, members of `losses` included."""
-    for module in (jaxmlp, losses):
+    for module in (jaxmlp, losses, sources):
         for name in module.__all__:
             value = getattr(module, name)
             if callable(value) and not isinstance(value, metrics.Metric):
                 yield f"{module.__name__}.{name}", value
     for name in ("top_k_accuracy", "calibration_error", "roc_auc"):
         yield f"jaxmlp.metrics.{name}", getattr(metrics, name)
-    for name in ("epoch", "order"):
+    for name in ("epoch", "index", "load_state_dict", "order", "read", "read_all", "state_dict"):
         yield f"jaxmlp.DataLoader.{name}", getattr(jaxmlp.DataLoader, name)
     yield "jaxmlp.MLPConfig.from_json", jaxmlp.MLPConfig.from_json
     yield "jaxmlp.Metric.__call__", metrics.Metric.__call__
     yield "jaxmlp.LossFn.__call__", jaxmlp.LossFn.__call__
-    permutation = importlib.import_module("jaxmlp.data").permutation
-    yield "jaxmlp.data.permutation", permutation
+    permutation = importlib.import_module("jaxmlp.order").permutation
+    yield "jaxmlp.order.permutation", permutation
 
 
 CALLABLES = dict(public_callables())
+PROTOCOLS = (jaxmlp.LossFn, sources.Source)
 
 
 def test_all_lists_exactly_the_public_names():
     public = {name for name in vars(jaxmlp) if not name.startswith("_")}
     modules = {name for name in public if inspect.ismodule(getattr(jaxmlp, name))}
-    assert public - modules | {"losses", "metrics"} == set(jaxmlp.__all__)
+    assert public - modules | {"losses", "metrics", "sources"} == set(jaxmlp.__all__)
     assert list(jaxmlp.__all__) == sorted(jaxmlp.__all__)
 
 
@@ -51,7 +52,7 @@ def test_public_names_document_every_argument(name):
     value = CALLABLES[name]
     docstring = inspect.getdoc(value) or ""
     assert len(docstring.splitlines()[0]) > 15
-    if isinstance(value, type) and (issubclass(value, tuple) or value is jaxmlp.LossFn):
+    if isinstance(value, type) and (issubclass(value, tuple) or value in PROTOCOLS):
         return  # the fields of a NamedTuple are told in its text
     parameters = set(inspect.signature(value).parameters) - {"self"}
     section = re.search(r"^Args:\n((?:    .*\n|\n)*)", docstring + "\n", re.MULTILINE)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from jaxmlp.data import permutation
+from jaxmlp.order import permutation
 
 # Fixed seeds make these tests deterministic; a right generator fails one of them in a thousand
 # at either end, for some choice of seeds.

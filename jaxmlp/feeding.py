@@ -1,0 +1,105 @@
+"""Turns what `fit` is given as data into the calls of a run, and into rows to validate on."""
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from .data import DataLoader
+from .drivers import (
+    DRIVERS,
+    Call,
+    Driver,
+    NumberedBatch,
+    Run,
+    choose_driver,
+    run_batches,
+    run_loader,
+)
+from .program import FitState
+from .sources.arrays import package_of
+from .transforms import apply_transform
+from .types import Batch
+
+
+def as_validation(validation: PyTree | None) -> PyTree | None:
+    """Copies the rows to validate on; those of a loader go through its transform.
+
+    Raises:
+        ValueError: There are not two or three entries, or rows that do not fit together.
+    """
+    if isinstance(validation, tuple) and not hasattr(validation, "_fields"):
+        if len(validation) not in (2, 3):
+            raise ValueError(
+                f"validation must be (x, y) or (x, y, weight); got {len(validation)} entries."
+            )
+        validation = DataLoader(*validation, batch_size=1)
+    if isinstance(validation, DataLoader):
+        loader, validation = validation, read_rows(validation)
+        if loader.transform is not None:
+            transform = functools.partial(apply_transform, loader.transform)
+            return jax.jit(transform)(validation)
+    return jax.tree.map(lambda a: jnp.array(a, copy=True), validation)
+
+
+def read_rows(loader: DataLoader) -> Batch:
+    """Reads all rows of a loader's source, before `transform`."""
+    return loader.rows or loader.read(np.arange(len(loader.source)))
+
+
+def make_calls(
+    driver: Driver | Literal["auto"], run: Run, state: FitState, data: Any, *, each_epoch: bool
+) -> Iterator[Call]:
+    """Returns the calls of a run over a loader or an iterable of batches.
+
+    Raises:
+        TypeError: `data` is no such thing.
+        ValueError: The driver is not known, or cannot run over such data.
+    """
+    if driver != "auto" and driver not in DRIVERS:
+        known = ", ".join(map(repr, ("auto", *DRIVERS)))
+        raise ValueError(f"driver must be one of {known}; got {driver!r}.")
+    if driver == "epochs" and each_epoch:
+        raise ValueError(
+            "on_epoch is called after every epoch, but driver='epochs' runs several at once; use "
+            "driver='epoch' or 'auto'."
+        )
+    if isinstance(data, DataLoader):
+        if driver == "auto":
+            driver = choose_driver(state.train.params, data, each_epoch=each_epoch)
+        if driver != "step" and data.rows is None:
+            raise ValueError(
+                f"driver={driver!r} needs dense rows in memory, which lie on the device, and no "
+                "sharding; other loaders are driven step by step."
+            )
+        return run_loader(driver, run, state, data)
+    if driver not in ("auto", "step"):
+        raise ValueError(
+            f"driver={driver!r} needs a DataLoader, whose rows lie on the device; an iterable of "
+            "batches is driven step by step."
+        )
+    if isinstance(data, Batch | tuple | Mapping) or not isinstance(data, Iterable):
+        raise TypeError(
+            "data must be a DataLoader or an iterable of batches; got a "
+            f"{type(data).__name__}. Wrap arrays as DataLoader(x, y, batch_size=...)."
+        )
+    if isinstance(data, Iterator) and run.epochs > 1:
+        raise TypeError(
+            f"data must give its batches once per epoch; a {type(data).__name__} is used up after "
+            "the first. Give a list, or an object whose __iter__ starts anew."
+        )
+    return run_batches(run, state, lambda _: _without_numbers(data))
+
+
+def _without_numbers(batches: Iterable[Any]) -> Iterator[NumberedBatch]:
+    for batch in batches:
+        if any("torch" in package_of(leaf) for leaf in jax.tree.leaves(batch)):
+            raise TypeError(
+                "data must give batches of arrays; got tensors of PyTorch. Wrap the iterable as "
+                "jaxmlp.sources.batches(data)."
+            )
+        yield batch, None

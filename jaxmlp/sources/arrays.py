@@ -1,0 +1,102 @@
+"""Turns what a user holds into checked NumPy arrays of the types that JAX gives them."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+FLOATING = jax.numpy.floating
+
+
+def ingest(
+    name: str,
+    values: Any,
+    *,
+    check_finite: bool,
+    copy: bool = True,
+    row_of: Callable[[int], int] = int,
+) -> np.ndarray:
+    """Returns an array in the type that JAX gives it, after checking its numbers.
+
+    Args:
+        name: What errors call it.
+        values: Anything that NumPy reads as an array.
+        check_finite: Whether to refuse NaN and infinity.
+        copy: Whether the result must share no memory with `values`.
+        row_of: The row that a position in the leading axis stands for.
+
+    Raises:
+        TypeError: It holds objects, strings or complex numbers.
+        ValueError: It is ragged or a single number, not finite, or does not fit into 32 bits.
+    """
+    try:
+        array = np.array(values, copy=True if copy else None)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a rectangular array; {error}.") from error
+    if array.dtype.kind not in "biuf" and not jax.numpy.issubdtype(array.dtype, FLOATING):
+        raise TypeError(
+            f"{name} must hold real numbers; got an array of {array.dtype}. Encode categories as "
+            "integers, as in np.unique(values, return_inverse=True)."
+        )
+    if array.ndim == 0:
+        raise ValueError(f"{name} must have one row per example; got a single number.")
+    if check_finite and jax.numpy.issubdtype(array.dtype, FLOATING):
+        finite = np.isfinite(array)
+        if not finite.all():
+            first = tuple(int(i) for i in np.argwhere(~finite)[0])
+            where = (row_of(first[0]), *first[1:])
+            raise ValueError(
+                f"{name} must be finite; got {array[first]} at index {where} and "
+                f"{finite.size - np.count_nonzero(finite)} such values in all. Impute or drop "
+                "these rows, or pass check_finite=False."
+            )
+    # JAX takes native byte order only.
+    dtype = jax.dtypes.canonicalize_dtype(array.dtype.newbyteorder("="))
+    if dtype != array.dtype:
+        limits = np.iinfo(dtype) if array.dtype.kind in "iu" else np.finfo(dtype)
+        finite = array[np.isfinite(array)]
+        if finite.size and (finite.min() < limits.min or finite.max() > limits.max):
+            raise ValueError(
+                f"{name} must fit into {dtype}; got values in [{finite.min()}, {finite.max()}]. "
+                "Call jax.config.update('jax_enable_x64', True) to keep 64-bit numbers."
+            )
+    return array.astype(dtype, copy=False)
+
+
+def ingest_weight(weight: Any, rows: int) -> np.ndarray:
+    """Returns a copy of the rows' weights in float32, after checking them."""
+    array = ingest("weight", weight, check_finite=True)
+    if array.shape != (rows,):
+        raise ValueError(f"weight must have shape ({rows},), one per row; got {array.shape}.")
+    if array.min() < 0 or array.max() == 0:
+        raise ValueError(
+            "weight must be at least 0, and above 0 for some row; got values in "
+            f"[{array.min()}, {array.max()}]."
+        )
+    return array.astype(np.float32)
+
+
+def named_leaves(name: str, tree: PyTree) -> tuple[list[tuple[str, Any]], Any]:
+    """Returns the leaves of a tree with the names that errors use, and the tree's structure.
+
+    A list is one leaf, which NumPy reads as an array.
+    """
+    leaves, structure = jax.tree.flatten_with_path(tree, is_leaf=lambda v: isinstance(v, list))
+    return [(name + jax.tree_util.keystr(path), leaf) for path, leaf in leaves], structure
+
+
+def package_of(value: Any) -> set[str]:
+    """Returns the packages that a value's classes come from, by name: none is imported."""
+    return {kind.__module__.split(".")[0] for kind in type(value).__mro__}
+
+
+def hash_arrays(named: list[tuple[str, np.ndarray]]) -> str:
+    """Returns a BLAKE2b hash of arrays: their names, types, shapes and contents."""
+    total = hashlib.blake2b(digest_size=16)
+    for name, array in named:
+        total.update(f"{name} {array.dtype} {array.shape};".encode())
+        total.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return total.hexdigest()

@@ -1,0 +1,167 @@
+"""Turns arrays, frames and sparse rows in memory, or trees of them, into a source of rows."""
+
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Int, PyTree
+
+from ..types import Batch
+from .arrays import hash_arrays, ingest, ingest_weight, named_leaves, package_of
+from .source import Source
+
+
+class MemorySource:
+    """Rows of arrays in memory, which are copied.
+
+    A list is read as one array; dicts, tuples and other pytrees are named inputs, each an array.
+    SciPy's sparse rows stay sparse; those of a batch are made dense. 64-bit numbers are stored as
+    32-bit ones unless JAX's 64-bit types are on, as JAX itself does.
+
+    Args:
+        x: Inputs, one row per example: an array, shape (rows, ...), or a pytree of them.
+        y: Targets, one per row: an array, shape (rows, ...), a pytree of them, or `None`.
+        weight: Weight of each row, finite and at least 0, shape (rows,); `None` means 1.
+        check_finite: Whether to refuse NaN and infinity in `x` and `y`.
+
+    Raises:
+        TypeError: An array holds objects, strings or complex numbers.
+        ValueError: There are no rows, lengths differ, or a value is not finite or does not fit into
+            32 bits.
+
+    Example:
+        >>> source = MemorySource({"a": np.eye(3), "b": np.arange(3)}, np.arange(3))
+        >>> batch = source.read(np.array([2, 0]))
+        >>> batch.x["b"].tolist(), batch.y.tolist()
+        ([2, 0], [2, 0])
+    """
+
+    chunks: Int[np.ndarray, " chunks_and_end"] | None = None
+
+    def __init__(
+        self, x: PyTree, y: PyTree = None, weight: Any = None, *, check_finite: bool = True
+    ) -> None:
+        named, structure = named_leaves("x", x)
+        named_y, structure_y = named_leaves("y", y)
+        if not named:
+            raise ValueError(f"x must hold at least one array; got {x!r}.")
+        leaves = [_ingest_leaf(*leaf, check_finite=check_finite) for leaf in (*named, *named_y)]
+        rows = leaves[0].shape[0]
+        if rows == 0:
+            raise ValueError(
+                f"{named[0][0]} must have at least one row; got {named[0][0]}.shape="
+                f"{leaves[0].shape}."
+            )
+        for (name, _), leaf in zip((*named, *named_y), leaves, strict=True):
+            if leaf.shape[0] != rows:
+                raise ValueError(
+                    f"{named[0][0]} and {name} must have the same number of rows; got {rows} and "
+                    f"{leaf.shape[0]}."
+                )
+        self.x = jax.tree.unflatten(structure, leaves[: len(named)])
+        self.y = jax.tree.unflatten(structure_y, leaves[len(named) :])
+        self.weight = np.ones(rows, np.float32) if weight is None else ingest_weight(weight, rows)
+        self.is_dense = all(isinstance(leaf, np.ndarray) for leaf in leaves)
+
+    def __len__(self) -> int:
+        """Returns the number of rows."""
+        return len(self.weight)
+
+    def read(self, rows: Int[np.ndarray, " n"]) -> Batch:
+        """Reads rows by number.
+
+        Args:
+            rows: Numbers of the rows, in any order, repeated ones included.
+        """
+        # Fancy indexing copies.
+        x, y = jax.tree.map(lambda leaf: _dense(leaf[rows]), (self.x, self.y))
+        return Batch(x, y, self.weight[rows])
+
+    @functools.cached_property
+    def _fingerprint(self) -> str:
+        named: list[tuple[str, np.ndarray]] = []
+        for name, tree in (("x", self.x), ("y", self.y), ("weight", self.weight)):
+            for path, leaf in named_leaves(name, tree)[0]:
+                named += [(path, part) for part in _parts(leaf)]
+        return hash_arrays(named)
+
+    def fingerprint(self) -> str:
+        """Returns a hash of all arrays, computed once."""
+        return self._fingerprint
+
+
+class JoinedSource:
+    """Inputs from a source, and targets and weights from memory.
+
+    Args:
+        source: Gives the inputs, and no targets.
+        y: Targets, one per row: an array, shape (rows, ...), or a pytree of them.
+        weight: Weight of each row, finite and at least 0, shape (rows,); `None` means 1.
+        check_finite: Whether to refuse NaN and infinity in `y`.
+
+    Raises:
+        ValueError: The source gives targets or weights itself, or lengths differ.
+    """
+
+    def __init__(
+        self, source: Source, y: PyTree, weight: Any = None, *, check_finite: bool = True
+    ) -> None:
+        self.source = source
+        first = source.read(np.zeros(1, np.int64))
+        for name, own, given in (("y", first.y, y), ("weight", first.weight, weight)):
+            if own is not None and given is not None:
+                raise ValueError(
+                    f"{name} must come from one place; got a {type(source).__name__} that gives "
+                    f"{name} itself, and {name} beside it."
+                )
+        numbers = np.zeros(len(source), np.uint8)
+        self.memory = MemorySource(numbers, y, weight, check_finite=check_finite)
+        self._has = (y is not None, weight is not None)
+        self.chunks = source.chunks
+
+    def __len__(self) -> int:
+        """Returns the number of rows."""
+        return len(self.source)
+
+    def read(self, rows: Int[np.ndarray, " n"]) -> Batch:
+        """Reads rows by number.
+
+        Args:
+            rows: Numbers of the rows, in any order, repeated ones included.
+        """
+        batch, memory = self.source.read(rows), self.memory.read(rows)
+        y, weight = self._has
+        return Batch(batch.x, memory.y if y else batch.y, memory.weight if weight else batch.weight)
+
+    def fingerprint(self) -> str:
+        """Returns a text that changes when the source's or the memory's data change."""
+        return f"{self.source.fingerprint()} {self.memory.fingerprint()}"
+
+
+def is_sparse(value: Any) -> bool:
+    """Whether a value is a sparse matrix or array of SciPy."""
+    return "scipy" in package_of(value) and hasattr(value, "tocsr")
+
+
+def _ingest_leaf(name: str, leaf: Any, *, check_finite: bool) -> Any:
+    if not is_sparse(leaf):
+        return ingest(name, leaf, check_finite=check_finite)
+    if leaf.ndim != 2:
+        raise ValueError(f"{name}, being sparse, must have two axes; got shape {leaf.shape}.")
+    rows = leaf.tocsr(copy=True)
+    rows.sum_duplicates()
+
+    def row_of(position: int) -> int:
+        return int(np.searchsorted(rows.indptr, position, side="right")) - 1
+
+    rows.data = ingest(f"{name}.data", rows.data, check_finite=check_finite, row_of=row_of)
+    return rows
+
+
+def _dense(leaf: Any) -> np.ndarray:
+    return leaf if isinstance(leaf, np.ndarray) else leaf.toarray()
+
+
+def _parts(leaf: Any) -> tuple[np.ndarray, ...]:
+    return (leaf,) if isinstance(leaf, np.ndarray) else (leaf.data, leaf.indices, leaf.indptr)
