@@ -45,7 +45,7 @@ class Workload:
         if (self.in_features, self.rows) == (64, 1797):
             from sklearn.datasets import load_digits
 
-            images, digits = load_digits(return_X_y=True)
+            images, digits = map(np.asarray, load_digits(return_X_y=True))
             x = (images - images.mean()) / images.std()
             return x.astype(np.float32), digits.astype(np.int32)
         generator = np.random.default_rng(0)

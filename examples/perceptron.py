@@ -23,7 +23,7 @@ steps = 10 if args.smoke else 1000
 # Any line leaves at least one XOR point on the wrong side (Minsky & Papert 1969), and what is most
 # likely to a perceptron is "one half" everywhere: its kernel goes to zero.
 petals, species = load_iris(return_X_y=True)
-petals, species = petals[:100, 2:], species[:100]  # petal length and width of two species
+petals, species = np.asarray(petals)[:100, 2:], np.asarray(species)[:100]  # of two species
 iris = jaxmlp.Batch(((petals - petals.mean(0)) / petals.std(0)).astype(np.float32), species)
 corners = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], np.float32)
 xor = jaxmlp.Batch(corners, np.array([0, 1, 1, 0]))

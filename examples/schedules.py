@@ -23,7 +23,7 @@ args.output.mkdir(parents=True, exist_ok=True)
 epochs = 3 if args.smoke else 100
 
 # %% 569 tumours, 30 measurements each, malignant (0) or benign (1); scaled by the training rows
-measurements, benign = load_breast_cancer(return_X_y=True)
+measurements, benign = map(np.asarray, load_breast_cancer(return_X_y=True))
 parts = train_test_split(np.arange(len(benign)), test_size=0.3, stratify=benign, random_state=0)
 mean, scale = measurements[parts[0]].mean(axis=0), measurements[parts[0]].std(axis=0)
 x = ((measurements - mean) / scale).astype(np.float32)

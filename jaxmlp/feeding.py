@@ -1,6 +1,7 @@
 """Turns what `fit` is given as data into the calls of a run, and into rows to validate on."""
 
 import functools
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
@@ -9,17 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from .calls import Call, NumberedBatch, Run, StepMetrics
 from .data import DataLoader
-from .drivers import (
-    DRIVERS,
-    Call,
-    Driver,
-    NumberedBatch,
-    Run,
-    choose_driver,
-    run_batches,
-    run_loader,
-)
+from .drivers import DRIVERS, Driver, choose_driver, run_loader
+from .parts import run_batches
 from .program import FitState
 from .sources.arrays import package_of
 from .transforms import apply_transform
@@ -52,9 +46,17 @@ def read_rows(loader: DataLoader) -> Batch:
 
 
 def make_calls(
-    driver: Driver | Literal["auto"], run: Run, state: FitState, data: Any, *, each_epoch: bool
+    driver: Driver | Literal["auto"],
+    run: Run,
+    state: FitState,
+    data: Any,
+    *,
+    unfinished: StepMetrics,
+    each_epoch: bool,
 ) -> Iterator[Call]:
     """Returns the calls of a run over a loader or an iterable of batches.
+
+    `state` may stand within an epoch, of which `unfinished` has the steps' metrics.
 
     Raises:
         TypeError: `data` is no such thing.
@@ -76,7 +78,7 @@ def make_calls(
                 f"driver={driver!r} needs dense rows in memory, which lie on the device, and no "
                 "sharding; other loaders are driven step by step."
             )
-        return run_loader(driver, run, state, data)
+        return run_loader(driver, run, state, data, unfinished)
     if driver not in ("auto", "step"):
         raise ValueError(
             f"driver={driver!r} needs a DataLoader, whose rows lie on the device; an iterable of "
@@ -92,11 +94,11 @@ def make_calls(
             f"data must give its batches once per epoch; a {type(data).__name__} is used up after "
             "the first. Give a list, or an object whose __iter__ starts anew."
         )
-    return run_batches(run, state, lambda _: _without_numbers(data))
+    return run_batches(run, state, unfinished, lambda _, step: _without_numbers(data, step))
 
 
-def _without_numbers(batches: Iterable[Any]) -> Iterator[NumberedBatch]:
-    for batch in batches:
+def _without_numbers(batches: Iterable[Any], step: int) -> Iterator[NumberedBatch]:
+    for batch in itertools.islice(batches, step, None):
         if any("torch" in package_of(leaf) for leaf in jax.tree.leaves(batch)):
             raise TypeError(
                 "data must give batches of arrays; got tensors of PyTorch. Wrap the iterable as "

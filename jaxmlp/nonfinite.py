@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import PyTree
 
-from .drivers import Call, Run, is_finite
+from .calls import Call, Run, is_finite
 from .program import FitState
 from .train_step import TrainState, make_pure_step
 from .transforms import apply_transform

@@ -120,19 +120,21 @@ def run_steps(
     state: FitState,
     rows: Batch,
     index: Int[Array, "steps batch"],
+    *,
+    start: Int[Array, ""] | None = None,
     count: Int[Array, ""] | None = None,
 ) -> tuple[FitState, Metrics]:
-    """Takes the steps whose rows `index` names, the first `count` of them where it is given.
+    """Takes the steps whose rows `index` names, or `count` of them from `start` on.
 
-    Returns the state, and every step's metrics, shape (steps,) each. With `count`, they are 0 from
-    there on, and "finite" says whether all went well.
+    Returns the state, and every step's metrics, shape (steps,) each. With `start` and `count`, they
+    are 0 elsewhere, and "finite" says whether all went well.
     """
 
     @jax.jit
     def body(state: FitState, index: Int[Array, " batch"]) -> tuple[FitState, Metrics]:
         return advance(loss_fn, optimizer, plan, state, take_batch(rows, index))
 
-    if count is None:
+    if start is None or count is None:
         return jax.lax.scan(body, state, index)
     shapes = jax.eval_shape(body, state, index[0])[1]
     zeros = {name: jnp.zeros(len(index), shape.dtype) for name, shape in shapes.items()}
@@ -142,7 +144,7 @@ def run_steps(
         state, metrics = body(state, index[position])
         return state, {name: stacked[name].at[position].set(metrics[name]) for name in stacked}
 
-    state, metrics = jax.lax.fori_loop(0, count, counted, (state, zeros))
+    state, metrics = jax.lax.fori_loop(start, start + count, counted, (state, zeros))
     finite = all_finite((metrics["loss"], state.train.params))
     return state, {**metrics, "finite": finite}
 

@@ -12,8 +12,9 @@ import numpy as np
 import optax
 from jaxtyping import PRNGKeyArray, PyTree
 
+from .calls import Run
 from .data import DataLoader
-from .drivers import Driver, Run
+from .drivers import Driver
 from .feeding import as_validation, make_calls
 from .nonfinite import find_first_bad_step
 from .program import FitState, Plan, init_fit_state
@@ -147,7 +148,7 @@ def fit(
     state = init_fit_state(
         init_state(params, optimizer, key=key), plan, validated=validation is not None
     )
-    calls = make_calls(driver, run, state, data, each_epoch=on_epoch is not None)
+    calls = make_calls(driver, run, state, data, unfinished={}, each_epoch=on_epoch is not None)
     records: list[dict[str, np.ndarray]] = []
     stopped_by: StopReason = "epochs"
     with ProgressBar(epochs, show=progress) as bar:

@@ -55,10 +55,23 @@ def fit(data=None, *, loss_fn=LOSS, optimizer=OPTIMIZER, params=PARAMS, **settin
     return jaxmlp.fit(loss_fn, optimizer, params, data, **settings)
 
 
+class FixedPace:
+    """Takes so many steps per call, however long they take."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def observe(self, steps, seconds):
+        pass
+
+
 def cut_calls(monkeypatch, *, chunk=None, joined=None, steps=5):
-    """Makes drivers take calls of `chunk` steps or `joined` epochs, by a faked time per step."""
-    seconds = 0.5 / (chunk + 0.5) if chunk else 0.1 / (joined + 0.5) / steps
-    monkeypatch.setattr("jaxmlp.drivers.seconds_per_step", lambda *_: seconds)
+    """Makes drivers take calls of `chunk` steps or `joined` epochs, by a faked pace or time."""
+    if chunk:
+        monkeypatch.setattr("jaxmlp.drivers.Pace", lambda _: FixedPace(chunk))
+    else:
+        seconds = 0.1 / (joined + 0.5) / steps
+        monkeypatch.setattr("jaxmlp.drivers.seconds_per_step", lambda *_: seconds)
 
 
 DRIVERS = {

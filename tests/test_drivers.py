@@ -27,6 +27,8 @@ from fits import (
 
 import jaxmlp
 from jaxmlp import drivers
+from jaxmlp.calls import Run
+from jaxmlp.pace import Pace, seconds_per_step
 
 
 @pytest.fixture(scope="module")
@@ -108,20 +110,19 @@ def test_the_step_driver_takes_every_batch_of_a_long_epoch(steps):
     np.testing.assert_allclose(result.history["mean"], [x.mean(dtype=np.float64)], atol=1e-6)
 
 
-def test_a_chunk_is_about_half_a_second(monkeypatch):
+def test_a_chunk_is_of_the_size_that_its_pace_says(monkeypatch):
     cut_calls(monkeypatch, chunk=2)
-    run = drivers.Run(LOSS, OPTIMIZER, jaxmlp.program.Plan(), 1, None)
+    run = Run(LOSS, OPTIMIZER, jaxmlp.program.Plan(), 1, None)
     state = jaxmlp.program.init_fit_state(
         jaxmlp.init_state(PARAMS, OPTIMIZER, key=KEY), run.plan, validated=False
     )
     steps = [
-        int(c.after.train.step) for c in drivers.run_loader("chunk", run, state, make_loader())
+        int(c.after.train.step) for c in drivers.run_loader("chunk", run, state, make_loader(), {})
     ]
     assert steps == [2, 4, 5]
 
 
 def test_a_chunk_is_no_longer_than_an_epoch(monkeypatch):
-    # Padding it to so many steps would exhaust memory.
     cut_calls(monkeypatch, chunk=10**12)
     assert_same(fit(driver="chunk").state, fit(driver="epoch").state)
 
@@ -129,8 +130,8 @@ def test_a_chunk_is_no_longer_than_an_epoch(monkeypatch):
 @pytest.mark.parametrize(
     ("seconds", "each_epoch", "expected"),
     [
-        (3.0, False, "chunk"),
-        (3.0, True, "chunk"),
+        (1.1, False, "chunk"),
+        (1.1, True, "chunk"),
         (0.5, False, "epoch"),
         (0.01, False, "epochs"),
         (0.01, True, "epoch"),
@@ -143,7 +144,7 @@ def test_auto_goes_by_the_time_of_an_epoch(seconds, each_epoch, expected, monkey
 
 def test_a_steps_time_grows_with_the_network_and_the_batch():
     big = jnp.zeros((1000, 1000))
-    times = [drivers.seconds_per_step(*case) for case in ((PARAMS, 1), (big, 100), (big, 1000))]
+    times = [seconds_per_step(*case) for case in ((PARAMS, 1), (big, 100), (big, 1000))]
     assert times == sorted(set(times))
 
 
@@ -162,18 +163,43 @@ def test_batches_gathered_by_index_are_the_loaders(batch_size, drop_last):
         )
 
 
-def test_rows_are_the_loaders_when_fit_was_called():
-    loader = make_loader()
-    seen = []
+@pytest.mark.parametrize("name", ["x", "y", "weight"])
+def test_nobody_can_write_to_rows_that_the_device_uses(name):
+    rows = make_loader().rows
+    with pytest.raises(ValueError, match="read-only"):
+        getattr(rows, name)[0] = 0
 
-    def spoil(state, metrics):
-        del state
-        seen.append(metrics["loss"])
-        loader.x[:] = 0
 
-    spoiled = fit(loader, driver="epoch", on_epoch=spoil)
-    assert_same(spoiled.state, train_by_hand()[0][-1])
-    assert len(seen) == 5
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="rows are copied to other devices")
+def test_rows_are_not_copied_on_the_cpu():
+    x = make_loader(batch_size=7).rows.x
+    assert jax.device_put(x).unsafe_buffer_pointer() == x.ctypes.data
+
+
+class TestPace:
+    """A call takes about half a second, whatever the estimate was."""
+
+    def calls(self, estimate, seconds, number):
+        pace, sizes = Pace(estimate), []
+        for _ in range(number):
+            sizes.append(pace.steps)
+            pace.observe(pace.steps, pace.steps * seconds)
+        return sizes
+
+    @pytest.mark.parametrize("estimate", [1e-6, 1e-4, 1e-2, 10.0])
+    @pytest.mark.parametrize("seconds", [1e-5, 1e-3, 0.1])
+    def test_calls_come_to_last_half_a_second(self, estimate, seconds):
+        # Growing by at most 4 in a call, 12 calls suffice for a factor of 4**10.
+        assert self.calls(estimate, seconds, 12)[-1] * seconds == pytest.approx(0.5, rel=0.01)
+
+    def test_a_step_longer_than_a_call_is_taken_alone(self):
+        assert self.calls(1e-3, 3.0, 4)[-1] == 1
+
+    def test_the_first_call_may_take_longer_since_it_compiles(self):
+        pace = Pace(1e-3)
+        first = pace.steps
+        pace.observe(first, 100.0)
+        assert pace.steps == first == 100
 
 
 def test_the_config_has_dropout_to_make_keys_matter():

@@ -148,7 +148,7 @@ def test_compilations_are_seen():
 
 
 def test_the_program_closes_over_no_arrays():
-    run = jaxmlp.drivers.Run(LINEAR["loss_fn"], LINEAR["optimizer"], jaxmlp.program.Plan(), 1, None)
+    run = jaxmlp.calls.Run(LINEAR["loss_fn"], LINEAR["optimizer"], jaxmlp.program.Plan(), 1, None)
     state = jaxmlp.program.init_fit_state(
         jaxmlp.init_state(LINEAR["params"], run.optimizer, key=jax.random.key(0)),
         run.plan,

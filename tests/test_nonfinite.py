@@ -22,7 +22,7 @@ from fits import (
 )
 
 import jaxmlp
-from jaxmlp.drivers import _kept_batches
+from jaxmlp.parts import _kept_batches
 
 PARAMS, OPTIMIZER = LINEAR["params"], LINEAR["optimizer"]
 EPOCHS = 4
@@ -193,7 +193,7 @@ class NeverTheSame:
 
 @pytest.mark.parametrize("kept", [1, 2, 256])
 def test_a_bad_step_is_found_in_an_iterable_that_does_not_repeat_itself(kept, monkeypatch):
-    monkeypatch.setattr("jaxmlp.drivers._kept_batches", lambda _: kept)
+    monkeypatch.setattr("jaxmlp.parts._kept_batches", lambda _: kept)
     with pytest.raises(jaxmlp.NonFiniteError, match="its batch came from an iterable") as info:
         fit(NeverTheSame(), **SETTINGS)
     assert (info.value.step, info.value.rows) == (FIRST, None)
@@ -201,7 +201,7 @@ def test_a_bad_step_is_found_in_an_iterable_that_does_not_repeat_itself(kept, mo
 
 
 def test_rows_are_named_when_an_epoch_takes_several_calls(monkeypatch):
-    monkeypatch.setattr("jaxmlp.drivers._kept_batches", lambda _: 1)
+    monkeypatch.setattr("jaxmlp.parts._kept_batches", lambda _: 1)
     with pytest.raises(jaxmlp.NonFiniteError) as info:
         fit(make_bad_loader(), driver="step", **SETTINGS)
     position = FIRST - 2 * STEPS

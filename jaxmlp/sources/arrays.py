@@ -66,6 +66,22 @@ def ingest(
     return array.astype(dtype, copy=False)
 
 
+def freeze(array: np.ndarray) -> np.ndarray:
+    """Makes an array of our own read-only, and copies it if JAX on CPU could not use it in place.
+
+    Such memory is aligned to 64 bytes; `jax.device_put` takes it over without a copy (JAX issue
+    37830), which is safe for what nobody writes to.
+    """
+    if array.ctypes.data % 64:
+        memory = np.empty(array.nbytes + 64, np.uint8)
+        offset = -memory.ctypes.data % 64
+        aligned = memory[offset : offset + array.nbytes].view(array.dtype).reshape(array.shape)
+        aligned[...] = array
+        array = aligned
+    array.setflags(write=False)
+    return array
+
+
 def ingest_weight(weight: Any, rows: int) -> np.ndarray:
     """Returns a copy of the rows' weights in float32, after checking them."""
     array = ingest("weight", weight, check_finite=True)

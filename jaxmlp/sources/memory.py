@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int, PyTree
 
 from ..types import Batch
-from .arrays import hash_arrays, ingest, ingest_weight, named_leaves, package_of
+from .arrays import freeze, hash_arrays, ingest, ingest_weight, named_leaves, package_of
 from .source import Source
 
 
@@ -59,9 +59,11 @@ class MemorySource:
                     f"{named[0][0]} and {name} must have the same number of rows; got {rows} and "
                     f"{leaf.shape[0]}."
                 )
+        leaves = [freeze(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
         self.x = jax.tree.unflatten(structure, leaves[: len(named)])
         self.y = jax.tree.unflatten(structure_y, leaves[len(named) :])
-        self.weight = np.ones(rows, np.float32) if weight is None else ingest_weight(weight, rows)
+        weights = np.ones(rows, np.float32) if weight is None else ingest_weight(weight, rows)
+        self.weight = freeze(weights)
         self.is_dense = all(isinstance(leaf, np.ndarray) for leaf in leaves)
 
     def __len__(self) -> int:

@@ -1,0 +1,158 @@
+"""Turns epochs into several calls each: chunks of rows on the device, blocks, or single batches."""
+
+import functools
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int
+
+from .calls import Call, NumberedBatch, Run, StepMetrics, is_finite
+from .pace import Pace
+from .program import FitState, Metrics, take_batch
+from .types import Batch
+
+Index = Int[np.ndarray, "steps batch"]
+
+
+class Part(NamedTuple):
+    """Steps of an epoch that one compiled call takes.
+
+    `run` returns metrics with one entry per step, those of these steps from `first` on.
+    """
+
+    first: int
+    steps: int
+    run: Callable[[FitState], tuple[FitState, Metrics]]
+    batches: Callable[[], Iterator[NumberedBatch]]
+
+
+def run_parts(
+    run: Run,
+    state: FitState,
+    unfinished: StepMetrics,
+    parts: Callable[[int, int, Pace], Iterator[Part]],
+    pace: Pace,
+    *,
+    steps: int,
+    end: int,
+) -> Iterator[Call]:
+    """Runs up to epoch `end`, each of so many steps in the parts `parts(epoch, step, pace)`.
+
+    `unfinished` holds the metrics of the steps that the first epoch has taken already.
+    """
+    for epoch in range(int(state.epoch), end):
+        for part in parts(epoch, _count(unfinished), pace):
+            begin = time.perf_counter()
+            after, metrics = part.run(state)
+            finite = bool(metrics.pop("finite"))
+            pace.observe(part.steps, time.perf_counter() - begin)
+            taken = slice(part.first, part.first + part.steps)
+            unfinished = _join(unfinished, {n: np.asarray(v)[taken] for n, v in metrics.items()})
+            before, state, ended = state, after, None
+            if _count(unfinished) == steps:
+                state, ended, finite = run.finish(after, unfinished)
+                unfinished = {}
+            yield Call(before, state, ended, finite, part.batches, unfinished)
+
+
+def make_chunks(
+    run: Run, rows: Batch, order_index: Callable[[int], Index]
+) -> Callable[[int, int, Pace], Iterator[Part]]:
+    """Cuts epochs over rows on the device into calls of any size, which share one program."""
+    run_steps = run.compiled("run_steps")
+
+    def parts(epoch: int, step: int, pace: Pace) -> Iterator[Part]:
+        index = order_index(epoch)
+        while step < len(index):
+            steps = min(pace.steps, len(index) - step)
+            bounds = {"start": np.int32(step), "count": np.int32(steps)}
+            call = functools.partial(run_steps, rows=rows, index=index, **bounds)
+            yield Part(step, steps, call, functools.partial(replay, rows, index[step:][:steps]))
+            step += steps
+
+    return parts
+
+
+def run_batches(
+    run: Run,
+    state: FitState,
+    unfinished: StepMetrics,
+    epoch_batches: Callable[[int, int], Iterable[NumberedBatch]],
+) -> Iterator[Call]:
+    """Runs over any batches, one jitted step at a time; a call is an epoch, or a part of it.
+
+    `epoch_batches(epoch, step)` gives an epoch's batches from that step on. A call's batches are
+    kept, since an iterable need not give the same ones again.
+    """
+    advance = run.compiled("advance")
+    for epoch in range(int(state.epoch), run.epochs):
+        steps: list[Metrics] = []
+        used: list[NumberedBatch] = []
+        longest, before = 0, state
+        for batch, row_numbers in epoch_batches(epoch, _count(unfinished)):
+            longest = longest or _kept_batches(batch)
+            if len(used) == longest:
+                unfinished = _join(unfinished, _gather(steps))
+                finite = np.isfinite(unfinished["loss"]).all() and is_finite(state.train.params)
+                again = functools.partial(iter, used)
+                yield Call(before, state, None, bool(finite), again, unfinished)
+                steps, used = [], []
+            if not used:
+                # A step donates its state, which the caller may keep.
+                before, state = state, jax.tree.map(jnp.copy, state)
+            state, metrics = advance(state, batch)
+            steps.append(metrics)
+            used.append((batch, row_numbers))
+        if not used and not unfinished:
+            raise ValueError(
+                f"data must give at least one batch in every epoch; epoch {epoch} had none."
+            )
+        unfinished = _join(unfinished, _gather(steps))
+        state, ended, finite = run.finish(state, _fill_up(unfinished, max(1, longest)))
+        unfinished = {}
+        yield Call(before, state, ended, finite, functools.partial(iter, used), unfinished)
+
+
+def replay(rows: Batch, index: np.ndarray) -> Iterator[NumberedBatch]:
+    """Gives the batches of an index again, one by one, with their row numbers."""
+    for row_numbers in index.reshape(-1, index.shape[-1]):
+        yield take_batch(rows, jnp.asarray(row_numbers)), row_numbers
+
+
+def _count(unfinished: StepMetrics) -> int:
+    return len(unfinished["loss"]) if unfinished else 0
+
+
+def _join(unfinished: StepMetrics, taken: StepMetrics) -> StepMetrics:
+    if not unfinished or not taken:
+        return taken or unfinished
+    return {name: np.concatenate([unfinished[name], taken[name]]) for name in taken}
+
+
+def _fill_up(steps: StepMetrics, size: int) -> StepMetrics:
+    """Fills metrics up with 0 to a multiple of a size, so that what reads them compiles once."""
+    padding = -_count(steps) % size
+    return {n: np.concatenate([v, np.zeros(padding, v.dtype)]) for n, v in steps.items()}
+
+
+def _kept_batches(batch: Any) -> int:
+    """Returns how many batches to keep: up to 256, as long as they take up to 64 MiB."""
+    size = sum(getattr(leaf, "nbytes", 0) for leaf in jax.tree.leaves(batch))
+    return max(1, min(256, 2**26 // max(1, size)))
+
+
+@jax.jit
+def _stack(steps: list[Metrics]) -> Metrics:
+    return jax.tree.map(lambda *values: jnp.stack(values), *steps)
+
+
+def _gather(steps: list[Metrics]) -> StepMetrics:
+    """Stacks steps' metrics, 64 at a time: one by one is slow, and so is a stack of many."""
+    filled = steps + steps[-1:] * (-len(steps) % 64)
+    parts = [_stack(filled[start : start + 64]) for start in range(0, len(filled), 64)]
+    names = parts[0] if parts else ()
+    return {n: np.concatenate([np.asarray(p[n]) for p in parts])[: len(steps)] for n in names}
