@@ -26,6 +26,12 @@ LAYERS = (
     "train_step",
     "data",
     "inspection",
+    "locks",
+    "files",
+    "container",
+    "key_paths",
+    "rotation",
+    "checkpoint",
     "program",
     "drivers",
     "nonfinite",
@@ -33,6 +39,7 @@ LAYERS = (
     "training",
     "",
     "tensorboard",
+    "orbax",
 )
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
