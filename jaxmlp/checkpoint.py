@@ -37,6 +37,7 @@ def save(path: str | Path, config: MLPConfig, params: Params) -> None:
 
     Raises:
         OSError: It could not be written; the message tells why and what to do.
+        TypeError: `config` is no `MLPConfig`.
         ValueError: `params` are not parameters of `config`.
 
     Example:
@@ -48,8 +49,7 @@ def save(path: str | Path, config: MLPConfig, params: Params) -> None:
         >>> params.output.kernel.shape
         (2, 1)
     """
-    arrays = flatten_by_path(params)
-    require_params(config, arrays)
+    arrays = named_params(config, params)
     metadata = {_CONFIG: config.to_json(), _VERSIONS: json.dumps(library_versions())}
     write_atomically(path, encode(arrays, metadata))
 
@@ -103,24 +103,26 @@ def params_skeleton(config: MLPConfig, arrays: Mapping[str, Any]) -> Params:
     return jax.tree.map(lambda a: jax.ShapeDtypeStruct(members + a.shape, a.dtype), skeleton)
 
 
-def require_params(config: MLPConfig, arrays: Mapping[str, np.ndarray]) -> None:
-    """Raises unless the arrays are the parameters of a network, or of stacked ones.
+def named_params(config: MLPConfig, params: Params) -> dict[str, np.ndarray]:
+    """Returns parameters by name, once they are found to be those of a network.
 
     Args:
         config: The network.
-        arrays: Arrays by name.
+        params: Its parameters, or those of stacked networks.
 
     Raises:
         TypeError: `config` is no `MLPConfig`.
-        ValueError: They are not; all that do not fit are named.
+        ValueError: The parameters are not those of `config`; all that do not fit are named.
     """
     if not isinstance(config, MLPConfig):
         raise TypeError(f"save takes (path, config, params), an MLPConfig second; got {config!r}.")
+    arrays = flatten_by_path(params)
     if problems := differences(params_skeleton(config, arrays), arrays):
         raise ValueError(
             "params must be those of config, as init_params(config, key=...) makes them, or "
             f"stacked ones; got: {'; '.join(problems)}."
         )
+    return arrays
 
 
 def require_arrays(path: str | Path, skeleton: Params, arrays: Mapping[str, Any]) -> None:

@@ -37,8 +37,8 @@ def flatten_by_path(tree: PyTree) -> dict[str, np.ndarray]:
     """
     arrays = {}
     for path, leaf in jax.tree.leaves_with_path(tree):
-        data = jax.random.key_data(leaf) if _is_key(leaf) else leaf
-        arrays[_name(path, leaf)] = np.array(data)
+        name = _name(path, leaf)
+        arrays[name] = np.array(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
     return arrays
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from .checkpoint import choose_config, params_skeleton, require_arrays, require_params
+from .checkpoint import choose_config, named_params, params_skeleton, require_arrays
 from .config import MLPConfig
 from .container import CheckpointError
-from .key_paths import flatten_by_path, restore_by_path
+from .key_paths import restore_by_path
 from .types import Params
 
 try:
@@ -28,9 +28,10 @@ def save(path: str | Path, config: MLPConfig, params: Params) -> None:
         params: Its parameters, or those of stacked networks, as for `jaxmlp.save`.
 
     Raises:
+        TypeError: `config` is no `MLPConfig`.
         ValueError: `params` are not parameters of `config`, or the directory exists.
     """
-    require_params(config, flatten_by_path(params))
+    named_params(config, params)
     with ocp.StandardCheckpointer() as checkpointer:
         metadata = {"config": config.to_json()}
         checkpointer.save(Path(path).absolute(), params, custom_metadata=metadata)

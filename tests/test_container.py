@@ -162,5 +162,5 @@ class TestErrors:
             encode({}, {"a": 1})
 
     def test_what_could_not_be_read_again_is_not_written(self):
-        with pytest.raises(ValueError, match=r"may take 8388608 bytes; got \d+ for 0 arrays"):
-            encode({}, {"a": "x" * (8 << 20)})
+        with pytest.raises(ValueError, match=r"may take 4194304 bytes; got \d+ for 0 arrays"):
+            encode({}, {"a": "x" * (4 << 20)})

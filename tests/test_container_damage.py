@@ -118,6 +118,7 @@ CRAFTED = {
     "space first": (crafted(b" {}"), "not a JSON object"),
     "not UTF-8": (crafted(b'{"\xff":1}'), "not valid JSON"),
     "nested": (crafted(b'{"a":' + b"[" * 10**6), "not valid JSON"),
+    "much JSON": (crafted(b'{"a":[' + b"[[[]]]," * 590_000 + b"0]}"), "not described by"),
     "nan": (crafted(b'{"a":NaN}'), "NaN is not JSON"),
     "digits": (crafted(b'{"a":' + b"9" * 10**5 + b"}"), "not valid JSON"),
     "array twice": (crafted(b'{"a":' + ONE + b',"a":' + ONE + b"}", bytes(4)), "occurs twice"),
@@ -187,17 +188,17 @@ class TestCrafted:
         try:
             with pytest.raises(CheckpointError, match=reason):
                 load(tmp_path / "a")
-            # The longest of these files has 3 MB; none needs more than its text and its JSON.
-            assert tracemalloc.get_traced_memory()[1] < 100e6
+            # Measured: 150 MB for "much JSON", of the longest header that is parsed at all.
+            assert tracemalloc.get_traced_memory()[1] < 250e6
         finally:
             tracemalloc.stop()
-        assert time.perf_counter() - start < 10
+        assert time.perf_counter() - start < 20
 
     def test_a_real_claim_of_a_10_gb_header_is_not_read(self, tmp_path):
         path = tmp_path / "a"
         path.write_bytes(crafted(b"{", size=10 << 30))
         os.truncate(path, 8 + (10 << 30))  # sparse
-        with pytest.raises(CheckpointError, match="longer than 8388608"):
+        with pytest.raises(CheckpointError, match="longer than 4194304"):
             read(path)
 
     def test_a_pickle_is_refused_and_not_run(self, tmp_path):
