@@ -50,7 +50,7 @@ OPTIMIZERS = {
     "chain": optax.chain(optax.clip_by_global_norm(1.0), optax.add_noise(0.1, 0.5, 0)),
     "inject": optax.inject_hyperparams(optax.adam)(learning_rate=0.1),
     "lbfgs": optax.lbfgs(),
-    "multi": optax.MultiSteps(optax.lion(0.1), 3),
+    "multi": optax.MultiSteps(optax.lion(0.1), 3).gradient_transformation(),
 }
 
 
