@@ -138,12 +138,21 @@ def read(path: str | Path) -> Contents:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise CheckpointError("it is not a regular file")
         with open(path, "rb") as file:
-            return _read(file, os.fstat(file.fileno()).st_size)
+            return decode(file, os.fstat(file.fileno()).st_size)
     except CheckpointError as error:
         raise type(error)(f"{path} is not a usable checkpoint: {error}.") from None
 
 
-def _read(file: BinaryIO, size: int) -> Contents:
+def decode(file: BinaryIO, size: int) -> Contents:
+    """Reads an open file; see `read`.
+
+    Args:
+        file: The file, at its beginning.
+        size: Its length in bytes.
+
+    Raises:
+        CheckpointError: It is not a whole and undamaged safetensors file.
+    """
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or length > size - 8:
         raise CheckpointError(f"it is cut off, or not a safetensors file ({size} bytes)")
