@@ -7,6 +7,7 @@ is not that package's, which writes metadata in a random order: equal content gi
 """
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -14,7 +15,7 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -143,7 +144,7 @@ def read(path: str | Path) -> Contents:
         raise type(error)(f"{path} is not a usable checkpoint: {error}.") from None
 
 
-def decode(file: BinaryIO, size: int) -> Contents:
+def decode(file: io.BufferedIOBase, size: int) -> Contents:
     """Reads an open file; see `read`.
 
     Args:
@@ -166,7 +167,7 @@ def decode(file: BinaryIO, size: int) -> Contents:
     for entry in entries:
         array = np.empty(entry.shape, entry.dtype)
         content = _bytes_of(array)
-        if file.readinto(content) != len(content):  # type: ignore[attr-defined]
+        if file.readinto(content) != len(content):
             raise CheckpointError("it became shorter while it was read")
         if checksums and hashlib.sha256(content).hexdigest() != checksums[entry.name]:
             raise CheckpointError(f"the array {entry.name!r} is damaged: its checksum differs")
