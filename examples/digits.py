@@ -9,7 +9,6 @@ from pathlib import Path
 import jax
 import numpy as np
 import optax
-import safetensors.numpy
 from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 from sklearn.metrics import ConfusionMatrixDisplay
@@ -61,12 +60,9 @@ for seed in range(seeds):
     print(f"seed {seed}: test accuracy {accuracies[-1]:.2%} (best epoch {result.best_epoch})")
 print(f"mean test accuracy: {np.mean(accuracies):.2%} (seeds: {seeds})")
 
-# %% One file for the first network: arrays by their path, settings as metadata
+# %% One file for the first network: `config, params = jaxmlp.load(path)` needs nothing else
 args.output.mkdir(parents=True, exist_ok=True)
-paths = jax.tree.leaves_with_path(networks[0])
-arrays = {jax.tree_util.keystr(p, simple=True, separator="."): np.asarray(a) for p, a in paths}
-metadata = {"config": config.to_json()}
-safetensors.numpy.save_file(arrays, args.output / "digits.safetensors", metadata)
+jaxmlp.save(args.output / "digits.safetensors", config, networks[0])
 
 # %% Curves of every seed and their mean; confusions and misread digits of the first network
 figure = Figure(figsize=(13, 6.5), dpi=120, layout="constrained")

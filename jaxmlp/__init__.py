@@ -3,8 +3,10 @@
 from jaxlib.version import __version__ as _jaxlib_version
 
 from . import losses, metrics, sources
+from .checkpoint import load, save
 from .compilation import enable_compilation_cache
 from .config import MLPConfig
+from .container import CheckpointError
 from .data import DataLoader
 from .forward import Layer, apply, intermediates
 from .gradients import per_example_grad_norms
@@ -17,12 +19,12 @@ from .samplers import StratifiedSampler, WeightedSampler, class_weights
 from .train_step import TrainState, init_state, kernel_mask, make_train_step
 from .training import FitResult, fit
 from .types import Batch, Dense, LossFn, Norm, Params
+from .versions import __version__ as __version__
 from .versions import warn_if_miscompiling as _warn_if_miscompiling
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Batch",
+    "CheckpointError",
     "DataLoader",
     "Dense",
     "FitResult",
@@ -45,12 +47,14 @@ __all__ = [
     "init_state",
     "intermediates",
     "kernel_mask",
+    "load",
     "losses",
     "make_loss",
     "make_train_step",
     "metrics",
     "mup_labels",
     "per_example_grad_norms",
+    "save",
     "sources",
     "summary",
     "weighted_mean",

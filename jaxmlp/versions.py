@@ -1,6 +1,8 @@
-"""Warns about a jaxlib that is known to compute wrong numbers."""
+"""Tells the version of jaxmlp, and warns about a jaxlib that computes wrong numbers."""
 
 import warnings
+
+__version__ = "0.1.0"
 
 MISCOMPILING_JAXLIB = "0.10.2"
 

@@ -38,6 +38,12 @@ LAYERS = (
     "sources",
     "data",
     "inspection",
+    "locks",
+    "files",
+    "container",
+    "key_paths",
+    "rotation",
+    "checkpoint",
     "program",
     "calls",
     "pace",
@@ -49,6 +55,7 @@ LAYERS = (
     "training",
     "",
     "tensorboard",
+    "orbax",
 )
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 

@@ -1,0 +1,74 @@
+"""Turns a network into an Orbax checkpoint, the store of many JAX libraries, and back."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from .checkpoint import choose_config, named_params, params_skeleton, require_arrays
+from .config import MLPConfig
+from .container import CheckpointError
+from .key_paths import restore_by_path
+from .types import Params
+
+try:
+    import orbax.checkpoint as ocp
+except ImportError as error:
+    raise ImportError(
+        "jaxmlp.orbax needs orbax-checkpoint, which is not installed; pip install 'jaxmlp[orbax]'."
+    ) from error
+
+
+def save(path: str | Path, config: MLPConfig, params: Params) -> None:
+    """Writes a network as an Orbax checkpoint, with its config as custom metadata.
+
+    Args:
+        path: A directory that does not exist yet.
+        config: The network.
+        params: Its parameters, or those of stacked networks, as for `jaxmlp.save`.
+
+    Raises:
+        TypeError: `config` is no `MLPConfig`.
+        ValueError: `params` are not parameters of `config`, or the directory exists.
+    """
+    named_params(config, params)
+    with ocp.StandardCheckpointer() as checkpointer:
+        metadata = {"config": config.to_json()}
+        checkpointer.save(Path(path).absolute(), params, custom_metadata=metadata)
+
+
+def load(path: str | Path, config: MLPConfig | None = None) -> tuple[MLPConfig, Params]:
+    """Reads a network from an Orbax checkpoint onto the default device.
+
+    Args:
+        path: The directory.
+        config: The network, for a checkpoint that does not tell it, such as that of an
+            `orbax.checkpoint.StandardCheckpointer` which was given `params`.
+
+    Returns:
+        The config and the parameters.
+
+    Raises:
+        CheckpointError: It is not an Orbax checkpoint of this network; all arrays that do not fit
+            are named.
+        ValueError: It holds no config and none was given, or another one.
+    """
+    path = Path(path).absolute()
+    with ocp.StandardCheckpointer() as checkpointer:
+        try:
+            metadata = checkpointer.metadata(path)
+            tree = metadata.item_metadata.tree
+        except (AttributeError, OSError, ValueError) as error:
+            raise CheckpointError(f"{path} is not an Orbax checkpoint of arrays.") from error
+        config = choose_config(path, metadata.custom_metadata.get("config"), config)
+        stored = {leaf.name: leaf for leaf in jax.tree.leaves(tree)}
+        skeleton = params_skeleton(config, stored)
+        require_arrays(path, skeleton, stored)
+        device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        target = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), tree
+        )
+        restored = checkpointer.restore(path, target)
+    names = jax.tree.map(lambda leaf: leaf.name, tree)
+    pairs = zip(jax.tree.leaves(names), jax.tree.leaves(restored), strict=True)
+    return config, restore_by_path(skeleton, {name: np.array(array) for name, array in pairs})

@@ -1,0 +1,103 @@
+"""Turns a directory of checkpoints into its newest whole one, and forgets the old ones."""
+
+import contextlib
+import os
+import re
+import warnings
+from collections.abc import Collection
+from pathlib import Path
+
+from .container import CheckpointError, Contents, NewerFormatError, read
+
+_FILE_NAME = re.compile(r"step_(\d{12})\.safetensors")
+_MAX_STEP = 10**12
+
+
+def checkpoint_path(directory: str | Path, step: int) -> Path:
+    """Returns the path of a step's checkpoint; names sort as steps do.
+
+    Args:
+        directory: Where the checkpoints lie.
+        step: Number of steps taken, in [0, 10**12).
+
+    Raises:
+        ValueError: The step is out of range.
+    """
+    if not 0 <= step < _MAX_STEP:
+        raise ValueError(f"step must be in [0, 10**12); got {step}.")
+    return Path(directory) / f"step_{step:012d}.safetensors"
+
+
+def checkpoint_paths(directory: str | Path) -> list[Path]:
+    """Returns the checkpoints of a directory, the oldest first.
+
+    Args:
+        directory: Where to look; one that does not exist has none.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        names = [name for name in os.listdir(directory) if _FILE_NAME.fullmatch(name)]
+        return [Path(directory) / name for name in sorted(names)]
+    return []
+
+
+def newest_valid(directory: str | Path) -> tuple[Path, Contents] | None:
+    """Reads the newest whole checkpoint of a directory.
+
+    A damaged one is warned about and renamed to end in `.damaged`, so that it is neither tried
+    again nor counted by `prune`.
+
+    Args:
+        directory: Where to look.
+
+    Returns:
+        Its path and content, or `None` if there are no checkpoints.
+
+    Raises:
+        CheckpointError: There are checkpoints, but none is whole; or the newest whole one is in a
+            later format than this jaxmlp knows.
+        PermissionError: One may not be read.
+    """
+    paths = checkpoint_paths(directory)
+    for path in reversed(paths):
+        try:
+            contents = read(path)
+            if not contents.has_checksums:
+                raise CheckpointError(f"{path} has no checksums, so it is not of jaxmlp.")
+            return path, contents
+        except (NewerFormatError, PermissionError):
+            raise
+        except CheckpointError as error:
+            with contextlib.suppress(OSError):  # a directory that may only be read
+                os.replace(path, f"{path}.damaged")
+            reason = str(error)
+        except OSError as error:
+            reason = f"{path} cannot be read ({error.strerror})."
+        warnings.warn(
+            f"{reason} The checkpoint before it is used instead.", RuntimeWarning, stacklevel=2
+        )
+    if paths:
+        raise CheckpointError(
+            f"None of the {len(paths)} checkpoints in {directory} is whole. Start anew in another "
+            "directory, or restore the files from a copy."
+        )
+    return None
+
+
+def prune(directory: str | Path, *, keep: int, protected: Collection[Path] = ()) -> None:
+    """Removes all checkpoints but the last ones and the protected ones.
+
+    Args:
+        directory: Where they lie.
+        keep: How many of the last ones to keep, at least 1.
+        protected: Paths to keep beside them.
+
+    Raises:
+        OSError: One cannot be removed.
+        ValueError: `keep` is below 1.
+    """
+    if keep < 1:
+        raise ValueError(f"keep must be at least 1; got {keep}.")
+    kept = {path.name for path in protected}
+    for path in checkpoint_paths(directory)[:-keep]:
+        if path.name not in kept:
+            path.unlink(missing_ok=True)
