@@ -13,9 +13,11 @@ from .inspection import summary
 from .losses.loss_function import make_loss, weighted_mean
 from .metrics import Metric
 from .nonfinite import NonFiniteError
+from .splitting import train_test_split
+from .standardization import with_standardization
 from .train_step import TrainState, init_state, kernel_mask, make_train_step
 from .training import FitResult, fit
-from .types import Batch, Dense, LossFn, Norm, Params
+from .types import Batch, Dense, LossFn, Norm, Params, Standardization
 from .versions import warn_if_miscompiling as _warn_if_miscompiling
 
 __version__ = "0.1.0"
@@ -33,6 +35,7 @@ __all__ = [
     "NonFiniteError",
     "Norm",
     "Params",
+    "Standardization",
     "TrainState",
     "apply",
     "class_weights",
@@ -49,7 +52,9 @@ __all__ = [
     "mup_labels",
     "per_example_grad_norms",
     "summary",
+    "train_test_split",
     "weighted_mean",
+    "with_standardization",
 ]
 
 _warn_if_miscompiling(_jaxlib_version)
