@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Int, PyTree, Shaped
+from jaxtyping import Int, PyTree
 
 from .data import permutation
 
@@ -16,9 +16,9 @@ _CLASS_ORDER = 2**64 - 2
 
 def train_test_split(
     *arrays: PyTree,
-    test_size: float,
+    test_size: int | float,  # noqa: PYI041 a runtime type checker tells them apart
     seed: int,
-    stratify: Shaped[np.ndarray | jax.Array, " rows"] | None = None,
+    stratify: Any = None,
 ) -> tuple[Any, ...]:
     """Splits rows at random into two parts, the same rows in every array.
 
@@ -30,10 +30,11 @@ def train_test_split(
         test_size: Rows in the test part, an int of at least 1, or their share in (0, 1):
             `ceil(test_size * rows)`, as in scikit-learn.
         seed: Number in [0, 2**64) that fixes the split.
-        stratify: Labels, shape (rows,); each part has them in the proportions of the whole, with
-            the class counts of scikit-learn's `StratifiedShuffleSplit`: the training part's share
-            of a class rounded down, and rows still missing to the classes with the largest
-            remainders. Of equal remainders `seed` picks, so that no class is favoured.
+        stratify: Labels of any kind that sorts, shape (rows,); each part has them in the
+            proportions of the whole, with the class counts of scikit-learn's
+            `StratifiedShuffleSplit`: the training part's share of a class rounded down, and rows
+            still missing to the classes with the largest remainders. Of equal remainders `seed`
+            picks, so that no class is favoured.
 
     Returns:
         `(train, test)` for the first array, then for the second, and so on: copies.
@@ -97,7 +98,7 @@ def _count_rows(arrays: tuple[PyTree, ...]) -> int:
     return next(iter(counts.values()))
 
 
-def _count_test_rows(test_size: float, rows: int) -> int:
+def _count_test_rows(test_size: Any, rows: int) -> int:
     requirement = (
         f"test_size must be an int in [1, {rows - 1}] or a share in (0, 1) that leaves a row for "
         f"each part of {rows} rows"

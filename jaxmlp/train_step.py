@@ -59,7 +59,7 @@ def init_state(
             )
     # Optax mixes dtypes (decay**count), which strict promotion would refuse.
     with jax.numpy_dtype_promotion("standard"):
-        opt_state = optimizer.init(trained)
+        opt_state = _init_optimizer(optimizer, params, trained)
     state = TrainState(params, opt_state, jnp.zeros((), jnp.int32), key)
     # Donating one buffer twice is an error, and optimizers may keep the params as they are.
     return jax.tree.map(_strong_copy, state)
@@ -174,6 +174,20 @@ def kernel_mask(params: PyTree) -> PyTree:
             "Write a mask for these params."
         )
     return mask
+
+
+def _init_optimizer(
+    optimizer: optax.GradientTransformation, params: PyTree, trained: PyTree
+) -> optax.OptState:
+    try:
+        return optimizer.init(trained)
+    except ValueError as error:
+        if jax.tree.structure(params) != jax.tree.structure(trained):
+            error.add_note(
+                "The optimizer does not see the Standardization in params. If it has a mask or "
+                "labels, give them as a function, or make them from params without it."
+            )
+        raise
 
 
 def _checked(loss_fn: LossFn) -> LossFn:

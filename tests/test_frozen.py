@@ -191,3 +191,13 @@ def test_predictions_apply_the_statistics_of_training():
     logits = jaxmlp.apply(result.params, RAW, config=LINEAR_CONFIG)
     # Linearly separable where inputs are standardised; a third is right by chance.
     assert jaxmlp.metrics.accuracy(logits, y) > 0.95
+
+
+@pytest.mark.parametrize("params", [STANDARDISED, PARAMS])
+def test_a_mask_that_covers_the_statistics_is_refused_with_the_remedy(params):
+    optimizer = optax.adamw(0.1, mask=jaxmlp.kernel_mask(STANDARDISED))
+    with pytest.raises(ValueError, match="Expected named tuple, got None") as info:
+        jaxmlp.init_state(params, optimizer, key=KEY)
+    # Only where there are statistics can they be the reason.
+    notes = "".join(getattr(info.value, "__notes__", []))
+    assert ("give them as a function, or make them from" in notes) == (params is STANDARDISED)
