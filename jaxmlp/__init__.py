@@ -16,9 +16,11 @@ from .losses.loss_function import make_loss, weighted_mean
 from .metrics import Metric
 from .nonfinite import NonFiniteError
 from .samplers import StratifiedSampler, WeightedSampler, class_weights
+from .splitting import train_test_split
+from .standardization import with_standardization
 from .train_step import TrainState, init_state, kernel_mask, make_train_step
 from .training import FitResult, fit
-from .types import Batch, Dense, LossFn, Norm, Params
+from .types import Batch, Dense, LossFn, Norm, Params, Standardization
 from .versions import __version__ as __version__
 from .versions import warn_if_miscompiling as _warn_if_miscompiling
 
@@ -36,6 +38,7 @@ __all__ = [
     "NonFiniteError",
     "Norm",
     "Params",
+    "Standardization",
     "StratifiedSampler",
     "TrainState",
     "WeightedSampler",
@@ -57,7 +60,9 @@ __all__ = [
     "save",
     "sources",
     "summary",
+    "train_test_split",
     "weighted_mean",
+    "with_standardization",
 ]
 
 _warn_if_miscompiling(_jaxlib_version)

@@ -5,11 +5,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from .activations import ACTIVATIONS, net_input_features
 from .config import MLPConfig
-from .types import Dense, Norm, Params
+from .types import Dense, Norm, Params, Standardization
 
 NORM_EPSILON = 1e-5
 
@@ -19,7 +19,8 @@ class Layer(NamedTuple):
 
     `net_input = inputs @ kernel + bias`. For a hidden layer `activation = f(norm(net_input))`; for
     the output layer it is the network's output. Dropout and residual connections act after the
-    activation, so they show in the next layer's `inputs`.
+    activation, so they show in the next layer's `inputs`; those of the first layer are x,
+    standardised where the parameters say how.
     """
 
     net_input: Float[Array, "*batch net_input_features"]
@@ -29,7 +30,7 @@ class Layer(NamedTuple):
 
 def apply(
     params: Params,
-    x: Float[Array | np.ndarray, "*batch in_features"],
+    x: Real[Array | np.ndarray, "*batch in_features"],
     *,
     config: MLPConfig,
     key: PRNGKeyArray | None = None,
@@ -38,7 +39,8 @@ def apply(
 
     Args:
         params: Parameters that `init_params` drew for `config`.
-        x: Inputs, floating, any number of leading batch axes; NumPy or JAX.
+        x: Inputs, any number of leading batch axes; NumPy or JAX. Floating, or integer where
+            `params` hold a standardization.
         config: The network; static under `jax.jit`.
         key: Random key for dropout; without it nothing is random.
 
@@ -46,7 +48,7 @@ def apply(
         Outputs of type `config.param_dtype`: logits, unless `output_activation` is named.
 
     Raises:
-        TypeError: `x` is not floating, or `params` are no `Params`.
+        TypeError: `x` has another type, or `params` are no `Params`.
         ValueError: `x` has the wrong number of features, or `params` are not those of `config`.
 
     Example:
@@ -61,7 +63,7 @@ def apply(
 
 def intermediates(
     params: Params,
-    x: Float[Array | np.ndarray, "*batch in_features"],
+    x: Real[Array | np.ndarray, "*batch in_features"],
     *,
     config: MLPConfig,
     key: PRNGKeyArray | None = None,
@@ -70,7 +72,8 @@ def intermediates(
 
     Args:
         params: Parameters that `init_params` drew for `config`.
-        x: Inputs, floating, any number of leading batch axes; NumPy or JAX.
+        x: Inputs, any number of leading batch axes; NumPy or JAX. Floating, or integer where
+            `params` hold a standardization.
         config: The network; static under `jax.jit`.
         key: Random key for dropout; without it nothing is random.
 
@@ -79,7 +82,7 @@ def intermediates(
         `apply` returns.
 
     Raises:
-        TypeError: `x` is not floating, or `params` are no `Params`.
+        TypeError: `x` has another type, or `params` are no `Params`.
         ValueError: `x` has the wrong number of features, or `params` are not those of `config`.
 
     Example:
@@ -92,7 +95,10 @@ def intermediates(
     """
     _check_inputs(params, x, config)
     compute_dtype = jnp.dtype(config.compute_dtype or config.param_dtype)
-    inputs = jnp.asarray(x, compute_dtype)
+    if params.standardization is None:
+        inputs = jnp.asarray(x, compute_dtype)
+    else:
+        inputs = _standardise(params.standardization, x).astype(compute_dtype)
     layers = []
     for index, (dense, name) in enumerate(
         zip(params.hidden, config.hidden_activations, strict=True)
@@ -112,6 +118,16 @@ def intermediates(
     elif config.output_activation is not None:
         outputs = ACTIVATIONS[config.output_activation].function(outputs)
     return (*layers, Layer(net_input, outputs, inputs))
+
+
+def _standardise(
+    statistics: Standardization, x: Real[Array | np.ndarray, "*batch in_features"]
+) -> Float[Array, "*batch in_features"]:
+    # Digits that 16 bits cannot hold cancel in x - mean.
+    wide = np.promote_types(np.promote_types(x.dtype, statistics.mean.dtype), "float32")
+    wide = jax.dtypes.canonicalize_dtype(wide)
+    mean, scale = jax.tree.map(lambda a: jax.lax.stop_gradient(jnp.asarray(a, wide)), statistics)
+    return (jnp.asarray(x, wide) - mean) / scale
 
 
 def _net_input(
@@ -147,10 +163,14 @@ def _dropout(a: Float[Array, "*batch features"], rate: float, key: PRNGKeyArray)
 
 def _check_inputs(params: Params, x: Array | np.ndarray, config: MLPConfig) -> None:
     dtype = getattr(x, "dtype", None)
-    if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+    standardization = getattr(params, "standardization", None)
+    # Integers, such as the pixels of an image, become floating by their standardisation.
+    allowed = (jnp.floating,) if standardization is None else (jnp.floating, jnp.integer)
+    if dtype is None or not any(jnp.issubdtype(dtype, kind) for kind in allowed):
         got = f"an array of {dtype}" if dtype is not None else f"a {type(x).__name__}"
+        kinds = "floating" if standardization is None else "floating or integer"
         raise TypeError(
-            f"x must be a floating NumPy or JAX array; got {got}. "
+            f"x must be a {kinds} NumPy or JAX array; got {got}. "
             "Convert it explicitly, as in x.astype('float32')."
         )
     if not isinstance(params, Params):
@@ -164,6 +184,14 @@ def _check_inputs(params: Params, x: Array | np.ndarray, config: MLPConfig) -> N
             f"x has {features}, but the network was initialised for {config.in_features}; "
             f"got x.shape={x.shape}."
         )
+    if standardization is not None:
+        got = [np.shape(statistic) for statistic in standardization]
+        if got != [(config.in_features,)] * 2:
+            raise ValueError(
+                f"params.standardization must have a mean and a scale of shape "
+                f"({config.in_features},); got {got}. Make it with jaxmlp.with_standardization, "
+                "and use jax.vmap over the member axis of an ensemble."
+            )
     widths = [
         net_input_features(name, width)
         for name, width in zip(config.hidden_activations, config.hidden_features, strict=True)

@@ -68,7 +68,8 @@ def per_example_grad_norms(
             Dense(dense.kernel, bias, norm)
             for dense, (bias, norm) in zip(dense_layers, per_row, strict=True)
         ]
-        outputs = apply(Params(tuple(hidden), output), batch.x, config=biased, key=key)
+        copies = params._replace(hidden=tuple(hidden), output=output)
+        outputs = apply(copies, batch.x, config=biased, key=key)
         return jnp.sum(criterion(outputs, batch.y))
 
     gradients = jax.grad(summed_loss)(per_row)

@@ -10,6 +10,7 @@ import optax
 from jaxtyping import PyTree
 
 from .calls import Call, Run, is_finite
+from .frozen import trained_part
 from .program import FitState
 from .train_step import TrainState, make_pure_step
 from .transforms import apply_transform
@@ -63,7 +64,7 @@ def _gradients(run: Run, train: TrainState, batch: Any) -> tuple[jax.Array, PyTr
 
     keep = optax.GradientTransformation(lambda params: params, keep_gradient)
     step = jax.jit(make_pure_step(run.loss_fn, keep, run.plan.accumulate_steps))
-    after, metrics = step(train._replace(opt_state=train.params), batch)
+    after, metrics = step(train._replace(opt_state=trained_part(train.params)), batch)
     return metrics["loss"], after.opt_state
 
 

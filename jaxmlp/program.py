@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
+from .frozen import map_trained
 from .train_step import TrainState, make_pure_step
 from .transforms import Transform, apply_transform
 from .types import Batch, LossFn
@@ -98,7 +99,7 @@ def advance(
     average = state.average
     if plan.ema_decay is not None:
         decay = plan.ema_decay
-        average = jax.tree.map(
+        average = map_trained(
             lambda mean, new: decay * mean + (1 - decay) * new, average, train.params
         )
     weight = getattr(batch, "weight", None)
@@ -184,7 +185,7 @@ def end_epoch(
         averaged = averaged + active.astype(jnp.int32)
         # Running mean m + (p - m) / n; until there are two, the parameters themselves.
         share = 1 / jnp.maximum(averaged, 1).astype(jnp.float32)
-        average = jax.tree.map(
+        average = map_trained(
             lambda mean, new: jnp.where(
                 averaged > 1, mean + share.astype(new.dtype) * (new - mean), new
             ),

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
+from .frozen import trained_part, with_trained_part
 from .init import require_key
 from .types import LossFn
 
@@ -28,7 +29,7 @@ def init_state(
 
     Args:
         params: Any pytree of floating arrays. They are copied, since the step donates its state:
-            yours stay usable.
+            yours stay usable. Every `Standardization` in it is kept from the optimizer.
         optimizer: Any optax optimizer.
         key: One typed JAX random key; step t draws from `fold_in(key, t)`.
 
@@ -46,10 +47,10 @@ def init_state(
         0
     """
     require_key("init_state", key)
-    leaves = jax.tree.leaves_with_path(params)
-    if not leaves:
+    trained = trained_part(params)
+    if not jax.tree.leaves(trained):
         raise ValueError(f"params must hold at least one array; got {params!r}.")
-    for path, leaf in leaves:
+    for path, leaf in jax.tree.leaves_with_path(params):
         dtype = getattr(leaf, "dtype", None)
         if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
             raise TypeError(
@@ -58,7 +59,7 @@ def init_state(
             )
     # Optax mixes dtypes (decay**count), which strict promotion would refuse.
     with jax.numpy_dtype_promotion("standard"):
-        opt_state = optimizer.init(params)
+        opt_state = _init_optimizer(optimizer, params, trained)
     state = TrainState(params, opt_state, jnp.zeros((), jnp.int32), key)
     # Donating one buffer twice is an error, and optimizers may keep the params as they are.
     return jax.tree.map(_strong_copy, state)
@@ -111,26 +112,32 @@ def make_pure_step(
     if accumulate_steps < 1:
         raise ValueError(f"accumulate_steps must be at least 1; got {accumulate_steps}.")
     optimizer = optax.with_extra_args_support(optimizer)
-    value_and_grad = jax.value_and_grad(_checked(loss_fn), has_aux=True)
+    checked = _checked(loss_fn)
 
     def train_step(state: TrainState, batch: PyTree) -> tuple[TrainState, dict[str, Array]]:
         key = jax.random.fold_in(state.key, state.step)
+        trained = trained_part(state.params)
+
+        def trained_loss(trained: PyTree, batch: PyTree, key: PRNGKeyArray) -> Any:
+            return checked(with_trained_part(state.params, trained), batch, key)
+
+        value_and_grad = jax.value_and_grad(trained_loss, has_aux=True)
         if accumulate_steps == 1:
-            (loss, metrics), grads = value_and_grad(state.params, batch, key)
+            (loss, metrics), grads = value_and_grad(trained, batch, key)
         else:
             (loss, metrics), grads = _accumulate(
-                value_and_grad, state.params, batch, key, accumulate_steps
+                value_and_grad, trained, batch, key, accumulate_steps
             )
         with jax.numpy_dtype_promotion("standard"):  # as in init_state
             updates, opt_state = optimizer.update(
                 grads,
                 state.opt_state,
-                state.params,
+                trained,
                 value=loss,
                 grad=grads,
-                value_fn=lambda params: loss_fn(params, batch, key)[0],
+                value_fn=lambda trained: trained_loss(trained, batch, key)[0],
             )
-        params = optax.apply_updates(state.params, updates)
+        params = with_trained_part(state.params, optax.apply_updates(trained, updates))
         opt_state = jax.tree.map(_keep_type, opt_state, state.opt_state)
         return TrainState(params, opt_state, state.step + 1, state.key), {"loss": loss, **metrics}
 
@@ -167,6 +174,20 @@ def kernel_mask(params: PyTree) -> PyTree:
             "Write a mask for these params."
         )
     return mask
+
+
+def _init_optimizer(
+    optimizer: optax.GradientTransformation, params: PyTree, trained: PyTree
+) -> optax.OptState:
+    try:
+        return optimizer.init(trained)
+    except ValueError as error:
+        if jax.tree.structure(params) != jax.tree.structure(trained):
+            error.add_note(
+                "The optimizer does not see the Standardization in params. If it has a mask or "
+                "labels, give them as a function, or make them from params without it."
+            )
+        raise
 
 
 def _checked(loss_fn: LossFn) -> LossFn:

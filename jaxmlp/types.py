@@ -22,11 +22,23 @@ class Dense(NamedTuple):
     norm: Norm | None = None
 
 
+class Standardization(NamedTuple):
+    """Statistics by which a network standardises its inputs: `(x - mean) / scale` by feature.
+
+    They travel with the parameters but are none: gradients stop at them, and no training step,
+    optimizer or average changes them. `jaxmlp.with_standardization` computes them from data.
+    """
+
+    mean: Float[Array, " in_features"]
+    scale: Float[Array, " in_features"]
+
+
 class Params(NamedTuple):
     """All arrays of a network; an ensemble is the same type with a leading member axis."""
 
     hidden: tuple[Dense, ...]
     output: Dense
+    standardization: Standardization | None = None
 
 
 class Batch(NamedTuple):

@@ -13,6 +13,7 @@ LAYERS = (
     "compilation",
     "config",
     "types",
+    "frozen",
     "activations",
     "init",
     "forward",
@@ -37,6 +38,8 @@ LAYERS = (
     "sources.choice",
     "sources",
     "data",
+    "splitting",
+    "standardization",
     "inspection",
     "locks",
     "files",
@@ -92,7 +95,7 @@ def test_imports_go_in_one_direction(path):
 
 
 def test_the_import_check_sees_imports():
-    assert imported_modules(PACKAGE / "train_step.py") == {"init", "types"}
+    assert imported_modules(PACKAGE / "train_step.py") == {"frozen", "init", "types"}
     assert {"losses", "metrics", "losses.loss_function"} <= imported_modules(
         PACKAGE / "__init__.py"
     )

@@ -1,0 +1,217 @@
+"""Turns rows, in memory or batch by batch, into the mean and scale that a network applies to them.
+
+Sums are taken in double precision on the host, in one pass and bounded memory.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Real
+
+from .data import DataLoader
+from .types import Batch, Params, Standardization
+
+# Numbers that are widened to float64 at once: 8 MiB.
+_BLOCK_SIZE = 2**20
+
+
+class _Block(NamedTuple):
+    """Some rows of positive weight, shape (rows, features), and those weights."""
+
+    x: Float[np.ndarray, "rows features"]
+    weight: Float[np.ndarray, " rows"]
+
+
+class _Moments(NamedTuple):
+    """Sum of weights, and by feature the mean and the weighted sum of squares around it."""
+
+    weight: float
+    mean: Float[np.ndarray, " features"]
+    squares: Float[np.ndarray, " features"]
+
+
+def with_standardization(
+    params: Params,
+    data: DataLoader | Iterable[Any] | Any,
+    weight: Real[np.ndarray | jax.Array, " rows"] | None = None,
+) -> Params:
+    """Returns the parameters with the mean and standard deviation of every feature of the data.
+
+    From then on `apply` standardises its inputs, `(x - mean) / scale`: in training, in validation
+    and in predictions alike, since the statistics travel with the parameters. Compute them from
+    training rows only. They are those of scikit-learn's `StandardScaler`: the deviation divides by
+    the sum of weights, and a constant feature has scale 1.
+
+    The optimizer does not see them. Masks and labels for it that are trees, not functions, are
+    therefore made from the parameters as they were before.
+
+    Args:
+        params: Parameters of a network, or those of an ensemble with a leading member axis, whose
+            members share the statistics. Statistics that they hold already are replaced.
+        data: The rows, shape (rows, ..., in_features): an array, also one that is memory-mapped; a
+            `DataLoader`, of which epoch 0 is read; or an iterable of arrays or `Batch`es, read
+            once. Rows of weight 0, such as padding, do not count.
+        weight: Weight of each row of an array, finite and at least 0, shape (rows,).
+
+    Returns:
+        The parameters with a `Standardization` of float32, or float64 for float64 parameters.
+
+    Raises:
+        TypeError: `params` are no `Params`, or `data` gives no real arrays.
+        ValueError: There are no rows; a number is not finite; a shape or weight is wrong; or a
+            feature varies too little around its mean for the type of the statistics.
+
+    References:
+        Chan, Golub & LeVeque 1983: the corrected two-pass algorithm for a block of rows, the
+        pairwise update to merge blocks, and a shift, here the first row, against cancellation.
+
+    Example:
+        >>> import jaxmlp
+        >>> config = jaxmlp.MLPConfig(in_features=2, out_features=1)
+        >>> params = jaxmlp.init_params(config, key=jax.random.key(0))
+        >>> params = with_standardization(params, np.array([[1.0, 10.0], [3.0, 10.0]]))
+        >>> params.standardization.mean.tolist(), params.standardization.scale.tolist()
+        ([2.0, 10.0], [1.0, 1.0])
+    """
+    if not isinstance(params, Params):
+        raise TypeError(
+            f"params must be jaxmlp.Params; got a {type(params).__name__}. A model of your own "
+            "takes its statistics from a jaxmlp.Standardization(mean, scale) in its params."
+        )
+    kernel = (*params.hidden, params.output)[0].kernel
+    dtype = np.promote_types(kernel.dtype, np.float32)
+    *members, in_features, _ = kernel.shape
+    origin, total = None, None
+    rounding = np.zeros(in_features)
+    for block in _blocks(data, weight, in_features):
+        # The first row, from which the differences of a constant feature are exactly 0.
+        origin = block.x[0] if origin is None else origin
+        moments = _block_moments(block, origin)
+        total = moments if total is None else _merge(total, moments)
+        with np.errstate(over="ignore"):
+            error = np.abs(block.x.astype(dtype) - block.x)
+        rounding = np.maximum(rounding, error.max(axis=0))
+    if origin is None or total is None:
+        raise ValueError("data must have at least one row of positive weight; got none.")
+    mean = origin + total.mean
+    deviation = np.sqrt(total.squares / total.weight)
+    # What is left of a constant feature is the rounding of its numbers.
+    is_constant = deviation <= 4 * np.finfo(np.float64).eps * np.abs(mean)
+    _check_resolution(mean, deviation, rounding, is_constant, dtype)
+    scale = np.where(is_constant, 1, deviation)
+    shape = (*members, in_features)
+    statistics = [jnp.asarray(np.broadcast_to(a, shape), dtype) for a in (mean, scale)]
+    return params._replace(standardization=Standardization(*statistics))
+
+
+def _block_moments(block: _Block, origin: Float[np.ndarray, " features"]) -> _Moments:
+    weight = float(block.weight.sum())
+    shifted = block.x - origin
+    mean = block.weight @ shifted / weight
+    centred = shifted - mean
+    # Corrected two-pass algorithm: the second term is 0 but for the rounding of the mean.
+    squares = block.weight @ centred**2 - (block.weight @ centred) ** 2 / weight
+    return _Moments(weight, mean, np.maximum(squares, 0))
+
+
+def _merge(a: _Moments, b: _Moments) -> _Moments:
+    weight = a.weight + b.weight
+    delta = b.mean - a.mean
+    mean = a.mean + delta * (b.weight / weight)
+    squares = a.squares + b.squares + delta**2 * (a.weight * (b.weight / weight))
+    return _Moments(weight, mean, squares)
+
+
+def _check_resolution(
+    mean: np.ndarray,
+    deviation: np.ndarray,
+    rounding: np.ndarray,
+    is_constant: np.ndarray,
+    dtype: np.dtype,
+) -> None:
+    """Raises unless the type resolves how the features vary, and their statistics themselves."""
+    limits = np.finfo(dtype)
+    fits = (np.abs(mean) < limits.max) & (deviation < limits.max)
+    fits &= is_constant | ((deviation > limits.tiny) & (rounding <= deviation / 10))
+    if not fits.all():
+        feature = int(fits.argmin())
+        raise ValueError(
+            f"the features of data must vary on a scale that {dtype} resolves; feature {feature} "
+            f"has mean {mean[feature]:.6g} and standard deviation {deviation[feature]:.6g}, and "
+            f"rounding to {dtype} changes it by up to {rounding[feature]:.2g}. Subtract an offset "
+            "in float64 or change its unit before training, or use param_dtype='float64'."
+        )
+
+
+def _blocks(data: Any, weight: Any, in_features: int) -> Iterator[_Block]:
+    if hasattr(data, "__array__"):
+        yield from _array_blocks("data", data, weight, in_features)
+        return
+    if weight is not None:
+        raise ValueError(
+            "weight is that of the rows of an array; a DataLoader and Batches bring their own."
+        )
+    if isinstance(data, Batch | Mapping | str) or not isinstance(data, Iterable):
+        raise TypeError(
+            "data must be an array, a DataLoader, or an iterable of arrays or Batches; got a "
+            f"{type(data).__name__}."
+        )
+    # Iterating over a loader would count an epoch.
+    batches = data.epoch(0) if isinstance(data, DataLoader) else data
+    for number, batch in enumerate(batches):
+        name = f"batch {number} of data"
+        x, row_weight = (batch.x, batch.weight) if isinstance(batch, Batch) else (batch, None)
+        if not hasattr(x, "__array__"):
+            raise TypeError(
+                f"{name} must be an array or a Batch of arrays; got a {type(x).__name__}."
+            )
+        yield from _array_blocks(name, x, row_weight, in_features)
+
+
+def _array_blocks(name: str, data: Any, weight: Any, in_features: int) -> Iterator[_Block]:
+    # A memory-mapped array is read block by block.
+    array = np.asanyarray(data)
+    if array.dtype.kind not in "biuf" and not jnp.issubdtype(array.dtype, np.floating):
+        raise TypeError(
+            f"{name} must hold real numbers; got an array of {array.dtype}. Encode categories as "
+            "numbers, as scikit-learn's OneHotEncoder does."
+        )
+    if array.ndim < 2 or array.shape[-1] != in_features:
+        raise ValueError(
+            f"{name} must have shape (rows, ..., {in_features}), the in_features of params last; "
+            f"got {array.shape}."
+        )
+    weights = _check_weight(name, weight, len(array))
+    size = max(1, _BLOCK_SIZE // max(1, array[:1].size))
+    for start in range(0, len(array), size):
+        rows = np.flatnonzero(weights[start : start + size]) + start
+        if not len(rows):
+            continue
+        x = np.asarray(array[rows], np.float64)
+        if not np.isfinite(x).all():
+            row, *between, feature = (int(i) for i in np.argwhere(~np.isfinite(x))[0])
+            raise ValueError(
+                f"{name} must be finite; got {x[(row, *between, feature)]} in feature {feature} of "
+                f"row {rows[row]}. Impute or drop such rows, or give them weight 0."
+            )
+        repeats = x[0].size // in_features
+        yield _Block(x.reshape(-1, in_features), np.repeat(weights[rows], repeats))
+
+
+def _check_weight(name: str, weight: Any, rows: int) -> Float[np.ndarray, " rows"]:
+    if weight is None:
+        return np.ones(rows)
+    array = np.asarray(weight, np.float64)
+    if array.shape != (rows,):
+        raise ValueError(
+            f"the weight of {name} must have shape ({rows},), one per row; got {array.shape}."
+        )
+    if not (np.isfinite(array) & (array >= 0)).all():
+        raise ValueError(
+            f"the weight of {name} must be finite and at least 0; got values in "
+            f"[{array.min()}, {array.max()}]."
+        )
+    return array
