@@ -219,7 +219,7 @@ class TestSource:
                 lambda r: Batch(np.where(r == 4, np.nan, 1.0)),
                 r"x must be finite; got nan at index \(4,\)",
             ),
-            (lambda r: Batch(np.ones(7)), "x must have one row per row asked"),
+            (lambda r: Batch(np.ones(len(r) + 5)), "x must have one row per row asked"),
             (lambda r: Batch(np.ones(2), None, r - 1), "weight must be at least 0, one per row"),
             (lambda r: Batch(np.ones((2, 1 + r.max() // 4))), r"first rows, float32\[1\]; got .*2"),
             (lambda r: Batch({"a": r} if r[0] < 4 else r), "must have the structure of the first"),
