@@ -243,6 +243,7 @@ class TestBatches:
         with pytest.raises(error, match=message):
             list(batches(data))
 
+    @pytest.mark.bad_input
     def test_what_is_no_iterable_is_refused(self):
         for data in (jaxmlp.Batch(X), 3):
             with pytest.raises(TypeError, match="batches needs an iterable of batches; got a"):

@@ -238,6 +238,7 @@ class TestSource:
         with pytest.raises(AttributeError, match=r"loader.x needs rows in memory; .* from a Rows"):
             loader.x  # noqa: B018
 
+    @pytest.mark.bad_input
     def test_it_must_read_a_batch(self):
         with pytest.raises(TypeError, match="A source must read a Batch; got a ndarray"):
             list(DataLoader(Rows(lambda rows: X[rows]), batch_size=2))
