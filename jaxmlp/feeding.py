@@ -21,7 +21,7 @@ from .drivers import (
     run_loader,
 )
 from .program import FitState
-from .sources.arrays import package_of
+from .sources.ingestion import package_of
 from .transforms import apply_transform
 from .types import Batch
 

@@ -31,7 +31,7 @@ LAYERS = (
     "transforms",
     "placement",
     "sources.source",
-    "sources.arrays",
+    "sources.ingestion",
     "sources.checks",
     "sources.frames",
     "sources.memory",

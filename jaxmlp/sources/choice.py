@@ -5,9 +5,9 @@ from typing import Any
 
 import jax
 
-from .arrays import package_of
 from .datasets import DatasetSource
 from .frames import is_frame
+from .ingestion import package_of
 from .memory import JoinedSource, MemorySource, is_sparse
 from .source import Source
 

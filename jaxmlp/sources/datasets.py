@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Int
 
 from ..types import Batch
-from .arrays import hash_arrays, ingest, named_leaves, package_of
 from .examples import (
     Names,
     Parts,
@@ -15,6 +14,7 @@ from .examples import (
     split_example,
     stack_examples,
 )
+from .ingestion import hash_arrays, ingest, named_leaves, package_of
 
 # As many rows, spread evenly, stand for the data in their fingerprint.
 _SAMPLED_ROWS = 64

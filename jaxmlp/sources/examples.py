@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 from ..types import Batch
-from .arrays import named_leaves
 from .frames import stack_columns
+from .ingestion import named_leaves
 
 Names: TypeAlias = str | Sequence[str] | Mapping[str, str] | None
 

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from .arrays import ingest, package_of
+from .ingestion import ingest, package_of
 
 _PACKAGES = {"pandas", "polars", "pyarrow"}
 

@@ -8,9 +8,9 @@ import jax
 import numpy as np
 
 from ..types import Batch
-from .arrays import ingest, named_leaves
 from .checks import BatchCheck
 from .examples import Names, Parts, copy_arrays, join_columns, split_example
+from .ingestion import ingest, named_leaves
 
 
 def batches(

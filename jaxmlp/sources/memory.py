@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Int, PyTree
 
 from ..types import Batch
-from .arrays import hash_arrays, ingest, ingest_weight, named_leaves, package_of
 from .frames import ingest_frame, is_frame
+from .ingestion import hash_arrays, ingest, ingest_weight, named_leaves, package_of
 from .source import Source
 
 
