@@ -83,7 +83,11 @@ def check_sampler(sampler: Any, *, shuffle: bool, seed: int) -> None:
 
 def check_batch_sampler(batch_sampler: Any, **settings: Any) -> int:
     """Refuses settings that would have no effect; returns the size that batches are filled to."""
-    given = [name for name, value in settings.items() if value not in (None, False, 0)]
+    given = [
+        name
+        for name, value in settings.items()
+        if not (value is None or value is False or (name == "seed" and value == 0))
+    ]
     if given:
         raise ValueError(
             f"batch_sampler fixes batches and their order by itself; got {', '.join(given)} too."

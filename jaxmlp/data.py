@@ -11,9 +11,9 @@ from jaxtyping import Int, PyTree
 from . import batching, resume
 from .order import permutation, require_int
 from .placement import check_sharding, local_positions, place_batch
-from .sources.arrays import hash_arrays
 from .sources.checks import BatchCheck
 from .sources.choice import make_source
+from .sources.ingestion import hash_arrays
 from .sources.memory import MemorySource
 from .transforms import Transform, apply_transform
 from .types import Batch

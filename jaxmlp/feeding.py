@@ -15,7 +15,7 @@ from .data import DataLoader
 from .drivers import DRIVERS, Driver, choose_driver, run_loader
 from .parts import run_batches
 from .program import FitState
-from .sources.arrays import package_of
+from .sources.ingestion import package_of
 from .transforms import apply_transform
 from .types import Batch
 

@@ -23,7 +23,7 @@ def check_sharding(sharding: jax.sharding.Sharding, batch_size: int) -> None:
         )
     try:
         sharding.shard_shape((batch_size,))
-    except ValueError as error:
+    except (ValueError, IndexError) as error:
         raise ValueError(
             f"sharding must cut the rows of a batch, its leading axis alone, into equal parts; got "
             f"batch_size={batch_size} and {sharding}. Give a batch_size that the number of parts "

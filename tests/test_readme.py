@@ -1,4 +1,4 @@
-"""What the README says is what happens."""
+"""What the README and the pages of docs/ say is what happens."""
 
 import re
 from pathlib import Path
@@ -37,6 +37,15 @@ def test_the_training_script_learns_and_equals_the_loop(capsys):
     accuracy = float(re.search(r"test accuracy (\d\.\d+)", capsys.readouterr().out)[1])
     # Chance is 0.1; the network reads at least 19 of 20 digits.
     assert accuracy > 0.95
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.name)
+def test_the_blocks_of_a_page_run_one_after_the_other(path):
+    names = {}
+    found = re.findall(r"^```python\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+    assert found
+    for block in found:
+        exec(compile(block, path.name, "exec"), names)
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(((?!http)[^)#]+)\)", README))

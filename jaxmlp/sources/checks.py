@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from ..types import Batch
-from .arrays import ingest, named_leaves
+from .ingestion import ingest, named_leaves
 
 
 @dataclasses.dataclass(kw_only=True)

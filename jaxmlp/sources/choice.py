@@ -1,15 +1,64 @@
 """Turns whatever a loader is given into a source of rows."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from .memory import JoinedSource, MemorySource
+import jax
+
+from .datasets import DatasetSource
+from .frames import is_frame
+from .ingestion import package_of
+from .memory import JoinedSource, MemorySource, is_sparse
 from .source import Source
 
 
 def make_source(x: Any, y: Any, weight: Any, *, check_finite: bool) -> Source:
-    """Returns the source of rows for what a user hands over."""
+    """Returns the source of rows for what a user hands over.
+
+    Raises:
+        TypeError: `x` is an iterable without row numbers, or a dataset of unnamed columns.
+        ValueError: Targets or weights are given twice.
+    """
+    if "torch" in package_of(x) and hasattr(x, "tensors"):  # a TensorDataset
+        x, y, weight = _join_tensors(x.tensors, y, weight)
+    if is_dataset(x):
+        x = DatasetSource(x)
     if isinstance(x, Source):
         if y is None and weight is None:
             return x
         return JoinedSource(x, y, weight, check_finite=check_finite)
+    if _is_leaf(x) and not _is_array(x) and isinstance(x, Iterable) and not isinstance(x, str):
+        raise TypeError(
+            f"x must give rows by number; got a {type(x).__name__}, which can only be iterated. "
+            "Give batches to fit itself, as jaxmlp.sources.batches(iterable)."
+        )
     return MemorySource(x, y, weight, check_finite=check_finite)
+
+
+def is_dataset(x: Any) -> bool:
+    """Whether a value is a dataset: it has a length and rows by number, and is no array."""
+    if isinstance(x, Source):
+        return False
+    if "datasets" in package_of(x):
+        return True
+    by_number = hasattr(x, "__len__") and hasattr(x, "__getitem__")
+    return _is_leaf(x) and by_number and not _is_array(x) and not isinstance(x, str | bytes)
+
+
+def _is_leaf(x: Any) -> bool:
+    return jax.tree_util.all_leaves([x])
+
+
+def _is_array(x: Any) -> bool:
+    arrays = ("__array__", "__array_interface__", "__jax_array__")
+    return any(hasattr(x, name) for name in arrays) or is_frame(x) or is_sparse(x)
+
+
+def _join_tensors(tensors: Any, y: Any, weight: Any) -> tuple[Any, Any, Any]:
+    if len(tensors) > 3 or (len(tensors) > 1 and y is not None):
+        raise ValueError(
+            "A TensorDataset must hold x, or x and y, or x, y and weight, and these be given once; "
+            f"got {len(tensors)} tensors."
+        )
+    own = (*tensors, *[None] * (3 - len(tensors)))
+    return own[0], own[1] if y is None else y, own[2] if weight is None else weight

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Int, PyTree
 
 from ..types import Batch
-from .arrays import freeze, hash_arrays, ingest, ingest_weight, named_leaves, package_of
+from .frames import ingest_frame, is_frame
+from .ingestion import freeze, hash_arrays, ingest, ingest_weight, named_leaves, package_of
 from .source import Source
 
 
@@ -16,19 +17,21 @@ class MemorySource:
     """Rows of arrays in memory, which are copied.
 
     A list is read as one array; dicts, tuples and other pytrees are named inputs, each an array.
+    A frame or table of numbers becomes one matrix of its columns' common type, rows by position.
     SciPy's sparse rows stay sparse; those of a batch are made dense. 64-bit numbers are stored as
     32-bit ones unless JAX's 64-bit types are on, as JAX itself does.
 
     Args:
-        x: Inputs, one row per example: an array, shape (rows, ...), or a pytree of them.
-        y: Targets, one per row: an array, shape (rows, ...), a pytree of them, or `None`.
+        x: Inputs, one row per example: an array, shape (rows, ...), a frame or table of pandas,
+            polars or pyarrow, SciPy's sparse rows, or a pytree of them.
+        y: Targets, one per row, of the same kinds, or `None`.
         weight: Weight of each row, finite and at least 0, shape (rows,); `None` means 1.
         check_finite: Whether to refuse NaN and infinity in `x` and `y`.
 
     Raises:
-        TypeError: An array holds objects, strings or complex numbers.
-        ValueError: There are no rows, lengths differ, or a value is not finite or does not fit into
-            32 bits.
+        TypeError: An array or column holds objects, strings or complex numbers.
+        ValueError: There are no rows, lengths differ, columns have one name or nulls, or a value is
+            not finite or does not fit into 32 bits.
 
     Example:
         >>> source = MemorySource({"a": np.eye(3), "b": np.arange(3)}, np.arange(3))
@@ -147,6 +150,8 @@ def is_sparse(value: Any) -> bool:
 
 
 def _ingest_leaf(name: str, leaf: Any, *, check_finite: bool) -> Any:
+    if is_frame(leaf):
+        return ingest_frame(name, leaf, check_finite=check_finite)
     if not is_sparse(leaf):
         return ingest(name, leaf, check_finite=check_finite)
     if leaf.ndim != 2:

@@ -33,7 +33,7 @@ def ingest(
         ValueError: It is ragged or a single number, not finite, or does not fit into 32 bits.
     """
     try:
-        array = np.array(values, copy=True if copy else None)
+        array = np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name} must be a rectangular array; {error}.") from error
     if array.dtype.kind not in "biuf" and not jax.numpy.issubdtype(array.dtype, FLOATING):
@@ -63,7 +63,7 @@ def ingest(
                 f"{name} must fit into {dtype}; got values in [{finite.min()}, {finite.max()}]. "
                 "Call jax.config.update('jax_enable_x64', True) to keep 64-bit numbers."
             )
-    return array.astype(dtype, copy=False)
+    return array.astype(dtype, copy=copy)
 
 
 def freeze(array: np.ndarray) -> np.ndarray:

@@ -1,0 +1,89 @@
+"""One of several processes that read the same rows: prints its parts of batches as JSON."""
+
+import functools
+import json
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import jaxmlp
+
+ROWS = 50
+
+
+def loss_fn(params, batch, key):
+    del key
+    error = (batch.x @ params - batch.y) ** 2
+    return jaxmlp.weighted_mean(error, batch.weight), {}
+
+
+class Rows:
+    """Rows that tell which were read."""
+
+    chunks = None
+
+    def __init__(self):
+        self.asked = []
+
+    def __len__(self):
+        return ROWS
+
+    def read(self, rows):
+        self.asked.append(rows.tolist())
+        x = np.sin(np.arange(3) + rows[:, None])
+        return jaxmlp.Batch(x, np.cos(rows))
+
+    def fingerprint(self):
+        return "sin"
+
+
+def make_loader(source, sharding=None):
+    return jaxmlp.DataLoader(source, batch_size=8, shuffle=True, seed=4, sharding=sharding)
+
+
+def local_rows(leaf):
+    """This process's rows of a global array, by their position."""
+    parts = {shard.index[0].start or 0: shard.data for shard in leaf.addressable_shards}
+    return {str(start): np.asarray(data).tolist() for start, data in parts.items()}
+
+
+def run(axes):
+    mesh = jax.make_mesh(
+        axes, ("data", "model")[: len(axes)], axis_types=(jax.sharding.AxisType.Auto,) * len(axes)
+    )
+    sharding = jax.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    source = Rows()
+    loader = make_loader(source, sharding)
+    batches = list(loader)
+    optimizer = optax.sgd(0.1, momentum=0.9)
+    everywhere = jax.NamedSharding(mesh, jax.sharding.PartitionSpec())
+
+    @functools.partial(jax.jit, out_shardings=everywhere)
+    def init():
+        return jaxmlp.init_state(jnp.ones(3), optimizer, key=jax.random.key(0))
+
+    state = init()
+    train_step, losses = jaxmlp.make_train_step(loss_fn, optimizer), []
+    for batch in batches:
+        state, metrics = train_step(state, batch)
+        losses.append(float(metrics["loss"]))
+    return {
+        "x": [local_rows(batch.x) for batch in batches],
+        "weight": [local_rows(batch.weight) for batch in batches],
+        "shapes": [batch.x.shape for batch in batches],
+        "asked": source.asked,
+        "losses": losses,
+        "state": loader.state_dict(),
+    }
+
+
+if __name__ == "__main__":
+    address, number, count, axes = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    jax.config.update("jax_platforms", "cpu")
+    if count > 1:
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        jax.distributed.initialize(address, num_processes=count, process_id=number)
+    print(json.dumps(run(tuple(json.loads(axes)))))
