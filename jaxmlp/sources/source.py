@@ -1,0 +1,41 @@
+"""Says what a source of rows must offer, so that batches can be read from it."""
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Int
+
+from ..types import Batch
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Rows that can be read by number, wherever they lie."""
+
+    @property
+    def chunks(self) -> Int[np.ndarray, " chunks_and_end"] | None:
+        """First row of each chunk of rows that lie together, and the number of rows last.
+
+        It is `None` where any row costs the same.
+        """
+        ...
+
+    def __len__(self) -> int:
+        """Returns the number of rows."""
+        ...
+
+    def read(self, rows: Int[np.ndarray, " n"]) -> Batch:
+        """Reads rows into fresh NumPy arrays, in the order asked.
+
+        Args:
+            rows: Row numbers in [0, len), in any order.
+
+        Returns:
+            `x` as any pytree, `y` as any pytree or `None`, `weight` or `None`; each array has the
+            rows asked on its first axis.
+        """
+        ...
+
+    def fingerprint(self) -> str:
+        """Returns a text that changes when the data change."""
+        ...
