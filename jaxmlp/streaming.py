@@ -159,8 +159,10 @@ def read_ahead(read: Callable[[np.ndarray], Item], windows: Iterable[np.ndarray]
             yield item[0]
             del item
     finally:
-        stop()
-        atexit.unregister(stop)
+        # At exit it was stopped, and the modules are gone by the time it is dropped.
+        if not stopped.is_set():
+            stop()
+            atexit.unregister(stop)
 
 
 def _blocks(
