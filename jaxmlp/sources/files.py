@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -94,7 +95,7 @@ def pieces(rows: np.ndarray, starts: np.ndarray) -> Iterator[Piece]:
     ordered = rows[places]
     part = np.searchsorted(starts, ordered, side="right") - 1
     cuts = np.flatnonzero(np.diff(part, prepend=-1))
-    for low, high in zip(cuts, [*cuts[1:], len(rows)], strict=True):
+    for low, high in itertools.pairwise([*cuts.tolist(), len(rows)]):
         yield Piece(int(part[low]), places[low:high], ordered[low:high])
 
 

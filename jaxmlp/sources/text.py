@@ -12,8 +12,9 @@ from .files import File, Paths, find_files, fingerprint, unchanged
 from .table_readers import arrow_layout, naming, require_pyarrow
 from .table_rows import TableSource, open_tables
 
-# Bytes of text that are read at once; a column's type is made out from the first so many.
-_BLOCK_BYTES = 2**22
+# Bytes of text that are parsed at once; pyarrow reads 32 such blocks ahead, and makes out a
+# column's type from the first one.
+_BLOCK_BYTES = 2**20
 
 
 def csv(
@@ -30,9 +31,9 @@ def csv(
     """Makes a source of columns in CSV files with a header line.
 
     Rows of text cannot be found by number, and numbers are slow to read from it. So each file is
-    read once, piece by piece, into a temporary Arrow file of the columns that are used: private to
-    this user, and removed when the source is dropped or the interpreter exits. Later changes of the
-    CSV files are not seen.
+    read once, in some 64 MiB of memory, into a temporary Arrow file of the columns that are used:
+    private to this user, and removed when the source is dropped or the interpreter exits. Later
+    changes of the CSV files are not seen.
 
     Args:
         paths: A file, or several with the same columns, whose rows follow each other.
@@ -40,7 +41,7 @@ def csv(
         y: Columns that make the targets, likewise; `None` for none.
         weight: Column of the rows' weights, finite and at least 0; `None` means 1.
         column_types: Type of a column by name, such as "float64", in the words of pyarrow; others
-            are made out from the first 4 MiB of a file, and a later value that is none is an error.
+            are made out from the first MiB of a file, and a later value that is none is an error.
         folder: Where the temporary files go; they take 8 bytes per number. `None` takes the
             system's place for temporary files.
         chunk_rows: Rows per chunk; `None` takes about 1 MiB of `x`.
