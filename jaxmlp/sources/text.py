@@ -33,7 +33,8 @@ def csv(
     Rows of text cannot be found by number, and numbers are slow to read from it. So each file is
     read once, in some 64 MiB of memory, into a temporary Arrow file of the columns that are used:
     private to this user, and removed when the source is dropped or the interpreter exits. Later
-    changes of the CSV files are not seen.
+    changes of the CSV files are not seen. Empty fields, and those that say NA or nan, are missing
+    values, which are refused when they are read.
 
     Args:
         paths: A file, or several with the same columns, whose rows follow each other.
