@@ -172,7 +172,7 @@ class ArraySource:
                         require_weights(values, where)
                     elif self.check_finite:
                         require_finite(values, where)
-                    out[in_file.places[piece.places]] = values[piece.rows - low]
+                    out[in_file.places[piece.places]] = piece.take(values)
         return out
 
 

@@ -88,6 +88,13 @@ class Piece(NamedTuple):
         """First row, and one after the last."""
         return int(self.rows[0]), int(self.rows[-1]) + 1
 
+    def take(self, values: np.ndarray) -> np.ndarray:
+        """Takes the rows asked from those of the whole span."""
+        local = self.rows - self.rows[0]
+        # A stream mostly asks for all of a chunk.
+        is_whole = len(local) == len(values) and (np.diff(local) == 1).all()
+        return values if is_whole else values[local]
+
 
 def pieces(rows: np.ndarray, starts: np.ndarray) -> Iterator[Piece]:
     """Sorts the rows asked into the parts that start at `starts`, so that each is read once."""

@@ -64,7 +64,7 @@ class TableSource:
                     part = table.slice(low - int(self.group_starts[of]), high - low)
                     for columns in wanted:
                         values = to_array(part, columns, title, low - start, self.check_finite)
-                        out[columns.name][in_file.places[piece.places]] = values[piece.rows - low]
+                        out[columns.name][in_file.places[piece.places]] = piece.take(values)
         return Batch(out["x"], out.get("y"), out.get("weight"))
 
     def fingerprint(self) -> str:
