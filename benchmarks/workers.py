@@ -58,9 +58,8 @@ class Worker:
     def __init__(self, peer: Peer, task: Any, seconds: float) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(theirs, peer, task, seconds), daemon=True
-        )
+        # No daemon, which may have no children; it ends with its connection.
+        self._process = context.Process(target=_serve, args=(theirs, peer, task, seconds))
         with _environment(peer.environment):
             self._process.start()
         theirs.close()

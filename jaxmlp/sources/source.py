@@ -1,4 +1,4 @@
-"""Tells what a source of rows offers to a loader: rows by number, wherever they lie."""
+"""Says what a source of rows must offer, so that batches can be read from it."""
 
 from typing import Protocol, runtime_checkable
 
@@ -10,27 +10,29 @@ from ..types import Batch
 
 @runtime_checkable
 class Source(Protocol):
-    """Rows that can be read by number, wherever they lie.
+    """Rows that can be read by number, wherever they lie."""
 
-    `chunks` holds the first row of each chunk of rows that lie together, and the number of rows
-    last; it is `None` where any row costs the same.
-    """
+    @property
+    def chunks(self) -> Int[np.ndarray, " chunks_and_end"] | None:
+        """First row of each chunk of rows that lie together, and the number of rows last.
 
-    chunks: Int[np.ndarray, " chunks_and_end"] | None
+        It is `None` where any row costs the same.
+        """
+        ...
 
     def __len__(self) -> int:
         """Returns the number of rows."""
         ...
 
     def read(self, rows: Int[np.ndarray, " n"]) -> Batch:
-        """Reads rows by number.
+        """Reads rows into fresh NumPy arrays, in the order asked.
 
         Args:
-            rows: Numbers of the rows, in any order, repeated ones included.
+            rows: Row numbers in [0, len), in any order.
 
         Returns:
-            Fresh NumPy arrays in the order asked: `x` any pytree, `y` any pytree or `None`, and
-            `weight` or `None`.
+            `x` as any pytree, `y` as any pytree or `None`, `weight` or `None`; each array has the
+            rows asked on its first axis.
         """
         ...
 

@@ -1,0 +1,72 @@
+"""Asks what a batch costs: in memory, memory-mapped and from Parquet, shuffled, without a model.
+
+    python3 run.py -m pip install --editable ".[benchmarks,parquet]" grain jax-dataloader
+    python3 run.py benchmarks/data.py --output output
+
+Each contestant iterates over whole epochs of the same rows, 64 float32 and an integer each, and
+gives NumPy batches, or its own arrays. Files are in the system's cache. Processes, rounds, medians
+and ratios are those of `fit.py`. `loaders.py` shows how each contestant is set up, and how well it
+shuffles: all over all rows in memory and memory-mapped; from Parquet, which has no cheap rows,
+within windows of row groups (jaxmlp) or within one (by hand, PyTorch).
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from loaders import LAYOUTS, Reading, write_data
+from machine import describe_machine
+from peers import Peer
+from workers import race
+
+PEERS = {
+    "jaxmlp": Peer("jaxmlp", "loaders", "prepare_jaxmlp", {}),
+    "hand": Peer("NumPy slices by hand", "loaders", "prepare_slices", {}),
+    "torch-0": Peer("PyTorch's DataLoader", "loaders", "prepare_torch", {}),
+    "torch-2": Peer("PyTorch's DataLoader, 2 workers", "loaders", "prepare_torch_workers", {}),
+    "grain": Peer("Grain", "loaders", "prepare_grain", {}),
+    "jax-dataloader": Peer("jax-dataloader", "loaders", "prepare_jax_dataloader", {}),
+}
+
+
+def measure(task: Reading, names: list[str], rounds: int, seconds: float) -> None:
+    """Prints one table."""
+    times = race({name: PEERS[name] for name in names}, task, rounds=rounds, seconds=seconds)
+    print(f"\n### {LAYOUTS[task.layout]}, {task.rows} rows, batch {task.batch_size}\n")
+    print("| contestant | us per batch | rows per second | by jaxmlp's (middle half) |")
+    print("|---|---|---|---|")
+    for name, result in times.items():
+        if not len(result.seconds):
+            print(f"| {PEERS[name].title} | {result.problem} | | |")
+            continue
+        middle = np.median(result.seconds)
+        ratio = ""
+        if len(times["jaxmlp"].seconds):
+            low, half, high = np.percentile(result.seconds / times["jaxmlp"].seconds, (25, 50, 75))
+            ratio = f"{half:.2f} ({low:.2f} to {high:.2f})"
+        rate = task.batch_size / middle
+        print(f"| {PEERS[name].title} | {middle * 1e6:.4g} | {rate:.3g} | {ratio} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--layouts", nargs="+", choices=LAYOUTS, default=list(LAYOUTS))
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[32, 1024])
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=0.5, help="per contestant and round")
+    arguments = parser.parse_args()
+    names = [name for name in PEERS if name in {"jaxmlp", *arguments.peers}]
+    print(f"## Batches\n\n{describe_machine()}\n\n{arguments.rounds} rounds")
+    with tempfile.TemporaryDirectory() as folder:
+        write_data(Path(folder), arguments.rows)
+        for layout in arguments.layouts:
+            for batch_size in arguments.batch_sizes:
+                task = Reading(layout, folder, arguments.rows, batch_size)
+                measure(task, names, arguments.rounds, arguments.seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,273 @@
+"""Turns `.npy` files and read-only memory maps into a source of rows."""
+
+import mmap
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from ..types import Batch
+from .files import (
+    File,
+    Paths,
+    chunk_starts,
+    find_files,
+    fingerprint,
+    pieces,
+    require_rows,
+    unchanged,
+)
+from .values import convert, require_chunk_rows, require_finite, require_weights, stored_dtype
+
+
+def npy(
+    x: Paths | np.memmap,
+    y: Paths | np.memmap | None = None,
+    weight: Paths | np.memmap | None = None,
+    *,
+    chunk_rows: int | None = None,
+    check_finite: bool = False,
+) -> "ArraySource":
+    """Makes a source of arrays that lie in files and need not fit into memory.
+
+    Files are read, not mapped: what is read counts once, and a file that is cut short meanwhile is
+    an error and not the end of the process. No file stays open. 64-bit numbers become 32-bit ones
+    unless JAX's 64-bit types are on; all others keep their type.
+
+    The fingerprint holds sizes, times of change, types, shapes, and samples of the content, but not
+    paths: a copy that keeps its time, as `cp -p` makes, is the same data. A change is noticed by
+    size and time of change, so not within the same tick of the file system's clock.
+
+    Args:
+        x: Inputs, shape (rows, ...): a `.npy` file, several whose rows follow each other, or a
+            whole memory map of mode "r", as `np.load(path, mmap_mode="r")` makes.
+        y: Targets, likewise, one per row, or `None`.
+        weight: Weight of each row, finite and at least 0, shape (rows,), likewise; `None` means 1.
+        chunk_rows: Rows per chunk, at least 1; `None` takes about 1 MiB of `x`.
+        check_finite: Whether to refuse NaN and infinity in `x` and `y` as they are read.
+
+    Returns:
+        The source, with chunks that do not cross files of `x`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        TypeError: A file holds objects, strings, structures or complex numbers, or files differ in
+            type; a memory map can be written to; a setting has the wrong type.
+        ValueError: A file is no `.npy` file, is cut short, empty or in column order; shapes or
+            numbers of rows differ; while reading, a file has changed, or holds a value that is not
+            allowed.
+
+    Example:
+        >>> import tempfile
+        >>> path = tempfile.mkdtemp() + "/x.npy"
+        >>> np.save(path, np.arange(6, dtype=np.uint8).reshape(3, 2))
+        >>> npy(path).read(np.array([2, 0])).x
+        array([[4, 5],
+               [0, 1]], dtype=uint8)
+    """
+    if not isinstance(check_finite, bool):
+        raise TypeError(f"check_finite must be True or False; got {check_finite!r}.")
+    columns = {"x": x, "y": y, "weight": weight}
+    stacks = {name: _stack(name, v) for name, v in columns.items() if v is not None}
+    rows = len(stacks["x"])
+    for name, stack in stacks.items():
+        if len(stack) != rows:
+            raise ValueError(
+                f"x and {name} must have the same number of rows; got {rows} in "
+                f"{stacks['x'].paths()} and {len(stack)} in {stack.paths()}."
+            )
+    if "weight" in stacks and stacks["weight"].row_shape:
+        raise ValueError(
+            f"weight must have shape (rows,); got rows of shape {stacks['weight'].row_shape} in "
+            f"{stacks['weight'].paths()}."
+        )
+    chunk_rows = require_chunk_rows(chunk_rows, max(1, 2**20 // stacks["x"].row_bytes))
+    chunks = chunk_starts(np.append(stacks["x"].starts[1:], rows), chunk_rows)
+    return ArraySource(chunks=chunks, check_finite=check_finite, **stacks)
+
+
+class _ArrayFile(NamedTuple):
+    """Where an array lies in a file: its bytes from `offset` on."""
+
+    file: File
+    offset: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Stack:
+    """Arrays in files, of which the rows follow each other, and the type that they are given."""
+
+    name: str
+    files: tuple[_ArrayFile, ...] = field(repr=False)
+    dtype: np.dtype[Any]
+    starts: np.ndarray = field(repr=False)
+
+    def __len__(self) -> int:
+        return sum(file.shape[0] for file in self.files)
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        return self.files[0].shape[1:]
+
+    @property
+    def row_bytes(self) -> int:
+        return int(np.prod(self.row_shape)) * self.files[0].dtype.itemsize
+
+    def paths(self) -> str:
+        return ", ".join(str(file.file.path) for file in self.files)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ArraySource:
+    """Rows of arrays that lie in files; see `npy`."""
+
+    x: _Stack
+    y: _Stack | None = None
+    weight: _Stack | None = None
+    chunks: Int[np.ndarray, " chunks_and_end"] = field(repr=False)
+    check_finite: bool
+
+    def __len__(self) -> int:
+        """Returns the number of rows."""
+        return len(self.x)
+
+    def read(self, rows: Int[np.ndarray, " n"]) -> Batch:
+        """Reads rows, each chunk of them at once, as `Source` says."""
+        require_rows(rows, len(self))
+        parts = [
+            None if stack is None else self._read_stack(stack, rows)
+            for stack in (self.x, self.y, self.weight)
+        ]
+        return Batch(*parts)
+
+    def fingerprint(self) -> str:
+        """Returns a text that changes when the data change; see `npy`."""
+        stacks = [stack for stack in (self.x, self.y, self.weight) if stack is not None]
+        files = [file for stack in stacks for file in stack.files]
+        layout = [(s.name, str(s.dtype), s.row_shape, s.starts.tolist()) for s in stacks]
+        places = [(file.offset, file.shape, str(file.dtype)) for file in files]
+        return fingerprint([file.file for file in files], (layout, places))
+
+    def _read_stack(self, stack: _Stack, rows: np.ndarray) -> np.ndarray:
+        dtype = np.dtype(np.float32) if stack.name == "weight" else stack.dtype
+        out = np.empty((len(rows), *stack.row_shape), dtype)
+        for in_file in pieces(rows, stack.starts):
+            array = stack.files[in_file.part]
+            start = int(stack.starts[in_file.part])
+            with unchanged(array.file) as path, path.open("rb") as stream:
+                for piece in pieces(in_file.rows, self.chunks):
+                    low, high = piece.span
+                    values = _read_rows(stream, array, low - start, high - start)
+
+                    def where(index: tuple[int, ...], low: int = low - start) -> str:
+                        inner = f", index {index[1:]}" if index[1:] else ""
+                        return f"{stack.name} in {path}, row {low + index[0]}{inner}"
+
+                    values = convert(values, dtype, where)
+                    if stack.name == "weight":
+                        require_weights(values, where)
+                    elif self.check_finite:
+                        require_finite(values, where)
+                    out[in_file.places[piece.places]] = piece.take(values)
+        return out
+
+
+def _read_rows(stream: BinaryIO, array: _ArrayFile, low: int, high: int) -> np.ndarray:
+    values = np.empty((high - low, *array.shape[1:]), array.dtype)
+    stream.seek(array.offset + low * (values.nbytes // len(values)))
+    if stream.readinto(values.reshape(-1).view(np.uint8)) < values.nbytes:  # pyright: ignore[reportAttributeAccessIssue]  # a BufferedReader
+        raise ValueError(f"{array.file.path} ends before row {high}.")
+    return values
+
+
+def _stack(name: str, given: Paths | np.memmap) -> _Stack:
+    if isinstance(given, np.memmap):
+        files = (_of_memmap(name, given),)
+    elif isinstance(given, np.ndarray):
+        raise TypeError(
+            f"{name} must be a path, several, or a memory map of mode 'r'; got an array in memory, "
+            f"{given.dtype}{list(given.shape)}. Give it to jaxmlp.DataLoader itself."
+        )
+    else:
+        files = tuple(_of_path(name, file) for file in find_files(name, given))
+    dtype = stored_dtype(f"{name} in {files[0].file.path}", [files[0].dtype])
+    for file in files:
+        _require_alike(name, files[0], file)
+    ends = np.cumsum([file.shape[0] for file in files])
+    # A file without rows has no part of its own.
+    files = tuple(file for file in files if file.shape[0])
+    if not files:
+        raise ValueError(f"{name} must have at least one row; got none in {given}.")
+    starts = np.unique(np.concatenate([[0], ends[:-1]]))
+    return _Stack(name=name, files=files, dtype=dtype, starts=starts[starts < ends[-1]])
+
+
+def _require_alike(name: str, one: _ArrayFile, file: _ArrayFile) -> None:
+    if not file.shape or 0 in file.shape[1:]:
+        raise ValueError(
+            f"{name} must have one row per example, of at least one number; {file.file.path} has "
+            f"shape {file.shape}."
+        )
+    if file.shape[1:] != one.shape[1:]:
+        raise ValueError(
+            f"{name} must have rows of one shape; {one.file.path} has shape {one.shape} and "
+            f"{file.file.path} has {file.shape}."
+        )
+    if file.dtype != one.dtype:
+        raise TypeError(
+            f"{name} must be of one type; {one.file.path} holds {one.dtype} and "
+            f"{file.file.path} holds {file.dtype}."
+        )
+
+
+def _of_path(name: str, file: File) -> _ArrayFile:
+    with unchanged(file) as path, path.open("rb") as stream:
+        try:
+            version = np.lib.format.read_magic(stream)
+            read_header = (
+                np.lib.format.read_array_header_1_0
+                if version == (1, 0)
+                else np.lib.format.read_array_header_2_0
+            )
+            shape, column_order, dtype = read_header(stream)
+        except ValueError as error:
+            raise ValueError(f"{name} must be a .npy file; {path} is none: {error}.") from error
+        offset = stream.tell()
+    stored_dtype(f"{name} in {path}", [dtype])
+    if column_order and len(shape) > 1:
+        raise ValueError(
+            f"{name} must lie row by row; {path} is in column order. Save it as "
+            "np.save(path, np.ascontiguousarray(array))."
+        )
+    return _require_whole(name, _ArrayFile(file, offset, dtype, shape))
+
+
+def _of_memmap(name: str, array: np.memmap) -> _ArrayFile:
+    if array.mode != "r":
+        raise TypeError(
+            f"{name} must be a memory map that cannot be written to, since changes would reach the "
+            f"batches; got mode {array.mode!r}. Open it with mode='r', or mmap_mode='r' in np.load."
+        )
+    if not isinstance(array.base, mmap.mmap) or array.filename is None:
+        raise ValueError(
+            f"{name} must be a whole memory map of a file; got a part of one, of shape "
+            f"{array.shape}. Give the whole one, or save the part to a file of its own."
+        )
+    if not array.flags.c_contiguous:
+        raise ValueError(f"{name} must lie row by row; the map of {array.filename} does not.")
+    (file,) = find_files(name, Path(array.filename))
+    return _require_whole(name, _ArrayFile(file, array.offset, array.dtype, array.shape))
+
+
+def _require_whole(name: str, array: _ArrayFile) -> _ArrayFile:
+    end = array.offset + int(np.prod(array.shape, dtype=np.int64)) * array.dtype.itemsize
+    if array.file.size < end:
+        raise ValueError(
+            f"{name} is cut short: {array.file.path} has {array.file.size} bytes, and an array of "
+            f"{array.dtype}{list(array.shape)} ends at {end}."
+        )
+    return array

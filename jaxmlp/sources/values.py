@@ -1,0 +1,84 @@
+"""Turns numbers as files hold them into the types that JAX has, and refuses what does not fit."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import numpy as np
+
+# Says where the value at an index lies: file, column and row.
+Where = Callable[[tuple[int, ...]], str]
+
+
+def stored_dtype(name: str, dtypes: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
+    """Returns the smallest type that JAX has for numbers of all these types.
+
+    64-bit ones become 32-bit ones unless JAX's 64-bit types are on; integers stay integers.
+    """
+    dtypes = list(dtypes)
+    for dtype in dtypes:
+        if dtype.kind not in "biuf" or dtype.itemsize > 8:
+            raise TypeError(
+                f"{name} must hold bool, integers or floats of up to 64 bits; got {dtype}. "
+                "Encode categories as integers, as in np.unique(values, return_inverse=True)."
+            )
+    common = np.result_type(*dtypes)
+    if common.kind == "f" and all(dtype.kind != "f" for dtype in dtypes):
+        common = np.dtype(np.int64)  # NumPy makes floats of int64 with uint64
+    return np.dtype(jax.dtypes.canonicalize_dtype(common.newbyteorder("=")))
+
+
+def convert(values: np.ndarray, dtype: np.dtype[Any], where: Where) -> np.ndarray:
+    """Changes the type of an array, and refuses values that the type cannot hold."""
+    if values.dtype == dtype:
+        return values
+    with np.errstate(over="ignore"):
+        converted = values.astype(dtype)
+    if values.dtype.kind == dtype.kind == "f":
+        bad = np.isinf(converted) & np.isfinite(values)
+    elif dtype.kind == "f" or np.can_cast(values.dtype, dtype):
+        return converted
+    else:
+        bad = converted != values
+    if bad.any():
+        index = first(bad)
+        raise ValueError(
+            f"{where(index)} must fit into {dtype}; got {values[index]}. Call "
+            "jax.config.update('jax_enable_x64', True) before the source is made to keep 64-bit "
+            "numbers."
+        )
+    return converted
+
+
+def require_finite(values: np.ndarray, where: Where) -> None:
+    """Checks for NaN and infinity."""
+    if values.dtype.kind == "f" and not (finite := np.isfinite(values)).all():
+        index = first(~finite)
+        raise ValueError(
+            f"{where(index)} must be finite; got {values[index]}. Impute or drop such rows, or "
+            "pass check_finite=False."
+        )
+
+
+def require_weights(values: np.ndarray, where: Where) -> None:
+    """Checks weights of rows: finite and at least 0."""
+    bad = ~(np.isfinite(values) & (values >= 0))
+    if bad.any():
+        index = first(bad)
+        raise ValueError(f"{where(index)} must be finite and at least 0; got {values[index]}.")
+
+
+def first(where: np.ndarray) -> tuple[int, ...]:
+    """Returns the first index at which an array of bool is true."""
+    return tuple(int(i) for i in np.unravel_index(int(where.argmax()), where.shape))
+
+
+def require_chunk_rows(chunk_rows: Any, default: int) -> int:
+    """Checks a number of rows per chunk."""
+    if chunk_rows is None:
+        return default
+    if not isinstance(chunk_rows, int) or isinstance(chunk_rows, bool):
+        raise TypeError(f"chunk_rows must be an int of at least 1, or None; got {chunk_rows!r}.")
+    if chunk_rows < 1:
+        raise ValueError(f"chunk_rows must be at least 1; got {chunk_rows}.")
+    return chunk_rows

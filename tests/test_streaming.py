@@ -1,0 +1,230 @@
+"""Tests of `stream_batches`: each row once, one shape, and the same wherever it is begun."""
+
+import gc
+import threading
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxmlp.data import permutation
+from jaxmlp.sources.source import Source
+from jaxmlp.streaming import stream_batches
+from jaxmlp.types import Batch
+from jaxmlp.window_order import windows
+
+
+class Rows:
+    """A source whose values tell the row: x is a pytree, y the row's number."""
+
+    def __init__(self, rows, chunks=None, weight=None):
+        self.rows, self.weight = rows, weight
+        self.chunks = chunks if chunks is None else np.append(np.arange(0, rows, chunks), rows)
+        self.most = 0
+
+    def __len__(self):
+        return self.rows
+
+    def read(self, rows):
+        self.most = max(self.most, len(rows))
+        x = {"a": rows.astype(np.uint8), "b": np.stack([rows, rows + 1], 1).astype(np.float32)}
+        weight = None if self.weight is None else self.weight[rows]
+        return Batch(x, rows.astype(np.int32), weight)
+
+    def fingerprint(self):
+        return "rows"
+
+
+def stream(source, **changes):
+    settings = {"batch_size": 4, "window_chunks": 2, "shuffle": True, "seed": 3, "epoch": 1}
+    return stream_batches(source, **settings | changes)
+
+
+def unstacked(blocks):
+    """Numbers and rows of each batch."""
+    return [
+        (block.numbers[i], jax.tree.map(lambda a, i=i: a[i], block.batch))
+        for block in blocks
+        for i in range(len(block.numbers))
+    ]
+
+
+def assert_same(some, others):
+    for one, other in zip(some, others, strict=True):
+        jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+SETTINGS = {
+    "rows": st.integers(1, 60),
+    "chunks": st.none() | st.integers(1, 20),
+    "batch_size": st.integers(1, 20),
+    "window_chunks": st.integers(1, 5),
+    "batches_per_block": st.integers(1, 5),
+    "shuffle": st.booleans(),
+}
+
+
+@settings(deadline=None, max_examples=150)
+@given(**SETTINGS)
+def test_every_row_comes_once_in_the_order_of_its_windows(
+    rows, chunks, batch_size, window_chunks, batches_per_block, shuffle
+):
+    source = Rows(rows, chunks)
+    fixed = {"window_chunks": window_chunks, "shuffle": shuffle}
+    blocks = stream(source, batch_size=batch_size, batches_per_block=batches_per_block, **fixed)
+    numbers = np.concatenate([numbers for numbers, _ in unstacked(blocks)])
+    if chunks is not None:
+        expected = np.concatenate(list(windows(source.chunks, seed=3, epoch=1, **fixed)))
+    else:
+        expected = permutation(rows, seed=3, epoch=1) if shuffle else np.arange(rows)
+    np.testing.assert_array_equal(numbers[numbers >= 0], expected)
+
+
+@settings(deadline=None, max_examples=150)
+@given(**SETTINGS)
+def test_batches_have_one_shape_and_only_the_end_is_padded(
+    rows, chunks, batch_size, window_chunks, batches_per_block, shuffle
+):
+    blocks = list(
+        stream(
+            Rows(rows, chunks),
+            batch_size=batch_size,
+            window_chunks=window_chunks,
+            batches_per_block=batches_per_block,
+            shuffle=shuffle,
+        )
+    )
+    steps = -(-rows // batch_size)
+    counts = [len(block.numbers) for block in blocks]
+    assert counts[:-1] == [batches_per_block] * (len(counts) - 1)
+    assert sum(counts) == steps
+    batches = unstacked(blocks)
+    assert {batch.x["b"].shape for _, batch in batches} == {(batch_size, 2)}
+    weight = np.concatenate([batch.weight for _, batch in batches])
+    assert weight.tolist() == [1.0] * rows + [0.0] * (steps * batch_size - rows)
+
+
+def test_numbers_inputs_and_targets_stay_together_also_in_padding():
+    for numbers, batch in unstacked(stream(Rows(13, 3))):
+        rows = np.where(numbers < 0, ~numbers, numbers)
+        np.testing.assert_array_equal(batch.y, rows)
+        np.testing.assert_array_equal(batch.x["a"], rows)
+        np.testing.assert_array_equal(batch.x["b"][:, 1], rows + 1)
+        np.testing.assert_array_equal(batch.weight == 0, numbers < 0)
+
+
+def test_types_stay_and_weights_are_kept():
+    weight = np.arange(1, 14, dtype=np.float32)
+    (block,) = stream(Rows(13, 3, weight), batches_per_block=9)
+    assert (block.batch.x["a"].dtype, block.batch.y.dtype) == (np.uint8, np.int32)
+    real = block.numbers >= 0
+    np.testing.assert_array_equal(block.batch.weight[real], weight[block.numbers[real]])
+    assert block.batch.weight[~real].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("chunks", [None, 3])
+@pytest.mark.parametrize("batches_per_block", [1, 3])
+def test_continuing_at_any_step_is_the_uninterrupted_stream(drop_last, chunks, batches_per_block):
+    fixed = {"drop_last": drop_last, "batches_per_block": batches_per_block}
+    whole = unstacked(stream(Rows(29, chunks), **fixed))
+    assert len(whole) == (7 if drop_last else 8)
+    for step in range(len(whole) + 1):
+        rest = stream(Rows(29, chunks), start_step=step, **fixed)
+        assert_same(unstacked(rest), whole[step:])
+
+
+def test_blocks_change_nothing_but_where_batches_are_stacked():
+    one, three = (unstacked(stream(Rows(29, 3), batches_per_block=number)) for number in (1, 3))
+    assert_same(one, three)
+
+
+def test_drop_last_leaves_out_rows_that_fill_no_batch_and_does_not_read_them():
+    source = Rows(29, 3)
+    whole = unstacked(stream(source))
+    assert_same(unstacked(stream(source, drop_last=True)), whole[:7])
+    source = Rows(9, 9)
+    list(stream(source, drop_last=True))
+    assert source.most == 8
+
+
+def test_epochs_and_seeds_differ():
+    found = {
+        tuple(
+            number for numbers, _ in unstacked(stream(Rows(29, 3), **change)) for number in numbers
+        )
+        for change in ({}, {"epoch": 2}, {"seed": 4}, {"seed": 1, "epoch": 3})
+    }
+    assert len(found) == 4
+
+
+def test_no_more_than_a_window_is_read_at_once():
+    source = Rows(60, 3)
+    list(stream(source, window_chunks=2, batches_per_block=5))
+    assert source.most == 6
+
+
+def test_blocks_share_no_memory():
+    blocks = list(stream(Rows(29, 5), batches_per_block=2))
+    leaves = [leaf for block in blocks for leaf in jax.tree.leaves(block)]
+    for number, leaf in enumerate(leaves):
+        assert not any(np.shares_memory(leaf, other) for other in leaves[number + 1 :])
+
+
+def test_a_stream_dropped_midway_leaves_no_thread():
+    blocks = stream(Rows(60, 3))
+    next(blocks)
+    del blocks
+    gc.collect()
+    assert not [t for t in threading.enumerate() if t.name == "jaxmlp.read_ahead"]
+
+
+def test_our_source_is_one():
+    assert isinstance(Rows(3), Source)
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"batch_size": 0}, ValueError, "batch_size must be an int of at least 1; got 0"),
+        ({"batch_size": 2.0}, TypeError, "batch_size must be an int"),
+        ({"batches_per_block": 0}, ValueError, "batches_per_block must be an int of at least 1"),
+        ({"window_chunks": 0}, ValueError, "window_chunks must be an int of at least 1"),
+        ({"start_step": 4}, ValueError, "start_step must be an int of at least 0 and below 4"),
+        ({"seed": -1}, ValueError, "seed must be an int of at least 0"),
+        ({"epoch": -1}, ValueError, "epoch must be an int of at least 0"),
+        ({"shuffle": 1}, TypeError, "shuffle must be True or False; got 1"),
+        ({"drop_last": None}, TypeError, "drop_last must be True or False"),
+        ({"batch_size": 11, "drop_last": True}, ValueError, "10 rows give no batch of 11"),
+    ],
+)
+@pytest.mark.parametrize("chunks", [None, 3])
+def test_bad_settings_are_refused_at_once(change, error, message, chunks):
+    with pytest.raises(error, match=message):
+        stream(Rows(10, chunks), **change)
+
+
+def test_chunks_that_do_not_end_with_the_rows_are_refused():
+    source = Rows(10, 3)
+    source.rows = 11
+    with pytest.raises(ValueError, match="chunks must end with the number of rows, 11; got 10"):
+        stream(source)
+
+
+@pytest.mark.parametrize(
+    ("read", "message"),
+    [
+        (lambda rows: Batch(np.zeros(len(rows) + 1)), r"must return the 6 rows asked; got .*\.x"),
+        (lambda rows: Batch(np.zeros((len(rows), rows[0] + 1))), "same shapes and types each time"),
+        (lambda rows: Batch(np.zeros(len(rows)), rows if 0 in rows else None), "same shapes and t"),
+    ],
+    ids=["rows", "shape", "structure"],
+)
+def test_a_source_that_breaks_its_promise_is_named(read, message):
+    source = Rows(60, 3)
+    source.read = read
+    with pytest.raises(ValueError, match=message):
+        list(stream(source))
