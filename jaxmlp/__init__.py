@@ -15,6 +15,7 @@ from .inspection import summary
 from .losses.loss_function import make_loss, weighted_mean
 from .metrics import Metric
 from .nonfinite import NonFiniteError
+from .run_files import Checkpoints
 from .samplers import StratifiedSampler, WeightedSampler, class_weights
 from .splitting import train_test_split
 from .standardization import with_standardization
@@ -27,6 +28,7 @@ from .versions import warn_if_miscompiling as _warn_if_miscompiling
 __all__ = [
     "Batch",
     "CheckpointError",
+    "Checkpoints",
     "DataLoader",
     "Dense",
     "FitResult",

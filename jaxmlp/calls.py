@@ -19,6 +19,13 @@ NumberedBatch: TypeAlias = tuple[Any, np.ndarray | None]
 StepMetrics: TypeAlias = Mapping[str, np.ndarray]
 
 
+def join_metrics(before: StepMetrics, after: StepMetrics) -> dict[str, np.ndarray]:
+    """Appends metrics to those before; either may be empty."""
+    if not before or not after:
+        return dict(after or before)
+    return {name: np.concatenate([before[name], after[name]]) for name in after}
+
+
 class Call(NamedTuple):
     """What one compiled call did.
 

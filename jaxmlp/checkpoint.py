@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import jaxlib.version
 import numpy as np
 import optax
@@ -15,7 +16,7 @@ from .container import CheckpointError, encode, read
 from .files import write_atomically
 from .init import init_params
 from .key_paths import differences, flatten_by_path, restore_by_path
-from .types import Params
+from .types import Params, Standardization
 from .versions import __version__
 
 _CONFIG = "jaxmlp.config"
@@ -98,6 +99,10 @@ def params_skeleton(config: MLPConfig, arrays: Mapping[str, Any]) -> Params:
             f"got {len(arrays)}."
         )
     skeleton = jax.eval_shape(lambda key: init_params(config, key=key), jax.random.key(0))
+    if any(name.startswith("standardization.") for name in arrays):
+        dtype = jnp.promote_types(skeleton.output.kernel.dtype, jnp.float32)
+        feature = jnp.zeros(config.in_features, dtype)
+        skeleton = skeleton._replace(standardization=Standardization(feature, feature))
     kernel = arrays.get("output.kernel")
     members = () if kernel is None else tuple(kernel.shape[: max(0, len(kernel.shape) - 2)])
     return jax.tree.map(lambda a: jax.ShapeDtypeStruct(members + a.shape, a.dtype), skeleton)

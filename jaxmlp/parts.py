@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from .calls import Call, NumberedBatch, Run, StepMetrics, is_finite
-from .pace import Pace
+from .calls import Call, NumberedBatch, Run, StepMetrics, is_finite, join_metrics
+from .pace import CALL_SECONDS, Pace
 from .program import FitState, Metrics, take_batch
 from .types import Batch
 
@@ -51,7 +51,9 @@ def run_parts(
             finite = bool(metrics.pop("finite"))
             pace.observe(part.steps, time.perf_counter() - begin)
             taken = slice(part.first, part.first + part.steps)
-            unfinished = _join(unfinished, {n: np.asarray(v)[taken] for n, v in metrics.items()})
+            unfinished = join_metrics(
+                unfinished, {n: np.asarray(v)[taken] for n, v in metrics.items()}
+            )
             before, state, ended = state, after, None
             if _count(unfinished) == steps:
                 state, ended, finite = run.finish(after, unfinished)
@@ -92,16 +94,18 @@ def run_batches(
     for epoch in range(int(state.epoch), run.epochs):
         steps: list[Metrics] = []
         used: list[NumberedBatch] = []
-        longest, before = 0, state
+        longest, begin, before = 0, 0.0, state
         for batch, row_numbers in epoch_batches(epoch, _count(unfinished)):
             longest = longest or _kept_batches(batch)
-            if len(used) == longest:
-                unfinished = _join(unfinished, _gather(steps))
+            is_long = time.perf_counter() - begin > CALL_SECONDS
+            if len(used) == longest or (used and is_long):
+                unfinished = join_metrics(unfinished, _gather(steps))
                 finite = np.isfinite(unfinished["loss"]).all() and is_finite(state.train.params)
                 again = functools.partial(iter, used)
                 yield Call(before, state, None, bool(finite), again, unfinished)
                 steps, used = [], []
             if not used:
+                begin = time.perf_counter()
                 # A step donates its state, which the caller may keep.
                 before, state = state, jax.tree.map(jnp.copy, state)
             state, metrics = advance(state, batch)
@@ -111,7 +115,7 @@ def run_batches(
             raise ValueError(
                 f"data must give at least one batch in every epoch; epoch {epoch} had none."
             )
-        unfinished = _join(unfinished, _gather(steps))
+        unfinished = join_metrics(unfinished, _gather(steps))
         state, ended, finite = run.finish(state, _fill_up(unfinished, max(1, longest)))
         unfinished = {}
         yield Call(before, state, ended, finite, functools.partial(iter, used), unfinished)
@@ -125,12 +129,6 @@ def replay(rows: Batch, index: np.ndarray) -> Iterator[NumberedBatch]:
 
 def _count(unfinished: StepMetrics) -> int:
     return len(unfinished["loss"]) if unfinished else 0
-
-
-def _join(unfinished: StepMetrics, taken: StepMetrics) -> StepMetrics:
-    if not unfinished or not taken:
-        return taken or unfinished
-    return {name: np.concatenate([unfinished[name], taken[name]]) for name in taken}
 
 
 def _fill_up(steps: StepMetrics, size: int) -> StepMetrics:

@@ -1,9 +1,10 @@
 """Turns a loss function, an optimizer, parameters and data into trained parameters: `fit`."""
 
+import contextlib
 import dataclasses
-import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
@@ -12,13 +13,16 @@ import numpy as np
 import optax
 from jaxtyping import PRNGKeyArray, PyTree
 
-from .calls import Run
+from .calls import Call, Run, StepMetrics, join_metrics
 from .data import DataLoader
 from .drivers import Driver
 from .feeding import as_validation, make_calls
 from .nonfinite import find_first_bad_step
-from .program import FitState, Plan, init_fit_state
+from .program import Plan, init_fit_state
 from .progress import ProgressBar
+from .run_files import Checkpoints, Progress, open_run_files
+from .settings import make_plan, require_int
+from .signals import stop_requests
 from .train_step import TrainState, init_state
 from .types import LossFn
 
@@ -64,6 +68,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     progress: bool | None = None,
     driver: Driver | Literal["auto"] = "auto",
+    checkpoint: str | Path | Checkpoints | None = None,
+    resume: bool = False,
 ) -> FitResult:
     """Trains parameters: the same steps as the hand-written loop, compiled together.
 
@@ -100,6 +106,13 @@ def fit(
         driver: How many steps one compiled call takes: one "step", a "chunk" of about half a
             second, an "epoch", several "epochs", or "auto" by the estimated time of an epoch.
             Results do not depend on it beyond rounding.
+        checkpoint: Directory in which the run keeps checkpoints of all that it needs to go on, one
+            a minute and one at its end, or `Checkpoints` with other settings. SIGINT and SIGTERM
+            then end the run after the call at hand, with a checkpoint.
+        resume: Whether to go on from the newest whole checkpoint in that directory, if there is
+            one: a run that was interrupted, even within an epoch, gives the same numbers as one
+            that was not. All arguments must be those of then, but `epochs` may grow. An iterable
+            as `data` must give the same batches.
 
     Returns:
         The parameters, the history, the state, and how the run ended. An interrupt from the
@@ -108,8 +121,12 @@ def fit(
     Raises:
         NonFiniteError: Training met NaN or infinity and `nonfinite="raise"`; its `result` has the
             last good parameters.
+        CheckpointError: No checkpoint in the directory is whole, or they are of another network.
+        OSError: The checkpoints' directory cannot be used, holds another run's checkpoints, or is
+            in use by one.
         TypeError: An argument has the wrong type.
-        ValueError: An argument is out of range, or would have no effect.
+        ValueError: An argument is out of range, would have no effect, or differs from that of the
+            run to resume.
 
     References:
         Exponential averages: Polyak & Juditsky 1992; stochastic weight averaging: Izmailov et al.
@@ -132,8 +149,8 @@ def fit(
     """
     if mode is None and monitor == "loss":
         mode = "min"
-    _require_int("epochs", epochs, 1)
-    plan = _make_plan(
+    require_int("epochs", epochs, 1)
+    plan = make_plan(
         accumulate_steps, monitor, mode, patience, min_delta, ema_decay, swa_start, nonfinite
     )
     if isinstance(data, DataLoader):
@@ -143,91 +160,79 @@ def fit(
             f"swa_start must be below epochs, or nothing is averaged; got swa_start={swa_start}, "
             f"epochs={epochs}."
         )
+    if not isinstance(resume, bool) or (resume and checkpoint is None):
+        raise ValueError(
+            f"resume must be True or False, and True only with checkpoint; got {resume!r}."
+        )
     validation = as_validation(validation)
     run = Run(loss_fn, optimizer, plan, epochs, validation)
     state = init_fit_state(
         init_state(params, optimizer, key=key), plan, validated=validation is not None
     )
-    calls = make_calls(driver, run, state, data, unfinished={}, each_epoch=on_epoch is not None)
-    records: list[dict[str, np.ndarray]] = []
-    stopped_by: StopReason = "epochs"
-    with ProgressBar(epochs, show=progress) as bar:
+    made, stopped_by = Progress(state, {}, {}), "epochs"
+    with contextlib.ExitStack() as stack:
+        files, stop_requested = None, lambda: False
+        if checkpoint is not None:
+            if not isinstance(checkpoint, Checkpoints):
+                checkpoint = Checkpoints(directory=checkpoint)
+            files = stack.enter_context(open_run_files(checkpoint, run, data, resume=resume))
+            made = (files.load(state) if resume else None) or made
+            stop_requested = stack.enter_context(stop_requests())
+        calls = make_calls(
+            driver,
+            run,
+            made.state,
+            data,
+            unfinished=made.unfinished,
+            each_epoch=on_epoch is not None,
+        )
+        bar = stack.enter_context(ProgressBar(epochs, show=progress))
+        bar.update(int(made.state.epoch), {})
         try:
-            for call in calls:
+            is_over = made.state.stopped or int(made.state.epoch) >= epochs
+            for call in () if is_over else calls:
                 if not call.finite:
-                    state, error = find_first_bad_step(run, call)
+                    good, error = find_first_bad_step(run, call)
+                    made = Progress(good, {}, made.history)
                     if nonfinite == "raise":
-                        error.result = _make_result(plan, state, records, "nonfinite")
+                        error.result = _make_result(plan, made, "nonfinite")
                         raise error
                     warnings.warn(str(error), RuntimeWarning, stacklevel=2)
                     stopped_by = "nonfinite"
                     break
-                state = call.after
-                if call.metrics is None:
-                    continue
-                ended = {name: np.asarray(values) for name, values in call.metrics.items()}
-                ran = ended.pop("ran", np.ones(1, bool))
-                first = sum(len(record["epoch"]) for record in records)
-                ended = {name: values[ran] for name, values in ended.items()}
-                records.append({"epoch": first + np.arange(ran.sum()), **ended})
-                latest = {name: values[-1].item() for name, values in records[-1].items()}
-                bar.update(int(ran.sum()), latest)
-                if on_epoch is not None and _wants_stop(on_epoch(state.train, latest)):
-                    stopped_by = "callback"
+                ended = _ended_epochs(call, made.history)
+                made = Progress(call.after, call.unfinished, join_metrics(made.history, ended))
+                if ended:
+                    latest = {name: values[-1].item() for name, values in ended.items()}
+                    bar.update(len(ended["epoch"]), latest)
+                    if on_epoch is not None and _wants_stop(on_epoch(made.state.train, latest)):
+                        stopped_by = "callback"
+                        break
+                if made.state.stopped:
                     break
-                if state.stopped:
-                    stopped_by = "patience"
+                if stop_requested():
+                    stopped_by = "interrupt"
                     break
+                if files is not None:
+                    files.offer(made)
         except KeyboardInterrupt:
             stopped_by = "interrupt"
-    return _make_result(plan, state, records, stopped_by)
+        if made.state.stopped and stopped_by == "epochs":
+            stopped_by = "patience"
+        if files is not None and stopped_by != "nonfinite":
+            files.finish(made)
+    return _make_result(plan, made, stopped_by)
 
 
-def _make_plan(
-    accumulate_steps: int,
-    monitor: str,
-    mode: Literal["min", "max"] | None,
-    patience: int | None,
-    min_delta: float,
-    ema_decay: float | None,
-    swa_start: int | None,
-    nonfinite: str,
-) -> Plan:
-    _require_int("accumulate_steps", accumulate_steps, 1)
-    if patience is not None:
-        _require_int("patience", patience, 1)
-    if swa_start is not None:
-        _require_int("swa_start", swa_start, 0)
-    if mode not in ("min", "max"):
-        raise ValueError(
-            f"mode must be 'min' or 'max', whichever is better for monitor={monitor!r}; "
-            f"got {mode!r}."
-        )
-    if not 0 <= min_delta < math.inf:
-        raise ValueError(f"min_delta must be finite and at least 0; got {min_delta}.")
-    if ema_decay is not None and not 0 < ema_decay < 1:
-        raise ValueError(f"ema_decay must be in (0, 1); got {ema_decay}.")
-    if ema_decay is not None and swa_start is not None:
-        raise ValueError("ema_decay and swa_start are two ways to average; give one of them.")
-    if nonfinite not in ("raise", "skip", "stop"):
-        raise ValueError(f"nonfinite must be 'raise', 'skip' or 'stop'; got {nonfinite!r}.")
-    return Plan(
-        accumulate_steps=accumulate_steps,
-        monitor=monitor,
-        mode=mode,
-        patience=patience,
-        min_delta=min_delta,
-        ema_decay=ema_decay,
-        swa_start=swa_start,
-        skip_nonfinite=nonfinite == "skip",
-    )
-
-
-def _require_int(name: str, value: object, lowest: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int of at least {lowest}; got {value!r}.")
-    if value < lowest:
-        raise ValueError(f"{name} must be an int of at least {lowest}; got {value}.")
+def _ended_epochs(call: Call, history: StepMetrics) -> dict[str, np.ndarray]:
+    """Returns the metrics of the epochs that a call ended, with their numbers; {} within one."""
+    if call.metrics is None:
+        return {}
+    metrics = {name: np.asarray(values) for name, values in call.metrics.items()}
+    ran = metrics.pop("ran", np.ones(1, bool))
+    first = len(history["epoch"]) if history else 0
+    ended = {name: values[ran] for name, values in metrics.items()}
+    return {"epoch": first + np.arange(ran.sum()), **ended}
 
 
 def _wants_stop(answer: object) -> bool:
@@ -236,9 +241,8 @@ def _wants_stop(answer: object) -> bool:
     return bool(answer)
 
 
-def _make_result(
-    plan: Plan, state: FitState, records: list[dict[str, np.ndarray]], stopped_by: StopReason
-) -> FitResult:
+def _make_result(plan: Plan, made: Progress, stopped_by: StopReason) -> FitResult:
+    state = made.state
     params = state.train.params
     if plan.ema_decay is not None or int(state.averaged) > 0:
         params = state.average
@@ -247,11 +251,5 @@ def _make_result(
         params = state.best_params
     # Copied, since who goes on from the state may donate it.
     params = jax.tree.map(jnp.copy, params)
-    names = records[0] if records else ("epoch",)
-    history = {
-        name: np.concatenate([record[name] for record in records])
-        if records
-        else np.zeros(0, np.int64)
-        for name in names
-    }
+    history = dict(made.history) or {"epoch": np.zeros(0, np.int64)}
     return FitResult(params, history, state.train, best_epoch, stopped_by)

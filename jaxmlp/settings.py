@@ -1,0 +1,59 @@
+"""Turns the arguments of `fit` into a checked plan."""
+
+import math
+
+from .program import Plan
+
+
+def make_plan(
+    accumulate_steps: int,
+    monitor: str,
+    mode: str | None,
+    patience: int | None,
+    min_delta: float,
+    ema_decay: float | None,
+    swa_start: int | None,
+    nonfinite: str,
+) -> Plan:
+    """Returns the settings that are compiled into a run.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range, or two contradict each other.
+    """
+    require_int("accumulate_steps", accumulate_steps, 1)
+    if patience is not None:
+        require_int("patience", patience, 1)
+    if swa_start is not None:
+        require_int("swa_start", swa_start, 0)
+    if mode not in ("min", "max"):
+        raise ValueError(
+            f"mode must be 'min' or 'max', whichever is better for monitor={monitor!r}; "
+            f"got {mode!r}."
+        )
+    if not 0 <= min_delta < math.inf:
+        raise ValueError(f"min_delta must be finite and at least 0; got {min_delta}.")
+    if ema_decay is not None and not 0 < ema_decay < 1:
+        raise ValueError(f"ema_decay must be in (0, 1); got {ema_decay}.")
+    if ema_decay is not None and swa_start is not None:
+        raise ValueError("ema_decay and swa_start are two ways to average; give one of them.")
+    if nonfinite not in ("raise", "skip", "stop"):
+        raise ValueError(f"nonfinite must be 'raise', 'skip' or 'stop'; got {nonfinite!r}.")
+    return Plan(
+        accumulate_steps=accumulate_steps,
+        monitor=monitor,
+        mode=mode,
+        patience=patience,
+        min_delta=min_delta,
+        ema_decay=ema_decay,
+        swa_start=swa_start,
+        skip_nonfinite=nonfinite == "skip",
+    )
+
+
+def require_int(name: str, value: object, lowest: int) -> None:
+    """Refuses anything but an int of at least `lowest`."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int of at least {lowest}; got {value!r}.")
+    if value < lowest:
+        raise ValueError(f"{name} must be an int of at least {lowest}; got {value}.")

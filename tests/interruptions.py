@@ -1,0 +1,34 @@
+"""Runs that are interrupted after so many calls, and what they must equal."""
+
+from fits import assert_same, fit
+
+
+class StopAfter:
+    """Asks for a stop after so many calls, as a signal does."""
+
+    def __init__(self, calls):
+        self.left = calls
+
+    def __enter__(self):
+        return self._is_over
+
+    def __exit__(self, *_):
+        pass
+
+    def _is_over(self):
+        self.left -= 1
+        return self.left <= 0
+
+
+def interrupted(monkeypatch, calls, **settings):
+    with monkeypatch.context() as patched:
+        patched.setattr("jaxmlp.training.stop_requests", lambda: StopAfter(calls))
+        return fit(**settings)
+
+
+def assert_same_result(one, other):
+    assert_same(one.params, other.params)
+    assert_same(one.state, other.state)
+    assert list(one.history) == list(other.history)
+    assert_same(one.history, other.history)
+    assert (one.best_epoch, one.stopped_by) == (other.best_epoch, other.stopped_by)
