@@ -1,0 +1,97 @@
+"""Asks how much slower `fit` is with one checkpoint per second than without.
+
+    python3 run.py benchmarks/checkpoint.py
+
+Both train the same network over the same rows, in turns in one process; a run takes about
+`--seconds`. A ratio is that of neighbouring runs, its spread the middle half. The files go to a
+temporary folder; a slow disk shows as longer writes, which the run does not wait for, but for the
+last one. "Last" is the time from the last step to that file on the disk.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+from machine import describe_machine
+from workloads import LEARNING_RATE, WORKLOADS, Workload
+
+import jaxmlp
+
+
+def measure(workload: Workload, *, rounds: int, seconds: float) -> str:
+    x, y = workload.make_data()
+    config = jaxmlp.MLPConfig(
+        in_features=workload.in_features,
+        hidden_features=workload.hidden_features,
+        out_features=workload.out_features,
+    )
+    losses = jaxmlp.losses
+    criterion = losses.softmax_cross_entropy if workload.classifies else losses.squared_error
+    loss_fn = jaxmlp.make_loss(config, criterion)
+    optimizer = optax.adam(LEARNING_RATE)
+    params = jaxmlp.init_params(config, key=jax.random.key(0))
+    loader = jaxmlp.DataLoader(x, y, batch_size=workload.batch_size, shuffle=True)
+    files = 0
+
+    def run(epochs: int, *, with_checkpoints: bool) -> tuple[float, float]:
+        nonlocal files
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoints = jaxmlp.Checkpoints(directory=folder, seconds=1, keep=1000)
+            trained = 0.0
+
+            def note(_: object, __: object) -> None:
+                nonlocal trained
+                trained = time.perf_counter()
+
+            start = time.perf_counter()
+            jaxmlp.fit(
+                loss_fn,
+                optimizer,
+                params,
+                loader,
+                epochs=epochs,
+                key=jax.random.key(1),
+                progress=False,
+                on_epoch=note,
+                checkpoint=checkpoints if with_checkpoints else None,
+            )
+            end = time.perf_counter()
+            files = len(list(Path(folder).glob("*.safetensors"))) or files
+        return trained - start, end - trained
+
+    run(1, with_checkpoints=True)
+    epochs = max(1, round(seconds / run(1, with_checkpoints=False)[0]))
+    epochs = max(1, round(epochs * seconds / run(epochs, with_checkpoints=False)[0]))
+    ratios, last = [], []
+    for index in range(rounds):
+        order = (True, False) if index % 2 else (False, True)
+        times = {kept: run(epochs, with_checkpoints=kept) for kept in order}
+        ratios.append(times[True][0] / times[False][0])
+        last.append(times[True][1])
+    low, middle, high = np.percentile(ratios, (25, 50, 75))
+    size = 12 * sum(a * b + b for a, b in workload.layers) / 2**20
+    return (
+        f"| {workload.title} | {size:.2g} | {files} | {middle:.3f} ({low:.3f} to {high:.3f}) "
+        f"| {np.median(last):.3f} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=["W1", "W3", "W4"])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=5.0, help="per run")
+    arguments = parser.parse_args()
+    print(f"## A checkpoint per second\n\n{describe_machine()}\n")
+    print("| workload | MiB per file | files per run | time by that without | last, s |")
+    print("|---|---|---|---|---|")
+    for key in arguments.workloads:
+        print(measure(WORKLOADS[key], rounds=arguments.rounds, seconds=arguments.seconds))
+
+
+if __name__ == "__main__":
+    main()
