@@ -27,8 +27,9 @@ def test_ci_runs_the_test_command_of_the_readme():
     assert '"$python" run.py -m pytest' in script
 
 
-def test_the_training_script_learns_and_equals_the_loop(capsys):
-    script, loop = blocks("python")
+def test_the_training_script_learns_and_equals_the_loop(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    script, loop, files, run = blocks("python")
     assert len([line for line in script.splitlines() if line.strip()]) <= 20
     names = {}
     exec(compile(script, "README.md", "exec"), names)
@@ -37,6 +38,11 @@ def test_the_training_script_learns_and_equals_the_loop(capsys):
     accuracy = float(re.search(r"test accuracy (\d\.\d+)", capsys.readouterr().out)[1])
     # Chance is 0.1; the network reads at least 19 of 20 digits.
     assert accuracy > 0.95
+    exec(compile(files, "README.md", "exec"), names)
+    jax.tree.map(np.testing.assert_array_equal, names["result"].params, names["params"])
+    for _ in range(2):
+        exec(compile(run, "README.md", "exec"), names)
+        assert len(names["result"].history["epoch"]) == 30
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.name)
