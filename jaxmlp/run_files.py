@@ -117,8 +117,11 @@ class RunFiles:
 
     def finish(self, progress: Progress) -> None:
         """Writes a last checkpoint, and returns when it is on the disk."""
-        self._pending, before = self._writer.submit(self._write, progress), self._pending
-        concurrent.futures.wait([self._pending, *([before] if before else [])])
+        if self._pending:
+            concurrent.futures.wait([self._pending])
+            self._report()
+        self._pending = self._writer.submit(self._write, progress)
+        concurrent.futures.wait([self._pending])
 
     def load(self, skeleton: FitState) -> Progress | None:
         """Reads the newest whole checkpoint, or returns `None` if there is none.
