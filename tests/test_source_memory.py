@@ -50,8 +50,7 @@ else:
 READ = """
 import json, sys
 from pathlib import Path
-from jaxmlp import sources
-from jaxmlp.streaming import stream_batches
+from jaxmlp import DataLoader, sources
 kind, small, large, window_chunks = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 open_source = {"npy": sources.npy, "compressed": sources.arrow}.get(kind)
 open_source = open_source or getattr(sources, kind)
@@ -61,9 +60,8 @@ def peak():
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 def run(path):
     source = open_source(path) if kind == "npy" else open_source(path, y=None)
-    settings = dict(batch_size=256, batches_per_block=16, window_chunks=window_chunks)
-    blocks = stream_batches(source, shuffle=True, seed=0, epoch=0, **settings)
-    return len(source.chunks) - 1, sum(block.batch.x.nbytes for block in blocks) / 2**20
+    loader = DataLoader(source, batch_size=256, window_chunks=window_chunks, shuffle=True)
+    return len(source.chunks) - 1, sum(batch.x.nbytes for batch in loader) / 2**20
 run(small)
 before = peak()
 chunks, read = run(large)
