@@ -36,7 +36,7 @@ def write_data(folder: Path, rows: int) -> None:
     except ModuleNotFoundError:
         return
     table = pa.table({**dict(zip(NAMES, x.T, strict=True)), "y": y})
-    pq.write_table(table, folder / "rows.parquet", row_group_size=GROUP_ROWS)
+    pq.write_table(table, folder / "rows.parquet", row_group_size=GROUP_ROWS, use_dictionary=False)
 
 
 def prepare_jaxmlp(task: Reading) -> Contestant:

@@ -31,7 +31,7 @@ class DataLoader:
 
     Files are streamed: a thread reads one window of chunks ahead, and `shuffle` shuffles the chunks
     and then the rows of each window. In memory are at most two windows, and two blocks of batches
-    of 1 MiB each, or in `fit` three of 16 MiB.
+    of 1 MiB each, or in `fit` four of 16 MiB, copies on the device included.
 
     Args:
         x: Inputs, one row per example: a NumPy or JAX array, shape (rows, ...), a pytree of them, a

@@ -56,17 +56,27 @@ class Reader:
         if self.positions is not None:
             windows = keep_positions(windows, self.positions, size)
             size = len(self.positions)
-        blocks = stream_blocks(self._read, windows, batch_size=size, most_bytes=_STREAMED_BYTES)
-        return _unstack(blocks) if self.positions is None else map(self._place, _unstack(blocks))
+        batches = _unstack(self._stream(windows, size, None, _STREAMED_BYTES))
+        return batches if self.positions is None else map(self._place, batches)
 
     def stream_blocks(self, windows: Iterable[np.ndarray], most_batches: int) -> Iterator[Block]:
         """Reads blocks of windows ahead, of so many batches that take at most 16 MiB."""
+        return self._stream(windows, self.batch_size, most_batches, _BLOCK_BYTES)
+
+    def _stream(
+        self,
+        windows: Iterable[np.ndarray],
+        batch_size: int,
+        most_batches: int | None,
+        most_bytes: int,
+    ) -> Iterator[Block]:
         return stream_blocks(
             self._read,
             windows,
-            batch_size=self.batch_size,
+            batch_size=batch_size,
             most_batches=most_batches,
-            most_bytes=_BLOCK_BYTES,
+            most_bytes=most_bytes,
+            sort=self.source.chunks is not None,
         )
 
     def _gather(self, rows: Batch, index: np.ndarray) -> Iterator[Block]:
