@@ -39,8 +39,8 @@ def make_group(number):
     return pa.table(columns | {"y": y.astype(np.float32)})
 
 
-temporary = tempfile.TemporaryDirectory() if args.output is None else None
-folder = Path(temporary.name) if temporary else args.output
+temporary = tempfile.TemporaryDirectory()
+folder = args.output or Path(temporary.name)
 folder.mkdir(parents=True, exist_ok=True)
 path = folder / "table.parquet"
 schema = make_group(0).schema

@@ -111,6 +111,7 @@ class DataLoader:
         self.shuffle = shuffle
         self.seed = seed
         self.drop_last = drop_last
+        self.check_finite = check_finite
         self.sampler = sampler
         self.batch_sampler = batch_sampler
         self.transform = transform
@@ -220,6 +221,9 @@ class DataLoader:
 
         Args:
             index: Row numbers; ~i stands for row i as padding, which gets weight 0.
+
+        Raises:
+            ValueError: There is a `sharding`, and these are not `batch_size` rows.
         """
         return self._reader.read(index)
 

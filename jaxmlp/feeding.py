@@ -41,8 +41,9 @@ def as_validation(validation: PyTree | None) -> PyTree | None:
 
 
 def read_rows(loader: DataLoader) -> Batch:
-    """Reads all rows of a loader's source, before `transform`."""
-    return loader.rows or loader.read(np.arange(len(loader.source)))
+    """Reads all rows of a loader's source as they lie, before `transform` and not sharded."""
+    whole = DataLoader(loader.source, batch_size=1, check_finite=loader.check_finite)
+    return whole.rows or whole.read(np.arange(len(loader.source)))
 
 
 def make_calls(

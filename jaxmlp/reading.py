@@ -43,6 +43,11 @@ class Reader:
         """Reads the rows of one batch; ~i stands for row i as padding, which gets weight 0."""
         if self.positions is None:
             return self._read(index)
+        if len(index) != self.batch_size:
+            raise ValueError(
+                f"index must name the {self.batch_size} rows of a batch, which sharding cuts; got "
+                f"{len(index)}."
+            )
         return self._place(self._read(index[self.positions]))
 
     def read_index(self, index: Int[np.ndarray, "steps batch"]) -> Iterator[Batch]:

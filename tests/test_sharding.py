@@ -139,6 +139,21 @@ def test_rows_in_memory_are_sharded_too_and_fit_takes_them():
     )
 
 
+def test_validation_takes_all_rows_of_a_sharded_loader():
+    x, y = np.random.default_rng(0).normal(size=(50, 4)), np.arange(50) % 3
+    loader = DataLoader(x, y, batch_size=10, sharding=sharding_of("data"))
+    ours, expected = (
+        fit(validation=validation, epochs=1, **LINEAR) for validation in (loader, (x, y))
+    )
+    assert ours.history["validation_loss"] == expected.history["validation_loss"]
+
+
+def test_a_sharded_batch_is_whole():
+    loader = DataLoader(np.eye(9), batch_size=4, sharding=sharding_of("data"))
+    with pytest.raises(ValueError, match=r"index must name the 4 rows of a batch, .*; got 3"):
+        loader.read(np.arange(3))
+
+
 @pytest.mark.parametrize(
     ("sharding", "batch_size"),
     [(sharding_of("data"), 7), (sharding_of(None, "data"), 8)],
