@@ -31,7 +31,7 @@ class DataLoader:
 
     Files are streamed: a thread reads one window of chunks ahead, and `shuffle` shuffles the chunks
     and then the rows of each window. In memory are at most two windows, and two blocks of batches
-    of 1 MiB each, or in `fit` four of 16 MiB, copies on the device included.
+    of 1 MiB each, or in `fit` four of 32 MiB, copies on the device included.
 
     Args:
         x: Inputs, one row per example: a NumPy or JAX array, shape (rows, ...), a pytree of them, a
@@ -197,7 +197,7 @@ class DataLoader:
 
         Args:
             epoch: Number of the epoch, at least 0.
-            batches: Batches per block, at least 1; fewer where they would take over 16 MiB.
+            batches: Batches per block, at least 1; fewer where they would take over 32 MiB.
             step: Number of batches to leave out at the front.
         """
         windows = self._order.windows(epoch, step)

@@ -62,7 +62,8 @@ def run_loader(
         return
     seconds = seconds_per_step(state.train.params, loader.batch_size)
     if loader.rows is None:
-        yield from _run_blocks(run, state, loader, unfinished, Pace(seconds))
+        # Blocks are not cut to a measured pace: half a second, if the estimate holds.
+        yield from _run_blocks(run, state, loader, unfinished, Pace(0.2 * seconds))
         return
     # The loader's arrays cannot change, so that the device may use their memory.
     rows = jax.device_put(loader.rows)
@@ -81,7 +82,7 @@ def run_loader(
 def _run_blocks(
     run: Run, state: FitState, loader: DataLoader, unfinished: StepMetrics, pace: Pace
 ) -> Iterator[Call]:
-    """Takes a block in every call; all have the first size that the pace allows."""
+    """Takes a block in every call; all have the size that the pace starts with."""
     batches = pace.steps
 
     def read_blocks(epoch: int, step: int) -> Iterator[Block]:

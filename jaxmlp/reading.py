@@ -18,7 +18,7 @@ from .types import Batch
 # Of blocks that are taken apart again: those from memory stay in the processor's cache.
 _GATHERED_BYTES, _STREAMED_BYTES = 2**18, 2**20
 # Of blocks that go to a device as a whole.
-_BLOCK_BYTES = 2**24
+_BLOCK_BYTES = 2**25
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,7 +65,7 @@ class Reader:
         return batches if self.positions is None else map(self._place, batches)
 
     def stream_blocks(self, windows: Iterable[np.ndarray], most_batches: int) -> Iterator[Block]:
-        """Reads blocks of windows ahead, of so many batches that take at most 16 MiB."""
+        """Reads blocks of windows ahead, of so many batches that take at most 32 MiB."""
         return self._stream(windows, self.batch_size, most_batches, _BLOCK_BYTES)
 
     def _stream(
