@@ -8,6 +8,8 @@ gives NumPy batches, or its own arrays. Files are in the system's cache. Process
 and ratios are those of `fit.py`. `loaders.py` shows how each contestant is set up, and how well it
 shuffles: all over all rows in memory and memory-mapped; from Parquet, which has no cheap rows,
 within windows of row groups (jaxmlp) or within one (by hand, PyTorch).
+
+The last table has the time per step of `fit` over rows in memory and in files, on W3 of `fit.py`.
 """
 
 import argparse
@@ -15,10 +17,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from file_fits import Training, write_rows
 from loaders import LAYOUTS, Reading, write_data
 from machine import describe_machine
 from peers import Peer
-from workers import race
+from workers import Times, race
+from workloads import WORKLOADS
 
 PEERS = {
     "jaxmlp": Peer("jaxmlp", "loaders", "prepare_jaxmlp", {}),
@@ -28,32 +32,52 @@ PEERS = {
     "grain": Peer("Grain", "loaders", "prepare_grain", {}),
     "jax-dataloader": Peer("jax-dataloader", "loaders", "prepare_jax_dataloader", {}),
 }
+FITS = {
+    "memory": Peer("in memory", "file_fits", "prepare_memory", {}),
+    "npy": Peer("sources.npy", "file_fits", "prepare_npy", {}),
+    "parquet": Peer("sources.parquet", "file_fits", "prepare_parquet", {}),
+}
 
 
 def measure(task: Reading, names: list[str], rounds: int, seconds: float) -> None:
-    """Prints one table."""
+    """Prints the table of a layout and a batch size."""
     times = race({name: PEERS[name] for name in names}, task, rounds=rounds, seconds=seconds)
     print(f"\n### {LAYOUTS[task.layout]}, {task.rows} rows, batch {task.batch_size}\n")
     print("| contestant | us per batch | rows per second | by jaxmlp's (middle half) |")
     print("|---|---|---|---|")
     for name, result in times.items():
-        if not len(result.seconds):
-            print(f"| {PEERS[name].title} | {result.problem} | | |")
-            continue
-        middle = np.median(result.seconds)
-        ratio = ""
-        if len(times["jaxmlp"].seconds):
-            low, half, high = np.percentile(result.seconds / times["jaxmlp"].seconds, (25, 50, 75))
-            ratio = f"{half:.2f} ({low:.2f} to {high:.2f})"
-        rate = task.batch_size / middle
-        print(f"| {PEERS[name].title} | {middle * 1e6:.4g} | {rate:.3g} | {ratio} |")
+        _print_row(PEERS[name], result, times["jaxmlp"], task.batch_size)
+
+
+def measure_fits(task: Training, rounds: int, seconds: float) -> None:
+    """Prints the table of training speeds."""
+    times = race(FITS, task, rounds=rounds, seconds=seconds)
+    workload = WORKLOADS[task.workload]
+    print(f"\n### jaxmlp.fit, {workload.title}\n")
+    print("| rows | us per step | rows per second | by memory's (middle half) |")
+    print("|---|---|---|---|")
+    for name, result in times.items():
+        _print_row(FITS[name], result, times["memory"], workload.batch_size)
+
+
+def _print_row(peer: Peer, result: Times, reference: Times, batch_size: int) -> None:
+    if not len(result.seconds):
+        print(f"| {peer.title} | {result.problem} | | |")
+        return
+    middle = np.median(result.seconds)
+    ratio = ""
+    if len(reference.seconds):
+        low, half, high = np.percentile(result.seconds / reference.seconds, (25, 50, 75))
+        ratio = f"{half:.2f} ({low:.2f} to {high:.2f})"
+    print(f"| {peer.title} | {middle * 1e6:.4g} | {batch_size / middle:.3g} | {ratio} |")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--layouts", nargs="+", choices=LAYOUTS, default=list(LAYOUTS))
+    parser.add_argument("--layouts", nargs="*", choices=LAYOUTS, default=list(LAYOUTS))
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[32, 1024])
+    parser.add_argument("--no-fit", action="store_true", help="leave the last table out")
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.5, help="per contestant and round")
@@ -66,6 +90,10 @@ def main() -> None:
             for batch_size in arguments.batch_sizes:
                 task = Reading(layout, folder, arguments.rows, batch_size)
                 measure(task, names, arguments.rounds, arguments.seconds)
+        if not arguments.no_fit:
+            training = Training("W3", folder)
+            write_rows(training)
+            measure_fits(training, arguments.rounds, arguments.seconds)
 
 
 if __name__ == "__main__":

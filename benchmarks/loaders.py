@@ -10,7 +10,7 @@ import numpy as np
 from peers import Contestant
 
 LAYOUTS = {"memory": "In memory", "mapped": "Memory-mapped .npy", "parquet": "Parquet"}
-FEATURES, GROUP_ROWS, WINDOW_CHUNKS = 64, 4096, 16
+FEATURES, GROUP_ROWS = 64, 4096
 NAMES = [f"x{number}" for number in range(FEATURES)]
 
 
@@ -36,41 +36,21 @@ def write_data(folder: Path, rows: int) -> None:
     except ModuleNotFoundError:
         return
     table = pa.table({**dict(zip(NAMES, x.T, strict=True)), "y": y})
-    pq.write_table(table, folder / "rows.parquet", row_group_size=GROUP_ROWS)
+    pq.write_table(table, folder / "rows.parquet", row_group_size=GROUP_ROWS, use_dictionary=False)
 
 
 def prepare_jaxmlp(task: Reading) -> Contestant:
-    import jax
-
     import jaxmlp
-    from jaxmlp import sources
-    from jaxmlp.streaming import stream_batches
 
-    if task.layout == "memory":
-        return _contestant(
-            task, jaxmlp.DataLoader(*_arrays(task), batch_size=task.batch_size, shuffle=True).epoch
-        )
     folder = Path(task.folder)
-    if task.layout == "mapped":
-        source = sources.npy(folder / "x.npy", folder / "y.npy")
+    if task.layout == "memory":
+        rows = _arrays(task)
+    elif task.layout == "mapped":
+        rows = (jaxmlp.sources.npy(folder / "x.npy", folder / "y.npy"),)
     else:
-        source = sources.parquet(folder / "rows.parquet", y="y")
-    per_block = max(1, 4096 // task.batch_size)
-
-    def batches(epoch: int) -> Iterator[Any]:
-        blocks = stream_batches(
-            source,
-            batch_size=task.batch_size,
-            window_chunks=WINDOW_CHUNKS,
-            shuffle=True,
-            seed=0,
-            epoch=epoch,
-            batches_per_block=per_block,
-        )
-        for block in blocks:
-            yield from zip(*jax.tree.leaves(block.batch), strict=True)
-
-    return _contestant(task, batches)
+        rows = (jaxmlp.sources.parquet(folder / "rows.parquet", y="y"),)
+    loader = jaxmlp.DataLoader(*rows, batch_size=task.batch_size, shuffle=True)
+    return _contestant(task, loader.epoch)
 
 
 def prepare_slices(task: Reading) -> Contestant:

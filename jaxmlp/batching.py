@@ -9,16 +9,55 @@ from jaxtyping import Int
 from .order import require_int
 from .samplers import Sampler
 
+# Chunks are mostly of 1 MiB.
+WINDOW_CHUNKS = 16
+
 Index = Int[np.ndarray, "steps batch"]
+Numbers = Int[np.ndarray, " rows"]
 
 
 def cut_order(order: Int[np.ndarray, " rows"], batch_size: int, *, drop_last: bool) -> Index:
     """Cuts an order into batches; the last is filled up with ~i for row i, or dropped."""
     steps = count_steps(len(order), batch_size, drop_last=drop_last)
-    order = order[: steps * batch_size]
-    # Padding repeats rows of the epoch, so that it is never out of a loss's domain.
-    padding = np.resize(order, steps * batch_size - len(order))
-    return np.concatenate([order, ~padding]).reshape(steps, batch_size)
+    wanted = min(len(order), steps * batch_size)
+    return np.concatenate([*cut_windows([order], wanted, batch_size)]).reshape(steps, batch_size)
+
+
+def cut_windows(windows: Iterable[Numbers], wanted: int, batch_size: int) -> Iterator[Numbers]:
+    """Iterates over the first so many row numbers, and fills up their last batch.
+
+    Padding repeats the last row: it is never out of a loss's domain, and no other window has it.
+    """
+    padding = -wanted % batch_size
+    for numbers in windows:
+        if wanted <= 0:
+            return
+        taken = numbers[:wanted]
+        wanted -= len(taken)
+        yield taken if wanted else np.concatenate([taken, np.full(padding, ~taken[-1])])
+
+
+def join_windows(windows: Iterable[Numbers], batch_size: int) -> Iterator[Numbers]:
+    """Iterates over the row numbers of each batch of windows, which end elsewhere."""
+    left = np.empty(0, np.int64)
+    for numbers in windows:
+        left = np.concatenate([left, numbers])
+        full = len(left) // batch_size * batch_size
+        yield from left[:full].reshape(-1, batch_size)
+        left = left[full:]
+
+
+def keep_positions(
+    windows: Iterable[Numbers], positions: Int[np.ndarray, " local_rows"], batch_size: int
+) -> Iterator[Numbers]:
+    """Iterates over the row numbers that stand at some positions of their batches."""
+    is_kept = np.isin(np.arange(batch_size), positions)
+    first = 0
+    for numbers in windows:
+        kept = numbers[is_kept[(first + np.arange(len(numbers))) % batch_size]]
+        first += len(numbers)
+        if len(kept):
+            yield kept
 
 
 def count_steps(rows: int, batch_size: int, *, drop_last: bool) -> int:
@@ -103,6 +142,23 @@ def check_batch_sampler(batch_sampler: Any, **settings: Any) -> int:
         )
     require_int("batch_sampler.batch_size", size, 1, None)
     return int(size)
+
+
+def check_window(window_chunks: Any, chunks: np.ndarray | None, rows: int) -> int | None:
+    """Returns the chunks per window, or `None` where rows are not read by windows."""
+    if chunks is None:
+        if window_chunks is not None:
+            raise ValueError(
+                f"window_chunks={window_chunks!r} has no effect: it is for rows in chunks, such as "
+                "those of sources.npy, in an order that no sampler chooses."
+            )
+        return None
+    if chunks[-1] != rows:
+        raise ValueError(f"chunks must end with the number of rows, {rows}; got {chunks[-1]}.")
+    if window_chunks is None:
+        return WINDOW_CHUNKS
+    require_int("window_chunks", window_chunks, 1, None)
+    return int(window_chunks)
 
 
 def require_fixed(**samplers: Any) -> None:

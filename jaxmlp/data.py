@@ -8,13 +8,13 @@ import jax
 import numpy as np
 from jaxtyping import Int, PyTree
 
-from . import batching, resume
-from .order import permutation, require_int
-from .placement import check_sharding, local_positions, place_batch
-from .sources.checks import BatchCheck
+from . import resume
+from .batching import join_windows
+from .epoch_order import make_order
+from .reading import make_reader
 from .sources.choice import make_source
-from .sources.ingestion import hash_arrays
 from .sources.memory import MemorySource
+from .streaming import Block
 from .transforms import Transform, apply_transform
 from .types import Batch
 
@@ -29,10 +29,15 @@ class DataLoader:
     Arrays are copied, and batches are fresh NumPy arrays: changing either changes nothing else.
     64-bit numbers are stored as 32-bit ones unless JAX's 64-bit types are on, as JAX itself does.
 
+    Files are streamed: a thread reads one window of chunks ahead, and `shuffle` shuffles the chunks
+    and then the rows of each window. In memory are at most two windows, and two blocks of batches
+    of 1 MiB each, or in `fit` four of 32 MiB, copies on the device included.
+
     Args:
         x: Inputs, one row per example: a NumPy or JAX array, shape (rows, ...), a pytree of them, a
             pandas or polars frame, a pyarrow table, SciPy's sparse rows, a dataset with `len` and
-            `[]` whose examples are (x, y) or (x, y, weight), or any `sources.Source`.
+            `[]` whose examples are (x, y) or (x, y, weight), a read-only `np.memmap`, files as
+            `sources.npy`, `parquet`, `arrow` and `csv` read them, or any `sources.Source`.
         y: Targets, one per row, of the same kinds, or `None`.
         weight: Weight of each row, finite and at least 0, shape (rows,); `None` means 1.
         batch_size: Rows per batch, at least 1; required but with `batch_sampler`.
@@ -48,6 +53,8 @@ class DataLoader:
             up to its `batch_size` or, of a list of lists, to the longest.
         transform: Pure function `(batch) -> batch` of JAX arrays, jitted; `fit` compiles it into
             its steps. It must keep `batch.weight`, which tells padding.
+        window_chunks: Chunks per window, at least 1; 16 unless given. More of them mix rows better.
+            Where rows have no chunks, or a sampler chooses them, they are not read by windows.
         sharding: Where batches lie: they become global `jax.Array`s whose rows are cut so, and each
             process reads its own. The order does not depend on the number of processes.
 
@@ -59,7 +66,7 @@ class DataLoader:
     Example:
         >>> loader = DataLoader(np.eye(5), np.arange(5), batch_size=2)
         >>> [batch.y.tolist() for batch in loader]
-        [[0, 1], [2, 3], [4, 0]]
+        [[0, 1], [2, 3], [4, 4]]
         >>> [batch.weight.tolist() for batch in loader]
         [[1.0, 1.0], [1.0, 1.0], [1.0, 0.0]]
     """
@@ -78,6 +85,7 @@ class DataLoader:
         sampler: Any = None,
         batch_sampler: Any = None,
         transform: Transform | None = None,
+        window_chunks: int | None = None,
         sharding: jax.sharding.Sharding | None = None,
     ) -> None:
         switches = {"shuffle": shuffle, "drop_last": drop_last, "check_finite": check_finite}
@@ -85,43 +93,33 @@ class DataLoader:
             if not isinstance(value, bool):
                 raise TypeError(f"{name} must be True or False; got {value!r}.")
         self.source = make_source(x, y, weight, check_finite=check_finite)
-        rows = len(self.source)
-        if batch_sampler is not None:
-            batch_size = batching.check_batch_sampler(
-                batch_sampler,
-                batch_size=batch_size,
-                shuffle=shuffle,
-                seed=seed,
-                sampler=sampler,
-                drop_last=drop_last,
-            )
-        require_int("batch_size", batch_size, 1, None)
-        assert batch_size is not None
-        require_int("seed", seed, 0, 2**64)
-        if sampler is not None:
-            batching.check_sampler(sampler, shuffle=shuffle, seed=seed)
-            rows = len(sampler)
-        if drop_last and rows < batch_size:
-            raise ValueError(
-                f"drop_last=True leaves no batch, since {rows} rows do not fill a batch of "
-                f"{batch_size}; lower batch_size or keep the last batch."
-            )
+        self._order = make_order(
+            len(self.source),
+            self.source.chunks,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            drop_last=drop_last,
+            sampler=sampler,
+            batch_sampler=batch_sampler,
+            window_chunks=window_chunks,
+        )
         if transform is not None and not callable(transform):
             raise TypeError(f"transform must be a function of a batch; got {transform!r}.")
-        self._positions = None
-        if sharding is not None:
-            check_sharding(sharding, batch_size)
-            self._positions = local_positions(sharding, batch_size)
-        self.batch_size = batch_size
+        self.batch_size = self._order.batch_size
+        self.window_chunks = self._order.window_chunks
         self.shuffle = shuffle
         self.seed = seed
         self.drop_last = drop_last
+        self.check_finite = check_finite
         self.sampler = sampler
         self.batch_sampler = batch_sampler
         self.transform = transform
         self._jitted = transform and jax.jit(functools.partial(apply_transform, transform))
         self.sharding = sharding
-        self._check = BatchCheck(check_finite=check_finite)
+        self._reader = make_reader(
+            self.source, batch_size=self.batch_size, check_finite=check_finite, sharding=sharding
+        )
         # Epoch and step that come next, of this iteration and of the next one to start.
         self._position = self._start = (0, 0)
         self._hashed: tuple[Any, str] = (None, "")
@@ -129,10 +127,7 @@ class DataLoader:
     @property
     def rows(self) -> Batch | None:
         """All rows, where they are dense arrays in memory and batches need not be sharded."""
-        source = self.source
-        if self.sharding is not None or not isinstance(source, MemorySource):
-            return None
-        return Batch(source.x, source.y, source.weight) if source.is_dense else None
+        return self._reader.rows
 
     def __getattr__(self, name: str) -> Any:
         """Gives `x`, `y` and `weight` of all rows, where they are in memory."""
@@ -147,10 +142,7 @@ class DataLoader:
 
     def __len__(self) -> int:
         """Returns the number of batches in an epoch."""
-        if self.batch_sampler is not None:
-            return len(self.batch_sampler)
-        rows = len(self.source) if self.sampler is None else len(self.sampler)
-        return batching.count_steps(rows, self.batch_size, drop_last=self.drop_last)
+        return len(self._order)
 
     def __iter__(self) -> Iterator[Batch]:
         """Starts the next epoch: the first iteration is epoch 0, the second epoch 1.
@@ -159,10 +151,10 @@ class DataLoader:
         """
         self._position = epoch, step = self._start
         self._start = (epoch + 1, 0)
-        return self._hand_out(epoch, step, self.index(epoch)[step:])
+        return self._hand_out(epoch, step, self._transformed(self._batches(epoch, step)))
 
-    def _hand_out(self, epoch: int, step: int, index: np.ndarray) -> Iterator[Batch]:
-        for batch in self._transformed(self.read_all(index)):
+    def _hand_out(self, epoch: int, step: int, batches: Iterator[Batch]) -> Iterator[Batch]:
+        for batch in batches:
             step += 1
             self._position = (epoch, step)
             yield batch
@@ -176,15 +168,7 @@ class DataLoader:
         Raises:
             ValueError: `epoch` is negative.
         """
-        if self.batch_sampler is not None:
-            index = self.index(epoch)
-            return index[index >= 0]
-        require_int("epoch", epoch, 0, 2**64)
-        if self.sampler is not None:
-            return batching.read_order(self.sampler, epoch, len(self.source))
-        if not self.shuffle:
-            return np.arange(len(self.source))
-        return permutation(len(self.source), seed=self.seed, epoch=epoch)
+        return self._order.order(epoch)
 
     def index(self, epoch: int) -> Int[np.ndarray, "steps batch"]:
         """Returns the row numbers of every batch of an epoch; ~i stands for row i as padding.
@@ -195,10 +179,7 @@ class DataLoader:
         Raises:
             ValueError: `epoch` is negative.
         """
-        require_int("epoch", epoch, 0, 2**64)
-        if self.batch_sampler is not None:
-            return batching.read_batches(self.batch_sampler, self.batch_size, len(self.source))
-        return batching.cut_order(self.order(epoch), self.batch_size, drop_last=self.drop_last)
+        return self._order.index(epoch)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """Iterates over the batches of one epoch, whatever was iterated before.
@@ -209,35 +190,48 @@ class DataLoader:
         Raises:
             ValueError: `epoch` is negative.
         """
-        return self._transformed(self.read_all(self.index(epoch)))
+        return self._transformed(self._batches(epoch, 0))
 
-    def read_all(self, index: Int[np.ndarray, "steps batch"]) -> Iterator[Batch]:
-        """Reads batch after batch as `index` names their rows, before `transform`.
+    def blocks(self, epoch: int, *, batches: int, step: int = 0) -> Iterator[Block]:
+        """Iterates over an epoch's batches in blocks, before `transform`, and reads ahead.
 
         Args:
-            index: Row numbers of every batch, as the method `index` gives them.
+            epoch: Number of the epoch, at least 0.
+            batches: Batches per block, at least 1; fewer where they would take over 32 MiB.
+            step: Number of batches to leave out at the front.
         """
-        return map(self.read, index)
+        windows = self._order.windows(epoch, step)
+        return self._reader.stream_blocks(windows, min(batches, len(self)))
+
+    def numbered(self, epoch: int, step: int = 0) -> Iterator[tuple[Batch, np.ndarray]]:
+        """Iterates over an epoch's batches, before `transform`, and their row numbers.
+
+        Args:
+            epoch: Number of the epoch, at least 0.
+            step: Number of batches to leave out at the front.
+        """
+        if self.window_chunks is None:
+            index = self.index(epoch)[step:]
+            return zip(self._reader.read_index(index), index, strict=True)
+        numbers = join_windows(self._order.windows(epoch, step), self.batch_size)
+        return zip(self._batches(epoch, step), numbers, strict=True)
 
     def read(self, index: Int[np.ndarray, " batch"]) -> Batch:
         """Reads the rows of one batch, before `transform`.
 
         Args:
             index: Row numbers; ~i stands for row i as padding, which gets weight 0.
-        """
-        if self.sharding is None or self._positions is None:
-            return self._read(index)
-        local = self._read(index[self._positions])
-        return place_batch(local, self._positions, self.sharding, len(index))
 
-    def _read(self, index: np.ndarray) -> Batch:
-        is_padding = index < 0
-        rows = np.where(is_padding, ~index, index)
-        batch = self.source.read(rows)
-        if not isinstance(self.source, MemorySource):
-            batch = self._check(batch, rows)
-        weight = np.ones(len(rows), np.float32) if batch.weight is None else batch.weight
-        return batch._replace(weight=np.where(is_padding, np.float32(0), weight))
+        Raises:
+            ValueError: There is a `sharding`, and these are not `batch_size` rows.
+        """
+        return self._reader.read(index)
+
+    def _batches(self, epoch: int, step: int) -> Iterator[Batch]:
+        """Iterates over the batches from a step on, before `transform`."""
+        if self.window_chunks is None:
+            return self._reader.read_index(self.index(epoch)[step:])
+        return self._reader.stream(self._order.windows(epoch, step))
 
     def _transformed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         return map(self._jitted, batches) if self._jitted else batches
@@ -269,16 +263,9 @@ class DataLoader:
         self._position = self._start = position
 
     def _state(self, position: tuple[int, int]) -> dict[str, Any]:
-        batching.require_fixed(sampler=self.sampler, batch_sampler=self.batch_sampler)
-        settings = {
-            "batch_size": int(self.batch_size),
-            "shuffle": self.shuffle,
-            "drop_last": self.drop_last,
-            "seed": int(self.seed),
-            "rows": len(self.source),
-        }
+        settings = self._order.settings()
         key = (position[0], *settings.values())
         if self._hashed[0] != key:
-            self._hashed = (key, hash_arrays([("index", self.index(position[0]))]))
+            self._hashed = (key, self._order.fingerprint(position[0]))
         data = self.source.fingerprint()
         return resume.make_state(position, settings=settings, order=self._hashed[1], data=data)

@@ -5,7 +5,7 @@ call takes, and so in what a step costs beside its arithmetic.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Literal, TypeAlias, get_args
 
 import jax
@@ -15,8 +15,9 @@ from jaxtyping import Int, PyTree
 from .calls import Call, NumberedBatch, Run, StepMetrics
 from .data import DataLoader
 from .pace import CALL_SECONDS, Pace, seconds_per_step
-from .parts import make_chunks, replay, run_batches, run_parts
+from .parts import make_blocks, make_chunks, replay, run_batches, run_parts
 from .program import FitState
+from .streaming import Block
 from .types import Batch
 
 Driver: TypeAlias = Literal["step", "chunk", "epoch", "epochs"]
@@ -26,12 +27,13 @@ DRIVERS: tuple[str, ...] = get_args(Driver)
 def choose_driver(params: PyTree, loader: DataLoader, *, each_epoch: bool) -> Driver:
     """Picks the driver by the estimated time of an epoch; benchmarks/NOTES.md has the measurement.
 
-    Rows that are not dense in memory are driven step by step. An epoch above a second is cut into
+    Rows that are not dense in memory go to the device in blocks of batches, a chunk each; batches
+    that lie over several devices are driven step by step. An epoch above a second is cut into
     chunks, so that an interrupt is answered soon; epochs below a twentieth are joined, unless the
     host wants to see each one.
     """
     if loader.rows is None:
-        return "step"
+        return "chunk" if loader.sharding is None else "step"
     epoch_seconds = seconds_per_step(params, loader.batch_size) * len(loader)
     if epoch_seconds > 2 * CALL_SECONDS:
         return "chunk"
@@ -50,16 +52,21 @@ def run_loader(
     loader: DataLoader,
     unfinished: StepMetrics,
 ) -> Iterator[Call]:
-    """Runs over a loader's rows until `run.epochs` or closed; but for "step" they must be dense.
+    """Runs over a loader's rows until `run.epochs` or closed.
 
-    `state` may stand within an epoch, of which `unfinished` has the steps' metrics.
+    Epochs need dense rows in memory, and chunks batches that are not sharded. `state` may stand
+    within an epoch, of which `unfinished` has the steps' metrics.
     """
     if driver == "step":
         yield from run_batches(run, state, unfinished, functools.partial(_read_epoch, loader))
         return
+    seconds = seconds_per_step(state.train.params, loader.batch_size)
+    if loader.rows is None:
+        # Blocks are not cut to a measured pace: half a second, if the estimate holds.
+        yield from _run_blocks(run, state, loader, unfinished, Pace(0.2 * seconds))
+        return
     # The loader's arrays cannot change, so that the device may use their memory.
     rows = jax.device_put(loader.rows)
-    seconds = seconds_per_step(state.train.params, loader.batch_size)
     if driver == "chunk" or unfinished:
         end = run.epochs if driver == "chunk" else int(state.epoch) + 1
         chunks = make_chunks(run, rows, functools.partial(order_index, loader))
@@ -70,6 +77,19 @@ def run_loader(
     if driver != "chunk":
         joined = 1 if driver == "epoch" else max(1, int(0.1 / (seconds * len(loader))))
         yield from _run_epochs(run, state, rows, loader, joined)
+
+
+def _run_blocks(
+    run: Run, state: FitState, loader: DataLoader, unfinished: StepMetrics, pace: Pace
+) -> Iterator[Call]:
+    """Takes a block in every call; all have the size that the pace starts with."""
+    batches = pace.steps
+
+    def read_blocks(epoch: int, step: int) -> Iterator[Block]:
+        return loader.blocks(epoch, step=step, batches=batches)
+
+    blocks, steps = make_blocks(run, read_blocks), len(loader)
+    return run_parts(run, state, unfinished, blocks, pace, steps=steps, end=run.epochs)
 
 
 def _run_epochs(
@@ -115,6 +135,5 @@ def _joined_index(
     return np.stack(orders + orders[-1:] * (joined - len(orders)))
 
 
-def _read_epoch(loader: DataLoader, epoch: int, step: int) -> Iterator[NumberedBatch]:
-    index = loader.index(epoch)[step:]
-    return zip(loader.read_all(index), index, strict=True)
+def _read_epoch(loader: DataLoader, epoch: int, step: int) -> Generator[NumberedBatch]:
+    yield from loader.numbered(epoch, step)

@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import jax
@@ -41,8 +41,9 @@ def as_validation(validation: PyTree | None) -> PyTree | None:
 
 
 def read_rows(loader: DataLoader) -> Batch:
-    """Reads all rows of a loader's source, before `transform`."""
-    return loader.rows or loader.read(np.arange(len(loader.source)))
+    """Reads all rows of a loader's source as they lie, before `transform` and not sharded."""
+    whole = DataLoader(loader.source, batch_size=1, check_finite=loader.check_finite)
+    return whole.rows or whole.read(np.arange(len(loader.source)))
 
 
 def make_calls(
@@ -73,10 +74,15 @@ def make_calls(
     if isinstance(data, DataLoader):
         if driver == "auto":
             driver = choose_driver(state.train.params, data, each_epoch=each_epoch)
-        if driver != "step" and data.rows is None:
+        if driver != "step" and data.sharding is not None:
             raise ValueError(
-                f"driver={driver!r} needs dense rows in memory, which lie on the device, and no "
-                "sharding; other loaders are driven step by step."
+                f"driver={driver!r} needs batches on one device; a loader with sharding is driven "
+                "step by step: use driver='step' or 'auto'."
+            )
+        if driver in ("epoch", "epochs") and data.rows is None:
+            raise ValueError(
+                f"driver={driver!r} needs dense rows in memory, which lie on the device; other "
+                "rows go there in blocks: use driver='chunk' or 'auto'."
             )
         return run_loader(driver, run, state, data, unfinished)
     if driver not in ("auto", "step"):
@@ -97,7 +103,7 @@ def make_calls(
     return run_batches(run, state, unfinished, lambda _, step: _without_numbers(data, step))
 
 
-def _without_numbers(batches: Iterable[Any], step: int) -> Iterator[NumberedBatch]:
+def _without_numbers(batches: Iterable[Any], step: int) -> Generator[NumberedBatch]:
     for batch in itertools.islice(batches, step, None):
         if any("torch" in package_of(leaf) for leaf in jax.tree.leaves(batch)):
             raise TypeError(

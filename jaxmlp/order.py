@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int, UInt64
 
 
-def permutation(rows: int, *, seed: int, epoch: int) -> Int[np.ndarray, " rows"]:
+def permutation(rows: int, *, seed: int, epoch: int, stream: int = 0) -> Int[np.ndarray, " rows"]:
     """Returns a random order of `rows` rows that depends on its arguments and nothing else.
 
     Row i gets the i-th word of the Philox 4x64-10 generator with key (seed, epoch), a published
@@ -17,6 +17,7 @@ def permutation(rows: int, *, seed: int, epoch: int) -> Int[np.ndarray, " rows"]
         rows: Number of rows, in [1, 2**32).
         seed: Number in [0, 2**64).
         epoch: Number in [0, 2**64).
+        stream: Number in [0, 2**64) of one of the orders that seed and epoch have.
 
     Returns:
         Each of 0 .. rows - 1 once.
@@ -32,27 +33,32 @@ def permutation(rows: int, *, seed: int, epoch: int) -> Int[np.ndarray, " rows"]
         True
     """
     require_int("rows", rows, 1, 2**32)
-    words = philox_words(rows, seed=seed, epoch=epoch)
+    words = philox_words(rows, seed=seed, epoch=epoch, stream=stream)
     low_bits = np.uint64((1 << (rows - 1).bit_length()) - 1)
     words = (words & ~low_bits) | np.arange(rows, dtype=np.uint64)
     words.sort()
     return (words & low_bits).astype(np.int64)
 
 
-def philox_words(count: int, *, seed: int, epoch: int) -> UInt64[np.ndarray, " count"]:
+def philox_words(
+    count: int, *, seed: int, epoch: int, stream: int = 0
+) -> UInt64[np.ndarray, " count"]:
     """Returns the first `count` words of the Philox 4x64-10 generator with key (seed, epoch).
 
     Args:
         count: Number of words, at least 0.
         seed: Number in [0, 2**64).
         epoch: Number in [0, 2**64).
+        stream: Number in [0, 2**64): the counter starts at (0, 0, 0, stream), so that no two
+            streams share a word.
 
     Raises:
         ValueError: An argument is out of range.
     """
-    require_int("seed", seed, 0, 2**64)
-    require_int("epoch", epoch, 0, 2**64)
-    return np.random.Philox(key=np.array([seed, epoch], np.uint64)).random_raw(count)
+    for name, value in {"seed": seed, "epoch": epoch, "stream": stream}.items():
+        require_int(name, value, 0, 2**64)
+    counter, key = (np.array(v, np.uint64) for v in ([0, 0, 0, stream], [seed, epoch]))
+    return np.random.Philox(counter=counter, key=key).random_raw(count)
 
 
 def require_int(name: str, value: Any, lowest: int, end: int | None) -> None:

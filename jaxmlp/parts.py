@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +13,7 @@ from jaxtyping import Int
 from .calls import Call, NumberedBatch, Run, StepMetrics, is_finite, join_metrics
 from .pace import CALL_SECONDS, Pace
 from .program import FitState, Metrics, take_batch
+from .streaming import Block
 from .types import Batch
 
 Index = Int[np.ndarray, "steps batch"]
@@ -34,7 +35,7 @@ def run_parts(
     run: Run,
     state: FitState,
     unfinished: StepMetrics,
-    parts: Callable[[int, int, Pace], Iterator[Part]],
+    parts: Callable[[int, int, Pace], Generator[Part]],
     pace: Pace,
     *,
     steps: int,
@@ -45,7 +46,8 @@ def run_parts(
     `unfinished` holds the metrics of the steps that the first epoch has taken already.
     """
     for epoch in range(int(state.epoch), end):
-        for part in parts(epoch, _count(unfinished), pace):
+        epoch_parts = parts(epoch, _count(unfinished), pace)
+        for part in epoch_parts:
             begin = time.perf_counter()
             after, metrics = part.run(state)
             finite = bool(metrics.pop("finite"))
@@ -58,16 +60,19 @@ def run_parts(
             if _count(unfinished) == steps:
                 state, ended, finite = run.finish(after, unfinished)
                 unfinished = {}
+            if not finite:
+                # An error's traceback would keep what is open in there.
+                epoch_parts.close()
             yield Call(before, state, ended, finite, part.batches, unfinished)
 
 
 def make_chunks(
     run: Run, rows: Batch, order_index: Callable[[int], Index]
-) -> Callable[[int, int, Pace], Iterator[Part]]:
+) -> Callable[[int, int, Pace], Generator[Part]]:
     """Cuts epochs over rows on the device into calls of any size, which share one program."""
     run_steps = run.compiled("run_steps")
 
-    def parts(epoch: int, step: int, pace: Pace) -> Iterator[Part]:
+    def parts(epoch: int, step: int, pace: Pace) -> Generator[Part]:
         index = order_index(epoch)
         while step < len(index):
             steps = min(pace.steps, len(index) - step)
@@ -79,11 +84,38 @@ def make_chunks(
     return parts
 
 
+def make_blocks(
+    run: Run, read_blocks: Callable[[int, int], Iterator[Block]]
+) -> Callable[[int, int, Pace], Generator[Part]]:
+    """Runs epochs over blocks of stacked batches, each one call of one program.
+
+    `read_blocks(epoch, step)` reads an epoch's batches from that step on, in blocks of one shape.
+    The next block is read, and on its way to the device, while the device runs the one before.
+    """
+    run_block = run.compiled("run_block")
+
+    def parts(epoch: int, step: int, pace: Pace) -> Generator[Part]:
+        del pace
+        blocks = map(_to_device, read_blocks(epoch, step))
+        ahead = next(blocks, None)
+        while (block := ahead) is not None:
+
+            def call(state: FitState, block: Block = block) -> tuple[FitState, Metrics]:
+                nonlocal ahead
+                result = run_block(state, block.batch, np.int32(len(block.numbers)))
+                ahead = next(blocks, None)
+                return result
+
+            yield Part(0, len(block.numbers), call, functools.partial(_unstack, block))
+
+    return parts
+
+
 def run_batches(
     run: Run,
     state: FitState,
     unfinished: StepMetrics,
-    epoch_batches: Callable[[int, int], Iterable[NumberedBatch]],
+    epoch_batches: Callable[[int, int], Generator[NumberedBatch]],
 ) -> Iterator[Call]:
     """Runs over any batches, one jitted step at a time; a call is an epoch, or a part of it.
 
@@ -95,13 +127,16 @@ def run_batches(
         steps: list[Metrics] = []
         used: list[NumberedBatch] = []
         longest, begin, before = 0, 0.0, state
-        for batch, row_numbers in epoch_batches(epoch, _count(unfinished)):
+        batches = epoch_batches(epoch, _count(unfinished))
+        for batch, row_numbers in batches:
             longest = longest or _kept_batches(batch)
             is_long = time.perf_counter() - begin > CALL_SECONDS
             if len(used) == longest or (used and is_long):
                 unfinished = join_metrics(unfinished, _gather(steps))
                 finite = np.isfinite(unfinished["loss"]).all() and is_finite(state.train.params)
                 again = functools.partial(iter, used)
+                if not finite:
+                    batches.close()
                 yield Call(before, state, None, bool(finite), again, unfinished)
                 steps, used = [], []
             if not used:
@@ -125,6 +160,16 @@ def replay(rows: Batch, index: np.ndarray) -> Iterator[NumberedBatch]:
     """Gives the batches of an index again, one by one, with their row numbers."""
     for row_numbers in index.reshape(-1, index.shape[-1]):
         yield take_batch(rows, jnp.asarray(row_numbers)), row_numbers
+
+
+def _to_device(block: Block) -> Block:
+    # A block's arrays are its own, so that the device may use their memory.
+    return block._replace(batch=jax.device_put(block.batch))
+
+
+def _unstack(block: Block) -> Iterator[NumberedBatch]:
+    for position, row_numbers in enumerate(block.numbers):
+        yield jax.tree.map(lambda leaf, i=position: leaf[i], block.batch), row_numbers
 
 
 def _count(unfinished: StepMetrics) -> int:

@@ -6,23 +6,19 @@ first argument and anything else.
 
 import dataclasses
 import functools
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from .frozen import map_trained
+from .step_metrics import Metrics, all_finite, check_metrics, mean_metrics
 from .train_step import TrainState, make_pure_step
 from .transforms import Transform, apply_transform
 from .types import Batch, LossFn
-
-Metrics: TypeAlias = dict[str, Array]
-
-# What a run reports beside the metrics of the loss function.
-_OWN_NAMES = ("epoch", "finite", "ran", "skipped", "weight")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,7 +91,7 @@ def advance(
         batch = apply_transform(plan.transform, batch)
     step = make_pure_step(loss_fn, optimizer, plan.accumulate_steps)
     train, metrics = step(state.train, batch)
-    _check_metrics(metrics)
+    check_metrics(metrics)
     average = state.average
     if plan.ema_decay is not None:
         decay = plan.ema_decay
@@ -131,45 +127,51 @@ def run_steps(
     are 0 elsewhere, and "finite" says whether all went well.
     """
 
-    @jax.jit
     def body(state: FitState, index: Int[Array, " batch"]) -> tuple[FitState, Metrics]:
         return advance(loss_fn, optimizer, plan, state, take_batch(rows, index))
 
     if start is None or count is None:
         return jax.lax.scan(body, state, index)
-    shapes = jax.eval_shape(body, state, index[0])[1]
-    zeros = {name: jnp.zeros(len(index), shape.dtype) for name, shape in shapes.items()}
+    return _run_counted(body, state, index, start, count)
 
-    def counted(position: Array, carry: tuple[FitState, Metrics]) -> tuple[FitState, Metrics]:
-        state, stacked = carry
-        state, metrics = body(state, index[position])
-        return state, {name: stacked[name].at[position].set(metrics[name]) for name in stacked}
 
-    state, metrics = jax.lax.fori_loop(start, start + count, counted, (state, zeros))
+def run_block(
+    loss_fn: LossFn,
+    optimizer: optax.GradientTransformation,
+    plan: Plan,
+    state: FitState,
+    batches: Batch,
+    count: Int[Array, ""],
+) -> tuple[FitState, Metrics]:
+    """Takes the first `count` of stacked batches as steps; returns what `run_steps` does."""
+    body = functools.partial(advance, loss_fn, optimizer, plan)
+    return _run_counted(body, state, batches, 0, count)
+
+
+def _run_counted(
+    body: Callable[[FitState, Any], tuple[FitState, Metrics]],
+    state: FitState,
+    stacked: PyTree,
+    start: Int[Array, ""] | int,
+    count: Int[Array, ""],
+) -> tuple[FitState, Metrics]:
+    def item(position: Array | int) -> PyTree:
+        return jax.tree.map(lambda leaf: leaf[position], stacked)
+
+    # Jitted, so that asking for its shapes and calling it trace it once.
+    body = jax.jit(body)
+    shapes = jax.eval_shape(body, state, item(0))[1]
+    places = len(jax.tree.leaves(stacked)[0])
+    zeros = {name: jnp.zeros(places, shape.dtype) for name, shape in shapes.items()}
+
+    def step(position: Array, carry: tuple[FitState, Metrics]) -> tuple[FitState, Metrics]:
+        state, taken = carry
+        state, metrics = body(state, item(position))
+        return state, {name: taken[name].at[position].set(metrics[name]) for name in taken}
+
+    state, metrics = jax.lax.fori_loop(start, start + count, step, (state, zeros))
     finite = all_finite((metrics["loss"], state.train.params))
     return state, {**metrics, "finite": finite}
-
-
-def mean_metrics(metrics: Metrics) -> Metrics:
-    """Turns every step's metrics into their means over rows, by each step's total weight.
-
-    Where every step was skipped they are NaN, so that such an epoch is never the best one.
-    """
-    weight = metrics["weight"]
-    total = jnp.sum(weight)
-    share = weight / jnp.where(total > 0, total, 1)
-
-    def mean(values: Shaped[Array, " steps"]) -> Float[Array, ""]:
-        # Sums of integers and of half-precision floats need more.
-        is_wide = values.dtype in (jnp.float32, jnp.float64)
-        values = values if is_wide else values.astype(jnp.float32)
-        # Of rows of weight 0 alone, a metric may be NaN.
-        mean = jnp.sum(jnp.where(share > 0, share.astype(values.dtype) * values, 0))
-        return jnp.where(total > 0, mean, jnp.nan) if "skipped" in metrics else mean
-
-    means = {name: mean(values) for name, values in metrics.items() if name not in _OWN_NAMES}
-    skipped = {"skipped": jnp.sum(metrics["skipped"])} if "skipped" in metrics else {}
-    return {**means, **skipped}
 
 
 def end_epoch(
@@ -196,7 +198,7 @@ def end_epoch(
     values = metrics
     if validation is not None:
         loss, values = loss_fn(params, validation, None)
-        _check_metrics(values)
+        check_metrics(values)
         values = {"loss": loss, **values}
         metrics |= {f"validation_{name}": jnp.asarray(v) for name, v in values.items()}
     if plan.monitor not in values:
@@ -264,21 +266,3 @@ def run_epochs(
         return jax.lax.cond(active, run, lambda state, _: (state, nothing), state, index)
 
     return jax.lax.scan(body, state, index)
-
-
-def _check_metrics(metrics: Mapping[str, Array]) -> None:
-    for name, value in metrics.items():
-        if name in _OWN_NAMES or name.startswith("validation_"):
-            raise ValueError(
-                f"loss_fn must not name a metric {name!r}, which fit uses itself: "
-                f"{', '.join(_OWN_NAMES)}, and what starts with 'validation_'."
-            )
-        if jnp.shape(value) != ():
-            raise TypeError(
-                f"loss_fn must return scalar metrics; got {name!r} of shape {jnp.shape(value)}."
-            )
-
-
-def all_finite(tree: PyTree) -> Bool[Array, ""]:
-    """Whether every number in the tree is finite."""
-    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()

@@ -75,7 +75,7 @@ def check_state(state: dict[str, Any], now: dict[str, Any], steps: int) -> None:
     if state["order"] != now["order"]:
         raise ValueError(
             f"The order of epoch {state['epoch']} has changed since the state was taken; resume "
-            "with the sampler of then, or start anew."
+            "with the sampler of then, or the chunks, or start anew."
         )
     if state["step"] >= steps:
         raise ValueError(f"state['step'] must be below {steps}; got {state['step']}.")

@@ -1,19 +1,18 @@
-"""Turns a source larger than memory into blocks of batches, read ahead in a shuffled order."""
+"""Turns windows of row numbers into blocks of batches, of which the next rows are read ahead."""
 
 import atexit
 import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import jax
 import numpy as np
 from jaxtyping import Int
 
-from .sources.source import Source
+from .sources.ingestion import empty_aligned
 from .types import Batch
-from .window_order import order_of_rows, require_int, windows
 
 Item = TypeVar("Item")
 
@@ -22,88 +21,78 @@ class Block(NamedTuple):
     """Some batches in a row, stacked: one transfer to a device for all of them.
 
     `numbers` holds the row number of each row, shape (batches, batch), and ~i for row i as padding;
-    `batch` the rows, every array of shape (batches, batch, ...), with `weight` always there.
+    `batch` the rows, every array of shape (places, batch, ...). All blocks of an epoch have the
+    same places, of which the last block may leave some unused: those after its batches are 0.
     """
 
     numbers: Int[np.ndarray, "batches batch"]
     batch: Batch
 
 
-def stream_batches(
-    source: Source,
+def stream_blocks(
+    read: Callable[[np.ndarray], Batch],
+    windows: Iterable[np.ndarray],
     *,
     batch_size: int,
-    window_chunks: int,
-    shuffle: bool,
-    seed: int,
-    epoch: int,
-    start_step: int = 0,
-    drop_last: bool = False,
-    batches_per_block: int = 1,
+    most_batches: int | None = None,
+    most_bytes: int,
+    sort: bool,
 ) -> Iterator[Block]:
-    """Iterates over the batches of one epoch, stacked into blocks, while the next rows are read.
+    """Iterates over the rows of windows, stacked into blocks, while the next rows are read.
 
-    Which rows a batch holds depends on the arguments alone, and not on `start_step` or
-    `batches_per_block`: an epoch that is continued is the same as one that was never interrupted.
-    Batches cross the borders of windows, and only the last one is padded, with rows of its own.
-
-    A thread reads one window ahead. In memory are at most two windows, that is
-    `2 * window_chunks` chunks of rows, and two blocks, beside what `source.read` takes. The arrays
-    of a block are its own. Closing the iterator, or dropping it, ends the thread.
+    Batches cross the borders of windows. A thread reads one window ahead. In memory are at most two
+    windows and two blocks, beside what `read` takes. The arrays of a block are its own. Closing
+    the iterator, or dropping it, ends the thread.
 
     Args:
-        source: Where the rows come from. Where its `chunks` are `None`, any row costs the same:
-            the whole epoch is shuffled as one window, and is read block by block.
+        read: Reads rows by number into arrays of the same shapes and types each time.
+        windows: Row numbers that fill whole batches together.
         batch_size: Rows per batch, at least 1.
-        window_chunks: Chunks per window, at least 1. More of them mix rows better.
-        shuffle: Whether the rows come in the order of `windows`, or as they lie.
-        seed: Number in [0, 2**64) that fixes the order.
-        epoch: Number of the epoch in [0, 2**64).
-        start_step: Number of batches to leave out at the front, in [0, batches of the epoch].
-        drop_last: Whether to leave out the last rows when they fill no batch.
-        batches_per_block: Batches per block, at least 1; the last block may have fewer.
-
-    Raises:
-        TypeError: A setting has the wrong type.
-        ValueError: A setting is out of range, the chunks of `source` do not rise from 0 to its
-            number of rows, or there is no batch; while iterating, `source.read` returns arrays of
-            other lengths, shapes or types than before, or fails.
+        most_batches: Places of a block, at least 1; `None` for any number.
+        most_bytes: Size of a block in bytes, which only a block of one batch may exceed.
+        sort: Whether to read the rows of a window in the order of the file, which is faster.
     """
-    for name, value in {"shuffle": shuffle, "drop_last": drop_last}.items():
-        if not isinstance(value, bool):
-            raise TypeError(f"{name} must be True or False; got {value!r}.")
-    require_int("batch_size", batch_size, 1, None)
-    require_int("batches_per_block", batches_per_block, 1, None)
-    require_int("window_chunks", window_chunks, 1, None)
-    require_int("seed", seed, 0, 2**64)
-    require_int("epoch", epoch, 0, 2**64)
-    rows = len(source)
-    if source.chunks is not None and source.chunks[-1] != rows:
-        raise ValueError(
-            f"chunks must end with the number of rows, {rows}; got {source.chunks[-1]}."
-        )
-    steps = rows // batch_size if drop_last else -(-rows // batch_size)
-    if steps == 0:
-        raise ValueError(
-            f"{rows} rows give no batch of {batch_size}; lower batch_size or keep the last batch."
-        )
-    require_int("start_step", start_step, 0, steps + 1)
-    start = min(rows, start_step * batch_size)
-    if source.chunks is None:
-        order = order_of_rows(rows, seed, epoch, stream=0) if shuffle else np.arange(rows)
-        size = batch_size * batches_per_block
-        numbers = (order[first : first + size] for first in range(start, rows, size))
-    else:
-        numbers = windows(
-            source.chunks,
-            window_chunks=window_chunks,
-            shuffle=shuffle,
-            seed=seed,
-            epoch=epoch,
-            start=start,
-        )
-    wanted = max(0, min(rows, steps * batch_size) - start)
-    return _blocks(source, _cut_after(wanted, numbers), wanted, batch_size, batches_per_block)
+
+    def read_window(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, Batch]:
+        order = np.argsort(np.where(numbers < 0, ~numbers, numbers)) if sort else slice(None)
+        places = np.empty(len(numbers), np.int64)
+        places[order] = np.arange(len(numbers))
+        return numbers, places, read(numbers[order])
+
+    size, filled, index, rows = 0, 0, np.empty(0, np.int64), None
+    with contextlib.closing(read_ahead(read_window, windows)) as reader:  # pyright: ignore[reportArgumentType]  # a generator
+        for numbers, places, window in reader:
+            size = size or batch_size * count_batches(
+                window, batch_size, most_batches=most_batches, most_bytes=most_bytes
+            )
+            used = 0
+            while used < len(numbers):
+                if rows is None:
+                    index, filled = np.empty(size, np.int64), 0
+                    rows = jax.tree.map(
+                        lambda a, n=size: empty_aligned((n, *a.shape[1:]), a.dtype), window
+                    )
+                taken = min(size - filled, len(numbers) - used)
+                to, of = slice(filled, filled + taken), slice(used, used + taken)
+                index[to] = numbers[of]
+                _take_into(rows, to, window, places[of])
+                filled, used = filled + taken, used + taken
+                if filled == size:
+                    yield _stack(index, rows, batch_size)
+                    rows = None
+        if rows is not None:
+            jax.tree.map(lambda a: a[filled:].fill(0), rows)
+            yield _stack(index[:filled], rows, batch_size)
+
+
+def count_batches(
+    rows: Batch, batch_size: int, *, most_batches: int | None = None, most_bytes: int
+) -> int:
+    """Returns how many batches of such rows make a block."""
+    leaves = jax.tree.leaves(rows)
+    row_bytes = sum(leaf.nbytes for leaf in leaves) / len(leaves[0])
+    count = max(1, int(most_bytes / (row_bytes * batch_size)))
+    return count if most_batches is None else min(count, most_batches)
 
 
 def read_ahead(read: Callable[[np.ndarray], Item], windows: Iterable[np.ndarray]) -> Iterator[Item]:
@@ -165,78 +154,11 @@ def read_ahead(read: Callable[[np.ndarray], Item], windows: Iterable[np.ndarray]
             atexit.unregister(stop)
 
 
-def _blocks(
-    source: Source,
-    windows: Iterable[np.ndarray],
-    wanted: int,
-    batch_size: int,
-    batches_per_block: int,
-) -> Iterator[Block]:
-    """Copies windows into blocks, which end elsewhere."""
-    index, rows, filled = np.empty(0, np.int64), None, 0
-    first = None
-    with contextlib.closing(read_ahead(lambda n: (n, _read(source, n)), windows)) as reader:  # pyright: ignore[reportArgumentType]  # a generator
-        for numbers, window in reader:
-            first = _require_alike(first, window)
-            used = 0
-            while used < len(numbers):
-                if rows is None:
-                    size = min(batches_per_block, -(-wanted // batch_size)) * batch_size
-                    index, filled = np.empty(size, np.int64), 0
-                    rows = jax.tree.map(
-                        lambda a, n=size: np.empty((n, *a.shape[1:]), a.dtype), window
-                    )
-                taken = min(len(index) - filled, len(numbers) - used)
-                to, of = slice(filled, filled + taken), slice(used, used + taken)
-                index[to] = numbers[of]
-                jax.tree.map(lambda a, b, to=to, of=of: np.copyto(a[to], b[of]), rows, window)
-                filled, used, wanted = filled + taken, used + taken, wanted - taken
-                if filled == len(index) or wanted == 0:
-                    yield _finish(index, rows, filled, batch_size)
-                    rows = None
+def _take_into(rows: Batch, to: slice, window: Batch, places: np.ndarray) -> None:
+    # Clipping changes nothing here, but NumPy would take into a buffer first.
+    jax.tree.map(lambda a, b: b.take(places, axis=0, out=a[to], mode="clip"), rows, window)
 
 
-def _finish(index: np.ndarray, rows: Batch, filled: int, batch_size: int) -> Block:
-    """Pads the last batch with its own rows, which are at hand however the epoch was begun."""
-    padding = len(index) - filled
-    if padding:
-        own = np.arange(filled - (batch_size - padding), filled)
-        repeated = np.resize(own, padding)
-        index[filled:] = ~index[repeated]
-        jax.tree.map(lambda a: np.copyto(a[filled:], a[repeated]), rows)
-        rows.weight[filled:] = 0  # pyright: ignore[reportOptionalSubscript]  # _read filled it in
+def _stack(index: np.ndarray, rows: Batch, batch_size: int) -> Block:
     stacked = jax.tree.map(lambda a: a.reshape(-1, batch_size, *a.shape[1:]), rows)
     return Block(index.reshape(-1, batch_size), stacked)
-
-
-def _read(source: Source, rows: np.ndarray) -> Batch:
-    batch = source.read(rows)
-    weight = np.ones(len(rows), np.float32) if batch.weight is None else batch.weight
-    batch = batch._replace(weight=weight)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(batch):
-        if len(leaf) != len(rows):
-            raise ValueError(
-                f"source.read must return the {len(rows)} rows asked; got an array of "
-                f"shape {leaf.shape} at {jax.tree_util.keystr(path)}."
-            )
-    return batch
-
-
-def _require_alike(first: Any, window: Batch) -> Any:
-    """Checks a window against the first one, and returns the description of that."""
-    alike = jax.tree.map(lambda a: (a.shape[1:], str(a.dtype)), window)
-    if first is not None and alike != first:
-        raise ValueError(
-            "source.read must return arrays of the same shapes and types each time; got "
-            f"{tuple(first)} and later {tuple(alike)}."
-        )
-    return alike
-
-
-def _cut_after(wanted: int, windows: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Iterates over the first so many rows, and no further."""
-    for rows in windows:
-        if wanted <= 0:
-            return
-        yield rows[:wanted]
-        wanted -= len(rows)

@@ -1,12 +1,13 @@
 """Turns chunks of rows, seed and epoch into the order in which rows are read, window by window."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
-# Counters of Philox whose last word is 0 belong to the order of rows in memory.
+from .order import permutation, require_int
+
+# Stream 0 is the order of rows in memory.
 _CHUNKS, _FIRST_WINDOW = 1, 2
 
 
@@ -23,9 +24,8 @@ def windows(
 
     Chunks are shuffled, `window_chunks` of them make a window, and rows are shuffled within it. So
     each row is as likely at any place where chunks are of one length, but two rows of a chunk
-    always come in one window. Orders are those of `jaxmlp.data.permutation`, whose Philox counters
-    start at (0, 0, 0, 0); here they start at (0, 0, 0, 1) for the chunks and at (0, 0, 0, 2 + i)
-    for the rows of window i, so no two orders share a word.
+    always come in one window. Orders are those of `permutation`, stream 1 for the chunks and stream
+    2 + i for the rows of window i, so no two orders share a word.
 
     A window is made without those before it, in memory for its rows and for the list of chunks.
 
@@ -60,33 +60,15 @@ def _windows(
     chunks: np.ndarray, window_chunks: int, shuffle: bool, seed: int, epoch: int, start: int
 ) -> Iterator[np.ndarray]:
     count = len(chunks) - 1
-    order = order_of_rows(count, seed, epoch, stream=_CHUNKS) if shuffle else np.arange(count)
+    order = np.arange(count)
+    if shuffle:
+        order = permutation(count, seed=seed, epoch=epoch, stream=_CHUNKS)
     firsts = np.arange(0, count, window_chunks)
     ends = np.cumsum(np.add.reduceat(np.diff(chunks)[order], firsts))
     for window in range(int(np.searchsorted(ends, start, side="right")), len(firsts)):
         members = order[firsts[window] : firsts[window] + window_chunks]
         rows = np.concatenate([np.arange(*chunks[i : i + 2].tolist()) for i in members])
         if shuffle:
-            rows = rows[order_of_rows(len(rows), seed, epoch, stream=_FIRST_WINDOW + window)]
+            stream = _FIRST_WINDOW + window
+            rows = rows[permutation(len(rows), seed=seed, epoch=epoch, stream=stream)]
         yield rows[max(0, start - int(ends[window]) + len(rows)) :]
-
-
-def order_of_rows(rows: int, seed: int, epoch: int, *, stream: int) -> np.ndarray:
-    """Returns the `permutation` of `jaxmlp.data` as stream 0, and others as other streams."""
-    require_int("rows", rows, 1, 2**32)
-    counter = np.array([0, 0, 0, stream], np.uint64)
-    key = np.array([seed, epoch], np.uint64)
-    words = np.random.Philox(counter=counter, key=key).random_raw(rows)
-    low_bits = np.uint64((1 << (rows - 1).bit_length()) - 1)
-    words = (words & ~low_bits) | np.arange(rows, dtype=np.uint64)
-    words.sort()
-    return (words & low_bits).astype(np.int64)
-
-
-def require_int(name: str, value: Any, lowest: int, end: int | None) -> None:
-    """Checks that a setting is an int in [lowest, end)."""
-    requirement = f"an int of at least {lowest}" + ("" if end is None else f" and below {end}")
-    if not isinstance(value, int | np.integer) or isinstance(value, bool):
-        raise TypeError(f"{name} must be {requirement}; got {value!r}.")
-    if value < lowest or (end is not None and value >= end):
-        raise ValueError(f"{name} must be {requirement}; got {value}.")

@@ -21,12 +21,11 @@ def loss_fn(params, batch, key):
 
 
 class Rows:
-    """Rows that tell which were read."""
+    """Rows that tell which were read; in chunks of so many rows."""
 
-    chunks = None
-
-    def __init__(self):
+    def __init__(self, chunk_rows=None):
         self.asked = []
+        self.chunks = chunk_rows and np.append(np.arange(0, ROWS, chunk_rows), ROWS)
 
     def __len__(self):
         return ROWS
@@ -41,7 +40,10 @@ class Rows:
 
 
 def make_loader(source, sharding=None):
-    return jaxmlp.DataLoader(source, batch_size=8, shuffle=True, seed=4, sharding=sharding)
+    settings = {"batch_size": 8, "shuffle": True, "seed": 4, "sharding": sharding}
+    if source.chunks is not None:
+        settings["window_chunks"] = 3
+    return jaxmlp.DataLoader(source, **settings)
 
 
 def local_rows(leaf):
@@ -50,12 +52,12 @@ def local_rows(leaf):
     return {str(start): np.asarray(data).tolist() for start, data in parts.items()}
 
 
-def run(axes):
+def run(axes, chunk_rows=None):
     mesh = jax.make_mesh(
         axes, ("data", "model")[: len(axes)], axis_types=(jax.sharding.AxisType.Auto,) * len(axes)
     )
     sharding = jax.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
-    source = Rows()
+    source = Rows(chunk_rows)
     loader = make_loader(source, sharding)
     batches = list(loader)
     optimizer = optax.sgd(0.1, momentum=0.9)
@@ -81,9 +83,9 @@ def run(axes):
 
 
 if __name__ == "__main__":
-    address, number, count, axes = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    address, number, count, axes, chunk_rows = sys.argv[1], *map(json.loads, sys.argv[2:])
     jax.config.update("jax_platforms", "cpu")
     if count > 1:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         jax.distributed.initialize(address, num_processes=count, process_id=number)
-    print(json.dumps(run(tuple(json.loads(axes)))))
+    print(json.dumps(run(tuple(axes), chunk_rows)))

@@ -22,7 +22,8 @@ def public_callables():
                 yield f"{module.__name__}.{name}", value
     for name in ("top_k_accuracy", "calibration_error", "roc_auc"):
         yield f"jaxmlp.metrics.{name}", getattr(metrics, name)
-    for name in ("epoch", "index", "load_state_dict", "order", "read", "read_all", "state_dict"):
+    methods = ("blocks", "epoch", "index", "load_state_dict", "numbered", "order", "read")
+    for name in (*methods, "state_dict"):
         yield f"jaxmlp.DataLoader.{name}", getattr(jaxmlp.DataLoader, name)
     yield "jaxmlp.MLPConfig.from_json", jaxmlp.MLPConfig.from_json
     yield "jaxmlp.Metric.__call__", metrics.Metric.__call__

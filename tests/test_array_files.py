@@ -217,8 +217,8 @@ def test_a_file_that_changes_after_it_was_opened_is_refused(save, change):
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"chunk_rows": 0}, ValueError, "chunk_rows must be at least 1; got 0"),
-        ({"chunk_rows": 2.0}, TypeError, "chunk_rows must be an int of at least 1, or None"),
+        ({"chunk_rows": 0}, ValueError, "chunk_rows must be an int of at least 1; got 0"),
+        ({"chunk_rows": 2.0}, TypeError, "chunk_rows must be an int of at least 1; got"),
         ({"check_finite": 1}, TypeError, "check_finite must be True or False; got 1"),
     ],
 )

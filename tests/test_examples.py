@@ -21,6 +21,7 @@ OUTPUTS = {
     "perceptron": {"perceptron.png"},
     "regression": {"regression.png"},
     "schedules": {"schedules.png"},
+    "streaming": {"table.parquet"},
 }
 
 

@@ -7,9 +7,8 @@ import pytest
 import table_files
 from table_files import ROWS, WEIGHT, X, Y, make
 
-from jaxmlp import sources
+from jaxmlp import DataLoader, sources
 from jaxmlp.sources import Source
-from jaxmlp.streaming import stream_batches
 
 
 def reopen(kind, folder, **settings):
@@ -56,12 +55,12 @@ class TestRows:
 
     def test_a_stream_gives_every_row_once(self, kind, shards, tmp_path):
         source = make(kind, tmp_path, shards=shards, chunk_rows=11)
-        settings = {"batch_size": 32, "window_chunks": 2, "seed": 0, "epoch": 0}
+        loader = DataLoader(source, batch_size=32, window_chunks=2, shuffle=True)
         seen = []
-        for block in stream_batches(source, shuffle=True, batches_per_block=2, **settings):
-            real = block.numbers >= 0
-            np.testing.assert_array_equal(block.batch.x[real], X[block.numbers[real]])
-            np.testing.assert_array_equal(block.batch.y[real], Y[block.numbers[real]])
+        for block in loader.blocks(0, batches=2):
+            real, used = block.numbers >= 0, slice(len(block.numbers))
+            np.testing.assert_array_equal(block.batch.x[used][real], X[block.numbers[real]])
+            np.testing.assert_array_equal(block.batch.y[used][real], Y[block.numbers[real]])
             seen += block.numbers[real].tolist()
         assert sorted(seen) == list(range(ROWS))
 

@@ -6,9 +6,22 @@ import re
 from collections import Counter
 
 import jax
+import numpy as np
 import optax
 import pytest
-from fits import DRIVERS, LINEAR, LOSS, PARAMS, VALIDATION, fit, fit_with, make_loader
+from fits import (
+    DRIVERS,
+    LINEAR,
+    LOSS,
+    PARAMS,
+    VALIDATION,
+    X,
+    Y,
+    cut_calls,
+    fit,
+    fit_with,
+    make_loader,
+)
 
 import jaxmlp
 
@@ -86,6 +99,31 @@ def test_a_second_fit_traces_nothing(counted):
 
 def test_a_second_fit_compiles_nothing(counted):
     assert not counted[2][1]
+
+
+def test_blocks_of_a_file_share_one_program_also_where_a_run_goes_on(tmp_path, monkeypatch):
+    np.save(tmp_path / "x.npy", X)
+    np.save(tmp_path / "y.npy", Y)
+    source = jaxmlp.sources.npy(tmp_path / "x.npy", tmp_path / "y.npy", chunk_rows=7)
+    loader = jaxmlp.DataLoader(source, batch_size=12, shuffle=True, window_chunks=2)
+    cut_calls(monkeypatch, chunk=2)
+    loss_fn = CountingLoss()
+    settings = LINEAR | {"loss_fn": loss_fn, "validation": VALIDATION, "driver": "chunk"}
+    with compilations() as counts:
+        fit(loader, **settings)
+    assert loss_fn.traces == {"training": 1, "validation": 1}
+    assert {"run_block": 1, "_finish": 1}.items() <= counts.items()
+    with compilations() as counts:
+        fit(loader, **settings)
+        run = jaxmlp.calls.Run(loss_fn, LINEAR["optimizer"], jaxmlp.program.Plan(), 2, None)
+        train = jaxmlp.init_state(LINEAR["params"], run.optimizer, key=jax.random.key(1))
+        state = jaxmlp.program.init_fit_state(train, run.plan, validated=False)
+        *_, whole = jaxmlp.drivers.run_loader("chunk", run, state, loader, {})
+        loss_fn.traces.clear()
+        call = next(jaxmlp.drivers.run_loader("chunk", run, state, loader, {}))
+        *_, rest = jaxmlp.drivers.run_loader("chunk", run, call.after, loader, call.unfinished)
+    assert int(whole.after.train.step) == int(rest.after.train.step) == 10
+    assert not loss_fn.traces
 
 
 FEATURES = {

@@ -75,6 +75,66 @@ def test_a_resumed_run_is_the_uninterrupted_one(rows, batch_size, shuffle, resum
         assert_same(seen + take(loader, 2 * steps), expected)
 
 
+class Stream(Counted):
+    """Rows in chunks of five."""
+
+    def __init__(self, rows):
+        super().__init__(rows)
+        self.chunks = np.append(np.arange(0, rows, 5), rows)
+
+
+def make_stream(rows=100, **settings):
+    fixed = {"batch_size": 7, "shuffle": True, "seed": 5, "window_chunks": 3}
+    return DataLoader(Stream(rows), **fixed | settings)
+
+
+@pytest.mark.parametrize("resumes", [1, 3])
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("batch_size", [1, 7, 100])
+@pytest.mark.parametrize("rows", [1, 14, 100])
+def test_a_resumed_stream_is_the_uninterrupted_one(rows, batch_size, shuffle, resumes):
+    settings = {"batch_size": batch_size, "shuffle": shuffle}
+    steps = len(make_stream(rows, **settings))
+    for interrupt in sorted({0, 1, steps - 1, steps, steps + 1, 10, 2 * steps}):
+        expected = take(make_stream(rows, **settings), interrupt * resumes + 2 * steps)
+        loader, seen = make_stream(rows, **settings), []
+        for _ in range(resumes):
+            seen += take(loader, interrupt)
+            loader = resumed(make_stream(rows, **settings), loader.state_dict())
+        assert_same(seen + take(loader, 2 * steps), expected)
+
+
+def test_windows_that_were_seen_are_not_read_again():
+    loader = make_stream()
+    take(loader, 7)
+    other = make_stream()
+    list(resumed(other, loader.state_dict()))
+    # 49 rows are gone, of windows of 15; the last row pads 5 places.
+    assert other.source.asked == [11, 15, 15, 10 + 5]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (lambda: make_stream(window_chunks=4), "window_chunks=3, now 4. Resume with the settings"),
+        (lambda: DataLoader(Counted(100), batch_size=7, shuffle=True, seed=5), "The order of epo"),
+        (lambda: make_stream(seed=6), "seed=5, now 6"),
+    ],
+)
+def test_another_stream_is_refused(changed, message):
+    state = make_stream().state_dict()
+    with pytest.raises(ValueError, match=message):
+        changed().load_state_dict(state)
+
+
+def test_other_chunks_are_refused():
+    state, other = make_stream().state_dict(), Stream(100)
+    other.chunks = np.array([0, 50, 100])
+    loader = DataLoader(other, batch_size=7, shuffle=True, seed=5, window_chunks=3)
+    with pytest.raises(ValueError, match=r"order of epoch 0 has changed .* or the chunks"):
+        loader.load_state_dict(state)
+
+
 def test_the_state_is_absolute():
     loader = make_loader()
     take(loader, 2 * len(loader) + 4)

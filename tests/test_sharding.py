@@ -1,5 +1,6 @@
 """Tests of batches over several devices and processes: together they are those of one process."""
 
+import itertools
 import json
 import os
 import re
@@ -23,13 +24,14 @@ def free_address():
         return f"127.0.0.1:{found.getsockname()[1]}"
 
 
-def run_processes(count, devices, axes):
+def run_processes(count, devices, axes, chunk_rows=None):
     """What each of `count` processes with `devices` devices printed."""
     flags = f"--xla_force_host_platform_device_count={devices}"
     script, address = Path(__file__).with_name("processes.py"), free_address()
     running = [
         subprocess.Popen(
-            [sys.executable, script, address, str(number), str(count), json.dumps(axes)],
+            [sys.executable, script, address]
+            + [json.dumps(argument) for argument in (number, count, axes, chunk_rows)],
             env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -54,6 +56,7 @@ LAYOUTS = {
     "4 processes": (4, 1, [4]),
     # Two processes hold each row.
     "4 processes in pairs": (4, 1, [2, 2]),
+    "2 processes and a stream": (2, 1, [2], 6),
 }
 
 
@@ -63,9 +66,10 @@ def outcome(request):
 
 
 @pytest.fixture(scope="module")
-def alone():
-    loader = make_loader(Rows())
-    return loader, list(loader.epoch(0)), run((1,))
+def alone(outcome):
+    chunk_rows = outcome[0][3] if len(outcome[0]) > 3 else None
+    loader = make_loader(Rows(chunk_rows))
+    return loader, list(loader.epoch(0)), run((1,), chunk_rows)
 
 
 class TestProcesses:
@@ -79,18 +83,23 @@ class TestProcesses:
             np.testing.assert_array_equal(together.astype(np.float32), getattr(batch, name))
 
     def test_each_reads_the_rows_that_its_devices_hold(self, outcome, alone):
-        (count, devices, axes), processes = outcome
+        (count, devices, axes, *_), processes = outcome
         index = alone[0].index(0)
-        parts = -(-devices // int(np.prod(axes[1:])))
+        parts, size = -(-devices // int(np.prod(axes[1:]))), 8 // axes[0]
         assert parts == max(1, axes[0] // count)
         for process in processes:
-            for step, asked in enumerate(process["asked"]):
-                held = process["x"][step]
-                rows = np.where(index[step] < 0, ~index[step], index[step])
-                size = 8 // axes[0]
-                expected = [rows[int(s) : int(s) + size] for s in sorted(held, key=int)]
-                assert asked == np.concatenate(expected).tolist()
-                assert len(asked) == parts * size
+            expected = []
+            for numbers, held in zip(index, process["x"], strict=True):
+                assert len(held) == parts
+                rows = np.where(numbers < 0, ~numbers, numbers)
+                for start in sorted(map(int, held)):
+                    expected += rows[start : start + size].tolist()
+            asked = list(itertools.chain.from_iterable(process["asked"]))
+            # A stream reads the rows of a window in the order of the file.
+            is_stream = alone[0].window_chunks is not None
+            assert (sorted(asked) if is_stream else asked) == (
+                sorted(expected) if is_stream else expected
+            )
 
     def test_batches_are_global(self, outcome):
         for process in outcome[1]:
@@ -104,7 +113,7 @@ class TestProcesses:
     def test_the_state_is_that_of_one(self, outcome, alone):
         for process in outcome[1]:
             assert process["state"] == alone[2]["state"]
-            make_loader(Rows()).load_state_dict(process["state"])
+            alone[0].load_state_dict(process["state"])
 
 
 def sharding_of(*spec, shape=(2,), names=("data",)):
@@ -128,6 +137,21 @@ def test_rows_in_memory_are_sharded_too_and_fit_takes_them():
     np.testing.assert_allclose(
         ours.params.output.kernel, expected.params.output.kernel, rtol=1e-4, atol=1e-5
     )
+
+
+def test_validation_takes_all_rows_of_a_sharded_loader():
+    x, y = np.random.default_rng(0).normal(size=(50, 4)), np.arange(50) % 3
+    loader = DataLoader(x, y, batch_size=10, sharding=sharding_of("data"))
+    ours, expected = (
+        fit(validation=validation, epochs=1, **LINEAR) for validation in (loader, (x, y))
+    )
+    assert ours.history["validation_loss"] == expected.history["validation_loss"]
+
+
+def test_a_sharded_batch_is_whole():
+    loader = DataLoader(np.eye(9), batch_size=4, sharding=sharding_of("data"))
+    with pytest.raises(ValueError, match=r"index must name the 4 rows of a batch, .*; got 3"):
+        loader.read(np.arange(3))
 
 
 @pytest.mark.parametrize(

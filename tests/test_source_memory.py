@@ -50,8 +50,7 @@ else:
 READ = """
 import json, sys
 from pathlib import Path
-from jaxmlp import sources
-from jaxmlp.streaming import stream_batches
+from jaxmlp import DataLoader, sources
 kind, small, large, window_chunks = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 open_source = {"npy": sources.npy, "compressed": sources.arrow}.get(kind)
 open_source = open_source or getattr(sources, kind)
@@ -61,17 +60,55 @@ def peak():
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 def run(path):
     source = open_source(path) if kind == "npy" else open_source(path, y=None)
-    settings = dict(batch_size=256, batches_per_block=16, window_chunks=window_chunks)
-    blocks = stream_batches(source, shuffle=True, seed=0, epoch=0, **settings)
-    return len(source.chunks) - 1, sum(block.batch.x.nbytes for block in blocks) / 2**20
+    loader = DataLoader(source, batch_size=256, window_chunks=window_chunks, shuffle=True)
+    return len(source.chunks) - 1, sum(batch.x.nbytes for batch in loader) / 2**20
 run(small)
 before = peak()
 chunks, read = run(large)
 print(json.dumps([peak() - before, chunks, read]))
 """
+FIT = """
+import json, sys
+from pathlib import Path
+import jax, numpy as np, optax, jaxmlp
+small, large, window_chunks = sys.argv[1], sys.argv[2], int(sys.argv[3])
+def peak():
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+def loss_fn(params, batch, key):
+    return jaxmlp.weighted_mean((batch.x @ params - 1) ** 2, batch.weight), {}
+optimizer = optax.sgd(1e-3)
+def run(path):
+    source = jaxmlp.sources.npy(path)
+    loader = jaxmlp.DataLoader(source, batch_size=256, window_chunks=window_chunks, shuffle=True)
+    params = jax.numpy.zeros(source.read(np.arange(1)).x.shape[1])
+    result = jaxmlp.fit(loss_fn, optimizer, params, loader, epochs=2, key=jax.random.key(0))
+    return int(result.state.step)
+run(small)
+before = peak()
+steps = run(large)
+print(json.dumps([peak() - before, steps]))
+"""
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells the peak there")
+def python(script, *arguments):
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def write(kind, folder, large_mib):
+    paths = folder / "small", folder / "large"
+    for path, chunks in zip(paths, (1, large_mib), strict=True):
+        python(WRITE, kind, path, chunks, COLUMNS, CHUNK_ROWS)
+    return paths
+
+
+on_linux = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="Linux tells the peak there"
+)
+
+
+@on_linux
 @pytest.mark.parametrize(
     "kind",
     [
@@ -83,15 +120,22 @@ print(json.dumps([peak() - before, chunks, read]))
     ],
 )
 def test_memory_is_bounded_by_the_windows(kind, tmp_path):
-    def python(script, *arguments):
-        command = [sys.executable, "-c", script, *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-    small, large = tmp_path / "small", tmp_path / "large"
-    for path, chunks in ((small, 1), (large, DATA_MIB)):
-        python(WRITE, kind, path, chunks, COLUMNS, CHUNK_ROWS)
+    small, large = write(kind, tmp_path, DATA_MIB)
     growth, chunks, read = json.loads(python(READ, kind, small, large, WINDOW_CHUNKS))
     assert (chunks, read) == (DATA_MIB, DATA_MIB)
     bound = BOUND_MIB + SLACK_MIB
     assert bound < DATA_MIB / 3
     assert growth < bound + (CSV_MIB if kind == "csv" else 0)
+
+
+@on_linux
+def test_memory_of_fit_is_bounded_by_windows_and_blocks(tmp_path):
+    fitted_mib = 4 * DATA_MIB
+    small, large = write("npy", tmp_path, fitted_mib)
+    growth, steps = json.loads(python(FIT, small, large, WINDOW_CHUNKS))
+    assert steps == 2 * fitted_mib * CHUNK_ROWS // 256
+    # Blocks of 32 MiB: one that the device works on, the next one, and the one before, which a
+    # report of a bad step would need; and the copy of one that is on its way to the device.
+    bound = BOUND_MIB + 4 * 32 + SLACK_MIB
+    assert bound < fitted_mib / 3
+    assert growth < bound

@@ -1,4 +1,4 @@
-"""Tests of `stream_batches`: each row once, one shape, and the same wherever it is begun."""
+"""Tests of streams of blocks: each row once, one shape, and the same wherever one is begun."""
 
 import gc
 import threading
@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxmlp.data import permutation
-from jaxmlp.sources.source import Source
-from jaxmlp.streaming import stream_batches
-from jaxmlp.types import Batch
+from jaxmlp import Batch, DataLoader
+from jaxmlp.order import permutation
+from jaxmlp.sources import Source
 from jaxmlp.window_order import windows
 
 
@@ -37,17 +36,25 @@ class Rows:
         return "rows"
 
 
-def stream(source, **changes):
-    settings = {"batch_size": 4, "window_chunks": 2, "shuffle": True, "seed": 3, "epoch": 1}
-    return stream_batches(source, **settings | changes)
+def make(source, **changes):
+    settings = {"batch_size": 4, "shuffle": True, "seed": 3} | changes
+    if source.chunks is not None:
+        settings = {"window_chunks": 2} | settings
+    else:
+        settings.pop("window_chunks", None)
+    return DataLoader(source, **settings)
+
+
+def stream(source, *, epoch=1, step=0, batches=1, **changes):
+    return make(source, **changes).blocks(epoch, step=step, batches=batches)
 
 
 def unstacked(blocks):
     """Numbers and rows of each batch."""
     return [
-        (block.numbers[i], jax.tree.map(lambda a, i=i: a[i], block.batch))
+        (numbers, jax.tree.map(lambda a, i=i: a[i], block.batch))
         for block in blocks
-        for i in range(len(block.numbers))
+        for i, numbers in enumerate(block.numbers)
     ]
 
 
@@ -61,7 +68,7 @@ SETTINGS = {
     "chunks": st.none() | st.integers(1, 20),
     "batch_size": st.integers(1, 20),
     "window_chunks": st.integers(1, 5),
-    "batches_per_block": st.integers(1, 5),
+    "batches": st.integers(1, 5),
     "shuffle": st.booleans(),
 }
 
@@ -69,11 +76,11 @@ SETTINGS = {
 @settings(deadline=None, max_examples=150)
 @given(**SETTINGS)
 def test_every_row_comes_once_in_the_order_of_its_windows(
-    rows, chunks, batch_size, window_chunks, batches_per_block, shuffle
+    rows, chunks, batch_size, window_chunks, batches, shuffle
 ):
     source = Rows(rows, chunks)
     fixed = {"window_chunks": window_chunks, "shuffle": shuffle}
-    blocks = stream(source, batch_size=batch_size, batches_per_block=batches_per_block, **fixed)
+    blocks = stream(source, batch_size=batch_size, batches=batches, **fixed)
     numbers = np.concatenate([numbers for numbers, _ in unstacked(blocks)])
     if chunks is not None:
         expected = np.concatenate(list(windows(source.chunks, seed=3, epoch=1, **fixed)))
@@ -85,24 +92,27 @@ def test_every_row_comes_once_in_the_order_of_its_windows(
 @settings(deadline=None, max_examples=150)
 @given(**SETTINGS)
 def test_batches_have_one_shape_and_only_the_end_is_padded(
-    rows, chunks, batch_size, window_chunks, batches_per_block, shuffle
+    rows, chunks, batch_size, window_chunks, batches, shuffle
 ):
     blocks = list(
         stream(
             Rows(rows, chunks),
             batch_size=batch_size,
             window_chunks=window_chunks,
-            batches_per_block=batches_per_block,
+            batches=batches,
             shuffle=shuffle,
         )
     )
     steps = -(-rows // batch_size)
+    places = min(batches, steps)
+    assert {block.batch.weight.shape for block in blocks} == {(places, batch_size)}
     counts = [len(block.numbers) for block in blocks]
-    assert counts[:-1] == [batches_per_block] * (len(counts) - 1)
-    assert sum(counts) == steps
-    batches = unstacked(blocks)
-    assert {batch.x["b"].shape for _, batch in batches} == {(batch_size, 2)}
-    weight = np.concatenate([batch.weight for _, batch in batches])
+    assert counts == [places] * (steps // places) + [steps % places] * (steps % places > 0)
+    for leaf in jax.tree.leaves(blocks[-1].batch):
+        assert not leaf[counts[-1] :].any()
+    found = unstacked(blocks)
+    assert {batch.x["b"].shape for _, batch in found} == {(batch_size, 2)}
+    weight = np.concatenate([batch.weight for _, batch in found])
     assert weight.tolist() == [1.0] * rows + [0.0] * (steps * batch_size - rows)
 
 
@@ -117,7 +127,7 @@ def test_numbers_inputs_and_targets_stay_together_also_in_padding():
 
 def test_types_stay_and_weights_are_kept():
     weight = np.arange(1, 14, dtype=np.float32)
-    (block,) = stream(Rows(13, 3, weight), batches_per_block=9)
+    (block,) = stream(Rows(13, 3, weight), batches=9)
     assert (block.batch.x["a"].dtype, block.batch.y.dtype) == (np.uint8, np.int32)
     real = block.numbers >= 0
     np.testing.assert_array_equal(block.batch.weight[real], weight[block.numbers[real]])
@@ -126,18 +136,18 @@ def test_types_stay_and_weights_are_kept():
 
 @pytest.mark.parametrize("drop_last", [False, True])
 @pytest.mark.parametrize("chunks", [None, 3])
-@pytest.mark.parametrize("batches_per_block", [1, 3])
-def test_continuing_at_any_step_is_the_uninterrupted_stream(drop_last, chunks, batches_per_block):
-    fixed = {"drop_last": drop_last, "batches_per_block": batches_per_block}
+@pytest.mark.parametrize("batches", [1, 3])
+def test_continuing_at_any_step_is_the_uninterrupted_stream(drop_last, chunks, batches):
+    fixed = {"drop_last": drop_last, "batches": batches}
     whole = unstacked(stream(Rows(29, chunks), **fixed))
     assert len(whole) == (7 if drop_last else 8)
     for step in range(len(whole) + 1):
-        rest = stream(Rows(29, chunks), start_step=step, **fixed)
+        rest = stream(Rows(29, chunks), step=step, **fixed)
         assert_same(unstacked(rest), whole[step:])
 
 
 def test_blocks_change_nothing_but_where_batches_are_stacked():
-    one, three = (unstacked(stream(Rows(29, 3), batches_per_block=number)) for number in (1, 3))
+    one, three = (unstacked(stream(Rows(29, 3), batches=number)) for number in (1, 3))
     assert_same(one, three)
 
 
@@ -162,12 +172,12 @@ def test_epochs_and_seeds_differ():
 
 def test_no_more_than_a_window_is_read_at_once():
     source = Rows(60, 3)
-    list(stream(source, window_chunks=2, batches_per_block=5))
+    list(stream(source, window_chunks=2, batches=5))
     assert source.most == 6
 
 
 def test_blocks_share_no_memory():
-    blocks = list(stream(Rows(29, 5), batches_per_block=2))
+    blocks = list(stream(Rows(29, 5), batches=2))
     leaves = [leaf for block in blocks for leaf in jax.tree.leaves(block)]
     for number, leaf in enumerate(leaves):
         assert not any(np.shares_memory(leaf, other) for other in leaves[number + 1 :])
@@ -185,43 +195,60 @@ def test_our_source_is_one():
     assert isinstance(Rows(3), Source)
 
 
+def test_a_block_holds_no_more_than_32_mib_of_batches():
+    class Wide(Rows):
+        def read(self, rows):
+            return Batch(np.zeros((len(rows), 2**18), np.float32))
+
+    # Rows of 1 MiB, and the weight: 16 batches of two would take more.
+    blocks = stream(Wide(40, 3), batches=100, batch_size=2)
+    assert next(blocks).batch.x.shape == (15, 2, 2**18)
+    blocks.close()
+
+
 @pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"batch_size": 0}, ValueError, "batch_size must be an int of at least 1; got 0"),
-        ({"batch_size": 2.0}, TypeError, "batch_size must be an int"),
-        ({"batches_per_block": 0}, ValueError, "batches_per_block must be an int of at least 1"),
         ({"window_chunks": 0}, ValueError, "window_chunks must be an int of at least 1"),
-        ({"start_step": 4}, ValueError, "start_step must be an int of at least 0 and below 4"),
-        ({"seed": -1}, ValueError, "seed must be an int of at least 0"),
-        ({"epoch": -1}, ValueError, "epoch must be an int of at least 0"),
-        ({"shuffle": 1}, TypeError, "shuffle must be True or False; got 1"),
-        ({"drop_last": None}, TypeError, "drop_last must be True or False"),
-        ({"batch_size": 11, "drop_last": True}, ValueError, "10 rows give no batch of 11"),
+        ({"window_chunks": 2.0}, TypeError, "window_chunks must be an int of at least 1; got 2.0"),
+        ({"sampler": [1], "shuffle": False, "seed": 0}, ValueError, "window_chunks=2 has no effec"),
     ],
 )
-@pytest.mark.parametrize("chunks", [None, 3])
-def test_bad_settings_are_refused_at_once(change, error, message, chunks):
+def test_bad_settings_are_refused_at_once(change, error, message):
     with pytest.raises(error, match=message):
-        stream(Rows(10, chunks), **change)
+        make(Rows(10, 3), **change)
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("chunks", [None, 3])
+def test_a_stream_starts_within_its_epoch(chunks):
+    with pytest.raises(ValueError, match="step must be an int of at least 0 and below 4; got 4"):
+        stream(Rows(10, chunks), step=4)
+
+
+@pytest.mark.parametrize("rows", [Rows(10), np.eye(10)])
+def test_rows_without_chunks_have_no_windows(rows):
+    with pytest.raises(ValueError, match=r"window_chunks=2 has no effect: .*of sources.npy"):
+        DataLoader(rows, batch_size=2, window_chunks=2)
 
 
 def test_chunks_that_do_not_end_with_the_rows_are_refused():
     source = Rows(10, 3)
     source.rows = 11
     with pytest.raises(ValueError, match="chunks must end with the number of rows, 11; got 10"):
-        stream(source)
+        make(source)
 
 
 @pytest.mark.parametrize(
     ("read", "message"),
     [
-        (lambda rows: Batch(np.zeros(len(rows) + 1)), r"must return the 6 rows asked; got .*\.x"),
-        (lambda rows: Batch(np.zeros((len(rows), rows[0] + 1))), "same shapes and types each time"),
-        (lambda rows: Batch(np.zeros(len(rows)), rows if 0 in rows else None), "same shapes and t"),
+        (lambda rows: Batch(np.zeros(len(rows) + 1)), "x must have one row per row asked, 6; go"),
+        (lambda rows: Batch(np.zeros((len(rows), rows[0] + 1))), "x must have the type and shape"),
+        (lambda rows: Batch(rows, rows if 0 in rows else None), "the structure of the first"),
+        (lambda rows: Batch(np.where(rows == 7, np.nan, 0)), r"x must be finite; .* index \(7,\)"),
     ],
-    ids=["rows", "shape", "structure"],
+    ids=["rows", "shape", "structure", "value"],
 )
 def test_a_source_that_breaks_its_promise_is_named(read, message):
     source = Rows(60, 3)

@@ -187,8 +187,8 @@ class TestBadInput:
     def test_bad_settings_are_refused(self, kind, tmp_path):
         for settings, error, message in (
             ({"check_finite": 1}, TypeError, "check_finite must be True or False; got 1"),
-            ({"chunk_rows": 0}, ValueError, "chunk_rows must be at least 1; got 0"),
-            ({"chunk_rows": True}, TypeError, "chunk_rows must be an int of at least 1, or None"),
+            ({"chunk_rows": 0}, ValueError, "chunk_rows must be an int of at least 1; got 0"),
+            ({"chunk_rows": True}, TypeError, "chunk_rows must be an int of at least 1; got"),
         ):
             with pytest.raises(error, match=message):
                 make_table(kind, tmp_path, TABLE, y=None, **settings)

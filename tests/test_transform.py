@@ -97,8 +97,8 @@ def test_rows_that_are_not_in_memory_train_to_the_same_parameters():
         assert_same(fit(stored, driver=driver, **LINEAR).params, expected.params)
 
 
-@pytest.mark.parametrize("driver", ["chunk", "epoch", "epochs"])
-def test_rows_that_are_not_in_memory_are_driven_step_by_step_only(driver):
+@pytest.mark.parametrize("driver", ["epoch", "epochs"])
+def test_rows_that_are_not_in_memory_are_no_epochs_on_the_device(driver):
     loader = DataLoader(Stored(), batch_size=12)
     with pytest.raises(ValueError, match=f"driver='{driver}' needs dense rows in memory"):
         fit(loader, driver=driver)

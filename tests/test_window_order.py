@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_permutation import assert_uniform, philox
 
-from jaxmlp.window_order import order_of_rows, windows
+from jaxmlp.order import permutation
+from jaxmlp.window_order import windows
 
 LAYOUTS = st.lists(st.integers(1, 9), min_size=1, max_size=40)
 
@@ -69,8 +70,8 @@ def test_later_windows_are_made_without_those_before(monkeypatch):
     chunks = np.arange(0, 10_001, 10)
     made = []
     monkeypatch.setattr(
-        "jaxmlp.window_order.order_of_rows",
-        lambda *args, stream: made.append(stream) or order_of_rows(*args, stream=stream),
+        "jaxmlp.window_order.permutation",
+        lambda rows, *, stream, **of: made.append(stream) or permutation(rows, stream=stream, **of),
     )
     next(windows(chunks, window_chunks=4, shuffle=True, seed=0, epoch=0, start=9000))
     assert made == [1, 2 + 9000 // 40]
@@ -90,7 +91,7 @@ def test_the_order_never_changes_between_versions():
 def test_each_order_sorts_words_of_its_own_stream_of_philox(stream):
     # NumPy counts up before it draws: the first block has counter 1.
     words = [word for block in range(1, 6) for word in philox((block, 0, 0, stream), (11, 4))]
-    got = order_of_rows(18, 11, 4, stream=stream)
+    got = permutation(18, seed=11, epoch=4, stream=stream)
     np.testing.assert_array_equal(got, np.argsort(words[:18]))
 
 

@@ -12,9 +12,11 @@ from ..types import Batch
 from .files import (
     File,
     Paths,
+    as_index,
     chunk_starts,
     find_files,
     fingerprint,
+    is_run,
     pieces,
     require_rows,
     unchanged,
@@ -161,7 +163,11 @@ class ArraySource:
             with unchanged(array.file) as path, path.open("rb") as stream:
                 for piece in pieces(in_file.rows, self.chunks):
                     low, high = piece.span
-                    values = _read_rows(stream, array, low - start, high - start)
+                    places = as_index(in_file.places[piece.places])
+                    values = np.empty((high - low, *stack.row_shape), array.dtype)
+                    if array.dtype == dtype and isinstance(places, slice) and is_run(piece.rows):
+                        values = out[places]
+                    _read_into(values, stream, array, low - start)
 
                     def where(index: tuple[int, ...], low: int = low - start) -> str:
                         inner = f", index {index[1:]}" if index[1:] else ""
@@ -172,16 +178,15 @@ class ArraySource:
                         require_weights(values, where)
                     elif self.check_finite:
                         require_finite(values, where)
-                    out[in_file.places[piece.places]] = piece.take(values)
+                    if values.base is not out:
+                        out[places] = piece.take(values)
         return out
 
 
-def _read_rows(stream: BinaryIO, array: _ArrayFile, low: int, high: int) -> np.ndarray:
-    values = np.empty((high - low, *array.shape[1:]), array.dtype)
+def _read_into(values: np.ndarray, stream: BinaryIO, array: _ArrayFile, low: int) -> None:
     stream.seek(array.offset + low * (values.nbytes // len(values)))
     if stream.readinto(values.reshape(-1).view(np.uint8)) < values.nbytes:  # pyright: ignore[reportAttributeAccessIssue]  # a BufferedReader
-        raise ValueError(f"{array.file.path} ends before row {high}.")
-    return values
+        raise ValueError(f"{array.file.path} ends before row {low + len(values)}.")
 
 
 def _stack(name: str, given: Paths | np.memmap) -> _Stack:

@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import jax
+import numpy as np
 
+from .arrays import npy
 from .datasets import DatasetSource
 from .frames import is_frame
 from .ingestion import package_of
@@ -23,6 +25,9 @@ def make_source(x: Any, y: Any, weight: Any, *, check_finite: bool) -> Source:
         x, y, weight = _join_tensors(x.tensors, y, weight)
     if is_dataset(x):
         x = DatasetSource(x)
+    if isinstance(x, np.memmap):
+        # Targets and weights that are mapped as well are read beside the inputs.
+        x, y, weight = _join_maps(x, y, weight)
     if isinstance(x, Source):
         if y is None and weight is None:
             return x
@@ -33,6 +38,12 @@ def make_source(x: Any, y: Any, weight: Any, *, check_finite: bool) -> Source:
             "Give batches to fit itself, as jaxmlp.sources.batches(iterable)."
         )
     return MemorySource(x, y, weight, check_finite=check_finite)
+
+
+def _join_maps(x: np.memmap, y: Any, weight: Any) -> tuple[Source, Any, Any]:
+    mapped = [value if isinstance(value, np.memmap) else None for value in (y, weight)]
+    rest = [None if own is not None else v for own, v in zip(mapped, (y, weight), strict=True)]
+    return npy(x, *mapped), rest[0], rest[1]
 
 
 def is_dataset(x: Any) -> bool:

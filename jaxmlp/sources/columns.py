@@ -100,7 +100,10 @@ def require_types(names: list[str], schema: "pa.Schema", one: "pa.Schema", title
 
 
 def to_array(table: "pa.Table", columns: Columns, title: str, row: int, finite: bool) -> np.ndarray:
-    """Makes the array of some rows, of which the first is `row` of the file."""
+    """Makes the array of some rows, of which the first is `row` of the file.
+
+    One column may share its memory with the table, and is then read-only.
+    """
     out = np.empty((len(table), *columns.row_shape), columns.dtype)
     for number, column in enumerate(columns.columns):
 
@@ -113,7 +116,9 @@ def to_array(table: "pa.Table", columns: Columns, title: str, row: int, finite: 
             require_weights(values, where)
         elif finite:
             require_finite(values, where)
-        out[(...,) if columns.alone else (slice(None), number)] = values
+        if columns.alone:
+            return values
+        out[:, number] = values
     return out
 
 

@@ -1,6 +1,7 @@
 """Turns what a user holds into checked NumPy arrays of the types that JAX gives them."""
 
 import hashlib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -43,16 +44,15 @@ def ingest(
         )
     if array.ndim == 0:
         raise ValueError(f"{name} must have one row per example; got a single number.")
-    if check_finite and jax.numpy.issubdtype(array.dtype, FLOATING):
+    if check_finite and not is_finite(array):
         finite = np.isfinite(array)
-        if not finite.all():
-            first = tuple(int(i) for i in np.argwhere(~finite)[0])
-            where = (row_of(first[0]), *first[1:])
-            raise ValueError(
-                f"{name} must be finite; got {array[first]} at index {where} and "
-                f"{finite.size - np.count_nonzero(finite)} such values in all. Impute or drop "
-                "these rows, or pass check_finite=False."
-            )
+        first = tuple(int(i) for i in np.argwhere(~finite)[0])
+        where = (row_of(first[0]), *first[1:])
+        raise ValueError(
+            f"{name} must be finite; got {array[first]} at index {where} and "
+            f"{finite.size - np.count_nonzero(finite)} such values in all. Impute or drop "
+            "these rows, or pass check_finite=False."
+        )
     # JAX takes native byte order only.
     dtype = jax.dtypes.canonicalize_dtype(array.dtype.newbyteorder("="))
     if dtype != array.dtype:
@@ -66,6 +66,15 @@ def ingest(
     return array.astype(dtype, copy=copy)
 
 
+def is_finite(array: np.ndarray) -> bool:
+    """Whether an array has neither NaN nor infinity."""
+    if not jax.numpy.issubdtype(array.dtype, FLOATING):
+        return True
+    # Only finite numbers have a finite sum, which takes a third of the time.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(array.sum())) or bool(np.isfinite(array).all())
+
+
 def freeze(array: np.ndarray) -> np.ndarray:
     """Makes an array of our own read-only, and copies it if JAX on CPU could not use it in place.
 
@@ -73,13 +82,19 @@ def freeze(array: np.ndarray) -> np.ndarray:
     37830), which is safe for what nobody writes to.
     """
     if array.ctypes.data % 64:
-        memory = np.empty(array.nbytes + 64, np.uint8)
-        offset = -memory.ctypes.data % 64
-        aligned = memory[offset : offset + array.nbytes].view(array.dtype).reshape(array.shape)
+        aligned = empty_aligned(array.shape, array.dtype)
         aligned[...] = array
         array = aligned
     array.setflags(write=False)
     return array
+
+
+def empty_aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+    """Returns a new array, not filled, in memory that JAX on CPU takes over without a copy."""
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + 64, np.uint8)
+    offset = -memory.ctypes.data % 64
+    return memory[offset : offset + size].view(dtype).reshape(shape)
 
 
 def ingest_weight(weight: Any, rows: int) -> np.ndarray:

@@ -79,8 +79,7 @@ class MemorySource:
         Args:
             rows: Numbers of the rows, in any order, repeated ones included.
         """
-        # Fancy indexing copies.
-        x, y = jax.tree.map(lambda leaf: _dense(leaf[rows]), (self.x, self.y))
+        x, y = jax.tree.map(lambda leaf: _take(leaf, rows), (self.x, self.y))
         return Batch(x, y, self.weight[rows])
 
     @functools.cached_property
@@ -166,8 +165,9 @@ def _ingest_leaf(name: str, leaf: Any, *, check_finite: bool) -> Any:
     return rows
 
 
-def _dense(leaf: Any) -> np.ndarray:
-    return leaf if isinstance(leaf, np.ndarray) else leaf.toarray()
+def _take(leaf: Any, rows: np.ndarray) -> np.ndarray:
+    """Copies rows; `take` is faster than an index in brackets, and SciPy has none."""
+    return leaf.take(rows, axis=0) if isinstance(leaf, np.ndarray) else leaf[rows].toarray()
 
 
 def _parts(leaf: Any) -> tuple[np.ndarray, ...]:

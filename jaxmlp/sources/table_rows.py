@@ -10,7 +10,7 @@ from jaxtyping import Int
 
 from ..types import Batch
 from .columns import Columns, Names, choose_columns, find_columns, listed, require_types, to_array
-from .files import File, chunk_starts, fingerprint, pieces, require_rows, unchanged
+from .files import File, as_index, chunk_starts, fingerprint, pieces, require_rows, unchanged
 from .table_readers import Layout, naming
 from .values import require_chunk_rows
 
@@ -64,7 +64,8 @@ class TableSource:
                     part = table.slice(low - int(self.group_starts[of]), high - low)
                     for columns in wanted:
                         values = to_array(part, columns, title, low - start, self.check_finite)
-                        out[columns.name][in_file.places[piece.places]] = piece.take(values)
+                        places = as_index(in_file.places[piece.places])
+                        out[columns.name][places] = piece.take(values)
         return Batch(out["x"], out.get("y"), out.get("weight"))
 
     def fingerprint(self) -> str:

@@ -6,6 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..order import require_int
+from .ingestion import is_finite
+
 # Says where the value at an index lies: file, column and row.
 Where = Callable[[tuple[int, ...]], str]
 
@@ -52,8 +55,8 @@ def convert(values: np.ndarray, dtype: np.dtype[Any], where: Where) -> np.ndarra
 
 def require_finite(values: np.ndarray, where: Where) -> None:
     """Checks for NaN and infinity."""
-    if values.dtype.kind == "f" and not (finite := np.isfinite(values)).all():
-        index = first(~finite)
+    if not is_finite(values):
+        index = first(~np.isfinite(values))
         raise ValueError(
             f"{where(index)} must be finite; got {values[index]}. Impute or drop such rows, or "
             "pass check_finite=False."
@@ -77,8 +80,5 @@ def require_chunk_rows(chunk_rows: Any, default: int) -> int:
     """Checks a number of rows per chunk."""
     if chunk_rows is None:
         return default
-    if not isinstance(chunk_rows, int) or isinstance(chunk_rows, bool):
-        raise TypeError(f"chunk_rows must be an int of at least 1, or None; got {chunk_rows!r}.")
-    if chunk_rows < 1:
-        raise ValueError(f"chunk_rows must be at least 1; got {chunk_rows}.")
-    return chunk_rows
+    require_int("chunk_rows", chunk_rows, 1, None)
+    return int(chunk_rows)

@@ -1,0 +1,144 @@
+"""Turns row numbers into batches: gathered in memory, streamed, or read one by one."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+import jax
+import numpy as np
+from jaxtyping import Int
+
+from .batching import keep_positions
+from .placement import check_sharding, local_positions, place_batch
+from .sources.checks import BatchCheck
+from .sources.memory import MemorySource
+from .sources.source import Source
+from .streaming import Block, count_batches, stream_blocks
+from .types import Batch
+
+# Of blocks that are taken apart again: those from memory stay in the processor's cache.
+_GATHERED_BYTES, _STREAMED_BYTES = 2**18, 2**20
+# Of blocks that go to a device as a whole.
+_BLOCK_BYTES = 2**25
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Reader:
+    """Reads batches of a source; `positions` are those in a batch that this process holds."""
+
+    source: Source
+    check: BatchCheck
+    batch_size: int
+    sharding: jax.sharding.Sharding | None
+    positions: Int[np.ndarray, " local_rows"] | None
+
+    @property
+    def rows(self) -> Batch | None:
+        """All rows, where they are dense arrays in memory and batches need not be sharded."""
+        source = self.source
+        if self.sharding is not None or not isinstance(source, MemorySource):
+            return None
+        return Batch(source.x, source.y, source.weight) if source.is_dense else None
+
+    def read(self, index: Int[np.ndarray, " batch"]) -> Batch:
+        """Reads the rows of one batch; ~i stands for row i as padding, which gets weight 0."""
+        if self.positions is None:
+            return self._read(index)
+        if len(index) != self.batch_size:
+            raise ValueError(
+                f"index must name the {self.batch_size} rows of a batch, which sharding cuts; got "
+                f"{len(index)}."
+            )
+        return self._place(self._read(index[self.positions]))
+
+    def read_index(self, index: Int[np.ndarray, "steps batch"]) -> Iterator[Batch]:
+        """Reads batch after batch, whose row numbers are given."""
+        rows = self.rows
+        return map(self.read, index) if rows is None else _unstack(self._gather(rows, index))
+
+    def stream(self, windows: Iterable[np.ndarray]) -> Iterator[Batch]:
+        """Reads batches of windows ahead, only those rows that this process holds."""
+        size = self.batch_size
+        if self.positions is not None:
+            windows = keep_positions(windows, self.positions, size)
+            size = len(self.positions)
+        batches = _unstack(self._stream(windows, size, None, _STREAMED_BYTES))
+        return batches if self.positions is None else map(self._place, batches)
+
+    def stream_blocks(self, windows: Iterable[np.ndarray], most_batches: int) -> Iterator[Block]:
+        """Reads blocks of windows ahead, of so many batches that take at most 32 MiB."""
+        return self._stream(windows, self.batch_size, most_batches, _BLOCK_BYTES)
+
+    def _stream(
+        self,
+        windows: Iterable[np.ndarray],
+        batch_size: int,
+        most_batches: int | None,
+        most_bytes: int,
+    ) -> Iterator[Block]:
+        return stream_blocks(
+            self._read,
+            windows,
+            batch_size=batch_size,
+            most_batches=most_batches,
+            most_bytes=most_bytes,
+            sort=self.source.chunks is not None,
+        )
+
+    def _gather(self, rows: Batch, index: np.ndarray) -> Iterator[Block]:
+        """Gathers several batches at once, which takes less time than one by one."""
+        count = count_batches(rows, self.batch_size, most_bytes=_GATHERED_BYTES)
+        for first in range(0, len(index), count):
+            numbers = index[first : first + count]
+            batch = self._read(numbers.reshape(-1))
+            yield Block(
+                numbers,
+                jax.tree.map(lambda a, n=numbers: a.reshape(*n.shape, *a.shape[1:]), batch),
+            )
+
+    def _read(self, index: np.ndarray) -> Batch:
+        is_padding = index < 0
+        rows = np.where(is_padding, ~index, index)
+        batch = self.source.read(rows)
+        if not isinstance(self.source, MemorySource):
+            batch = self.check(batch, rows)
+        weight = np.ones(len(rows), np.float32) if batch.weight is None else batch.weight
+        return batch._replace(weight=np.where(is_padding, np.float32(0), weight))
+
+    def _place(self, local: Batch) -> Batch:
+        assert self.sharding is not None
+        assert self.positions is not None
+        return place_batch(local, self.positions, self.sharding, self.batch_size)
+
+
+def make_reader(
+    source: Source,
+    *,
+    batch_size: int,
+    check_finite: bool,
+    sharding: jax.sharding.Sharding | None,
+) -> Reader:
+    """Finds out which rows of a batch this process holds.
+
+    Raises:
+        TypeError: `sharding` is no sharding.
+        ValueError: It does not cut batches into equal parts of their rows.
+    """
+    if sharding is not None:
+        check_sharding(sharding, batch_size)
+    return Reader(
+        source=source,
+        check=BatchCheck(check_finite=check_finite),
+        batch_size=batch_size,
+        sharding=sharding,
+        positions=None if sharding is None else local_positions(sharding, batch_size),
+    )
+
+
+def _unstack(blocks: Iterable[Block]) -> Iterator[Batch]:
+    for block in blocks:
+        leaves, structure = jax.tree.flatten(block.batch)
+        used = [leaf[: len(block.numbers)] for leaf in leaves]
+        if jax.tree_util.all_leaves(block.batch):
+            yield from map(Batch, *used)
+        else:
+            yield from map(structure.unflatten, zip(*used, strict=True))
