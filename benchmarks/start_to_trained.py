@@ -64,6 +64,8 @@ def run_once(name: str, folder: Path, seed: int) -> dict[str, float] | str:
     with tempfile.TemporaryDirectory() as fresh:
         paths = {"fresh": fresh, "kept": folder / name}
         environment = {key: value.format(**paths) for key, value in variables.items()}
+        # All run from bytecode, which the first round writes where no installer has.
+        environment["PYTHONDONTWRITEBYTECODE"] = ""
         script = Path(__file__).with_name("trained.py")
         start = time.time()
         done = subprocess.run(

@@ -34,7 +34,6 @@ def train_jaxmlp(data: dict[str, np.ndarray], seed: int) -> dict[str, float]:
         jaxmlp.losses.softmax_cross_entropy,
         metrics={"accuracy": jaxmlp.metrics.accuracy},
     )
-    init_key, fit_key = jax.random.split(jax.random.key(seed))
     stamps: list[float] = []
 
     def on_epoch(_: jaxmlp.TrainState, metrics: Any) -> bool:
@@ -44,10 +43,10 @@ def train_jaxmlp(data: dict[str, np.ndarray], seed: int) -> dict[str, float]:
     result = jaxmlp.fit(
         loss_fn,
         optax.adam(LEARNING_RATE),
-        jaxmlp.init_params(config, key=init_key),
+        jaxmlp.init_params(config, key=jax.random.key(2 * seed)),
         jaxmlp.DataLoader(data["x"], data["y"], batch_size=BATCH, shuffle=True, seed=seed),
         epochs=EPOCHS,
-        key=fit_key,
+        key=jax.random.key(2 * seed + 1),
         validation=(data["x_test"], data["y_test"]),
         on_epoch=on_epoch,
     )

@@ -1,5 +1,6 @@
 """Turns a config and a key into parameters."""
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -7,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.nn import initializers
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from .activations import ACTIVATIONS, net_input_features
 from .config import MLPConfig
@@ -64,19 +65,14 @@ def init_params(config: MLPConfig, *, key: PRNGKeyArray) -> Params:
         )
     hidden = []
     fan_in = config.in_features
-    for index, (features, activation) in enumerate(
-        zip(config.hidden_features, config.hidden_activations, strict=True)
-    ):
-        fan_out = net_input_features(activation, features)
-        draw = _kernel_initializer(config, ACTIVATIONS[activation].gain)
-        layer_key = jax.random.fold_in(key, index)
-        hidden.append(_init_dense(config, layer_key, fan_in, fan_out, draw, config.norm))
+    for features, activation in zip(config.hidden_features, config.hidden_activations, strict=True):
+        shape = (fan_in, net_input_features(activation, features))
+        gain = ACTIVATIONS[activation].gain
+        hidden.append(_init_dense(config, key, len(hidden), shape, gain))
         fan_in = features
-    output_key = jax.random.fold_in(key, len(hidden))
-    draw = _output_initializer(config)
-    output = _init_dense(config, output_key, fan_in, config.out_features, draw, None)
-    scale = jnp.asarray(config.output_kernel_scale, config.param_dtype)
-    return Params(tuple(hidden), output._replace(kernel=output.kernel * scale))
+    shape = (fan_in, config.out_features)
+    output = _init_dense(config, key, len(hidden), shape, gain=1.0, is_output=True)
+    return Params(tuple(hidden), output)
 
 
 class MupLabels(NamedTuple):
@@ -170,52 +166,89 @@ def require_key(caller: str, key: object) -> None:
 def _init_dense(
     config: MLPConfig,
     key: PRNGKeyArray,
-    fan_in: int,
-    fan_out: int,
-    draw: initializers.Initializer,
+    index: int,
+    shape: tuple[int, int],
+    gain: float,
+    *,
+    is_output: bool = False,
+) -> Dense:
+    dtype = np.dtype(config.param_dtype)
+    # 16-bit draws are coarse, and there is no 16-bit QR decomposition.
+    wide = np.promote_types(dtype, "float32").type
+    draw, factor = _kernel_law(config, shape, gain, is_output=is_output)
+    bound = 1 / math.sqrt(shape[0])
+    return _draw_dense(
+        key,
+        np.int32(index),
+        wide(factor),
+        dtype.type(config.output_kernel_scale if is_output else 1.0),
+        wide(bound) if config.use_bias and config.kernel_init == "torch" else None,
+        draw=draw,
+        shape=shape,
+        use_bias=config.use_bias,
+        norm_kind=None if is_output else config.norm,
+    )
+
+
+# Jitted, since eager operations compile a program each; layers of one shape share this one.
+@functools.partial(jax.jit, static_argnames=("draw", "shape", "use_bias", "norm_kind"))
+def _draw_dense(
+    key: PRNGKeyArray,
+    index: Int[Array, ""],
+    factor: Float[Array, ""],
+    scale: Float[Array, ""],
+    bias_bound: Float[Array, ""] | None,
+    *,
+    draw: str,
+    shape: tuple[int, int],
+    use_bias: bool,
     norm_kind: str | None,
 ) -> Dense:
-    dtype = jnp.dtype(config.param_dtype)
-    # 16-bit draws are coarse, and there is no 16-bit QR decomposition.
-    wide = np.promote_types(dtype, "float32")
-    kernel_key, bias_key = jax.random.split(key)
-    kernel = draw(kernel_key, (fan_in, fan_out), wide).astype(dtype)
-    bias = None
-    if config.use_bias and config.kernel_init == "torch":
-        bound = 1 / math.sqrt(fan_in)
-        bias = jax.random.uniform(bias_key, (fan_out,), wide, -bound, bound).astype(dtype)
-    elif config.use_bias:
-        bias = jnp.zeros(fan_out, dtype)
+    kernel_key, bias_key = jax.random.split(jax.random.fold_in(key, index))
+    fan_in, fan_out = shape
+    wide, dtype = factor.dtype, scale.dtype
+    # Along one axis: the same numbers, from a program that compiles in a third of the time.
+    size = (fan_in * fan_out,)
+    if draw == "orthogonal":
+        kernel = initializers.orthogonal()(kernel_key, shape, wide)
+    elif draw == "uniform":
+        kernel = jax.random.uniform(kernel_key, size, wide, -1)
+    else:
+        kernel = jax.random.truncated_normal(kernel_key, -2, 2, size, wide)
+    kernel = (factor * kernel).reshape(shape).astype(dtype) * scale
+    bias = jnp.zeros(fan_out, dtype) if use_bias else None
+    if bias_bound is not None:
+        bias = jax.random.uniform(bias_key, (fan_out,), wide, -bias_bound, bias_bound).astype(dtype)
     norm = None
     if norm_kind is not None:
-        has_bias = norm_kind == "layer" and config.use_bias
+        has_bias = norm_kind == "layer" and use_bias
         norm = Norm(jnp.ones(fan_out, dtype), jnp.zeros(fan_out, dtype) if has_bias else None)
     return Dense(kernel, bias, norm)
 
 
-def _kernel_initializer(config: MLPConfig, gain: float) -> initializers.Initializer:
+def _kernel_law(
+    config: MLPConfig, shape: tuple[int, int], gain: float, *, is_output: bool
+) -> tuple[str, np.floating | float]:
+    """Names the law of the draws, and says what to multiply them by."""
+    fan_in, fan_out = shape
     match config.kernel_init:
-        case "he_normal" | "mup":
-            return initializers.variance_scaling(gain**2, "fan_in", "truncated_normal")
-        case "he_uniform":
-            return initializers.variance_scaling(gain**2, "fan_in", "uniform")
-        case "lecun_normal" | "flax":
-            return initializers.lecun_normal()
-        case "lecun_uniform":
-            return initializers.lecun_uniform()
-        case "glorot_normal":
-            return initializers.glorot_normal()
-        case "glorot_uniform" | "keras":
-            return initializers.glorot_uniform()
         case "orthogonal":
-            return initializers.orthogonal(gain)
+            return "orthogonal", gain
+        case "he_normal" | "he_uniform":
+            variance = gain**2 / fan_in
+        case "mup":
+            assert config.mup_base_width is not None
+            variance = (config.mup_base_width / fan_in if is_output else gain**2) / fan_in
+        case "lecun_normal" | "lecun_uniform" | "flax":
+            variance = 1 / fan_in
+        case "glorot_normal" | "glorot_uniform" | "keras":
+            variance = 2 / (fan_in + fan_out)
         case "torch":
-            # U(-b, b) has variance b**2 / 3.
-            return initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-
-
-def _output_initializer(config: MLPConfig) -> initializers.Initializer:
-    if config.mup_base_width is None:
-        return _kernel_initializer(config, gain=1.0)
-    scale = config.mup_base_width / config.hidden_features[-1]
-    return initializers.variance_scaling(scale, "fan_in", "truncated_normal")
+            variance = 1 / 3 / fan_in
+    # In the precision of the draws, as jax.nn.initializers computes it.
+    variance = np.promote_types(config.param_dtype, "float32").type(variance)
+    if config.kernel_init in ("he_uniform", "lecun_uniform", "glorot_uniform", "keras", "torch"):
+        # U(-b, b) has variance b**2 / 3.
+        return "uniform", np.sqrt(3 * variance)
+    # The standard deviation of N(0, 1) truncated at two.
+    return "normal", np.sqrt(variance) / variance.dtype.type(0.87962566103423978)

@@ -58,18 +58,23 @@ class FitState(NamedTuple):
 
 def init_fit_state(train: TrainState, plan: Plan, *, validated: bool) -> FitState:
     """Returns the state before the first epoch."""
+    return FitState(train=train, **_init_records(train.params, plan, validated=validated))
+
+
+# Jitted, since eager operations compile a program each.
+@functools.partial(jax.jit, static_argnames=("plan", "validated"))
+def _init_records(params: PyTree, plan: Plan, *, validated: bool) -> dict[str, Any]:
     averages = plan.ema_decay is not None or plan.swa_start is not None
     worst = jnp.inf if plan.mode == "min" else -jnp.inf
-    return FitState(
-        train=train,
-        average=jax.tree.map(jnp.copy, train.params) if averages else None,
-        averaged=jnp.zeros((), jnp.int32),
-        best_params=jax.tree.map(jnp.copy, train.params) if validated else None,
-        best_value=jnp.asarray(worst, float),
-        best_epoch=jnp.asarray(-1, jnp.int32),
-        epoch=jnp.zeros((), jnp.int32),
-        stopped=jnp.zeros((), bool),
-    )
+    return {
+        "average": jax.tree.map(jnp.copy, params) if averages else None,
+        "averaged": jnp.zeros((), jnp.int32),
+        "best_params": jax.tree.map(jnp.copy, params) if validated else None,
+        "best_value": jnp.asarray(worst, float),
+        "best_epoch": jnp.asarray(-1, jnp.int32),
+        "epoch": jnp.zeros((), jnp.int32),
+        "stopped": jnp.zeros((), bool),
+    }
 
 
 def take_batch(rows: Batch, index: Int[Array, " batch"]) -> Batch:

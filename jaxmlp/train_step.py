@@ -62,7 +62,7 @@ def init_state(
         opt_state = _init_optimizer(optimizer, params, trained)
     state = TrainState(params, opt_state, jnp.zeros((), jnp.int32), key)
     # Donating one buffer twice is an error, and optimizers may keep the params as they are.
-    return jax.tree.map(_strong_copy, state)
+    return copy_arrays(state)
 
 
 def make_train_step(
@@ -247,9 +247,14 @@ def _accumulate(
     return jax.tree.map(lambda a: a / jnp.where(total > 0, total, 1).astype(a.dtype), sums)
 
 
-def _strong_copy(leaf: Any) -> Any:
+# Jitted, so that a tree costs one small program and not one for every shape in it.
+@jax.jit
+def copy_arrays(tree: PyTree) -> PyTree:
+    """Copies every array of a tree; none is weakly typed, or shares memory with another."""
     # A weakly typed leaf would come back strong and compile the step a second time.
-    return jnp.array(leaf, dtype=jnp.asarray(leaf).dtype, copy=True)
+    return jax.tree.map(
+        lambda leaf: jnp.array(leaf, dtype=jnp.asarray(leaf).dtype, copy=True), tree
+    )
 
 
 def _keep_type(new: Any, old: Any) -> Any:
