@@ -246,7 +246,7 @@ class DataLoader:
             TypeError: `sampler` or `batch_sampler` gives another order whenever it is iterated.
         """
         epoch, step = self._position
-        return self._state((epoch + 1, 0) if step >= len(self) else (epoch, step))
+        return self.state_at((epoch + 1, 0) if step >= len(self) else (epoch, step))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Makes the next iteration go on where `state` was taken, batch for batch.
@@ -259,10 +259,15 @@ class DataLoader:
             ValueError: The settings or the data are not those of then.
         """
         position = resume.read_position(state)
-        resume.check_state(state, self._state(position), len(self))
+        resume.check_state(state, self.state_at(position), len(self))
         self._position = self._start = position
 
-    def _state(self, position: tuple[int, int]) -> dict[str, Any]:
+    def state_at(self, position: tuple[int, int]) -> dict[str, Any]:
+        """Returns what `state_dict` would, of an iteration at a position.
+
+        Args:
+            position: Epoch and step that come next.
+        """
         settings = self._order.settings()
         key = (position[0], *settings.values())
         if self._hashed[0] != key:

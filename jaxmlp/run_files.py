@@ -160,7 +160,7 @@ class RunFiles:
         )
         if self._data is not None:
             position = read_position(header["data"])
-            check_state(header["data"], self._data._state(position), len(self._data))
+            check_state(header["data"], self._data.state_at(position), len(self._data))
         return Progress(stored.state, unfinished, history)
 
     def _write(self, progress: Progress) -> None:
@@ -168,7 +168,7 @@ class RunFiles:
         count = len(unfinished["loss"]) if unfinished else 0
         header = {
             "settings": self._settings,
-            "data": self._data and self._data._state((int(state.epoch), count)),
+            "data": self._data and self._data.state_at((int(state.epoch), count)),
             "unfinished": list(unfinished),
             "history": list(history),
             "versions": library_versions(),
