@@ -1,5 +1,6 @@
 """A run that is interrupted and resumed gives the numbers of one that is not, bit for bit."""
 
+import numpy as np
 import optax
 import pytest
 from fits import VALIDATION, assert_same, cut_calls, fit, make_loader
@@ -72,6 +73,27 @@ def test_an_iterable_of_batches_resumes_within_an_epoch(monkeypatch, tmp_path):
         patched.setattr("jaxmlp.training.stop_requests", lambda: StopAfter(4))
         assert int(fit(batches, checkpoint=tmp_path).state.step) == 7
     assert_same_result(fit(batches, checkpoint=tmp_path, resume=True), fit(batches))
+
+
+def test_rows_in_files_resume_within_an_epoch(monkeypatch, tmp_path):
+    loader = make_loader()
+    for name in ("x", "y", "weight"):
+        np.save(tmp_path / f"{name}.npy", getattr(loader, name))
+    paths = [tmp_path / f"{name}.npy" for name in ("x", "y", "weight")]
+    source = jaxmlp.sources.npy(*paths, chunk_rows=7)
+    data = jaxmlp.DataLoader(source, batch_size=12, shuffle=True, window_chunks=2)
+    cut_calls(monkeypatch, chunk=2)
+    expected = fit(data, driver="chunk")
+    for steps in (4, 9):
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                "jaxmlp.training.stop_requests", lambda: StopAfter(2 if steps == 4 else 3)
+            )
+            stopped = fit(data, driver="chunk", checkpoint=tmp_path / "run", resume=True)
+        assert int(stopped.state.step) == steps
+    assert_same_result(
+        fit(data, driver="chunk", checkpoint=tmp_path / "run", resume=True), expected
+    )
 
 
 def test_a_finished_run_resumes_into_more_epochs(tmp_path):
