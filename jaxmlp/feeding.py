@@ -37,6 +37,8 @@ def as_validation(validation: PyTree | None) -> PyTree | None:
         if loader.transform is not None:
             transform = functools.partial(apply_transform, loader.transform)
             return jax.jit(transform)(validation)
+        # The loader's arrays cannot change, so that the device may use their memory.
+        return jax.device_put(validation)
     return jax.tree.map(lambda a: jnp.array(a, copy=True), validation)
 
 

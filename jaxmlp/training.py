@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import PRNGKeyArray, PyTree
@@ -23,7 +21,7 @@ from .progress import ProgressBar
 from .run_files import Checkpoints, Progress, open_run_files
 from .settings import make_plan, require_int
 from .signals import stop_requests
-from .train_step import TrainState, init_state
+from .train_step import TrainState, copy_arrays, init_state
 from .types import LossFn
 
 OnEpoch: TypeAlias = Callable[[TrainState, Mapping[str, int | float]], bool | None]
@@ -133,6 +131,7 @@ def fit(
         2018, algorithm 1.
 
     Example:
+        >>> import jax
         >>> import jaxmlp
         >>> config = jaxmlp.MLPConfig(in_features=2, out_features=1)
         >>> x = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)
@@ -249,7 +248,8 @@ def _make_result(plan: Plan, made: Progress, stopped_by: StopReason) -> FitResul
     best_epoch = int(state.best_epoch)
     if state.best_params is not None and best_epoch >= 0:
         params = state.best_params
-    # Copied, since who goes on from the state may donate it.
-    params = jax.tree.map(jnp.copy, params)
+    if params is state.train.params:
+        # Who goes on from the state may donate it.
+        params = copy_arrays(params)
     history = dict(made.history) or {"epoch": np.zeros(0, np.int64)}
     return FitResult(params, history, state.train, best_epoch, stopped_by)
