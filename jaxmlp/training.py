@@ -133,16 +133,12 @@ def fit(
     if mode is None and monitor == "loss":
         mode = "min"
     _require_int("epochs", epochs, 1)
-    plan = _make_plan(
+    plan = make_plan(
         accumulate_steps, monitor, mode, patience, min_delta, ema_decay, swa_start, nonfinite
     )
     if isinstance(data, DataLoader):
         plan = dataclasses.replace(plan, transform=data.transform)
-    if swa_start is not None and swa_start >= epochs:
-        raise ValueError(
-            f"swa_start must be below epochs, or nothing is averaged; got swa_start={swa_start}, "
-            f"epochs={epochs}."
-        )
+    require_averaging(swa_start, epochs)
     validation = as_validation(validation)
     run = Run(loss_fn, optimizer, plan, epochs, validation)
     state = init_fit_state(
@@ -183,7 +179,7 @@ def fit(
     return _make_result(plan, state, records, stopped_by)
 
 
-def _make_plan(
+def make_plan(
     accumulate_steps: int,
     monitor: str,
     mode: Literal["min", "max"] | None,
@@ -193,6 +189,7 @@ def _make_plan(
     swa_start: int | None,
     nonfinite: str,
 ) -> Plan:
+    """Checks the settings of a run that are compiled into it."""
     _require_int("accumulate_steps", accumulate_steps, 1)
     if patience is not None:
         _require_int("patience", patience, 1)
@@ -221,6 +218,15 @@ def _make_plan(
         swa_start=swa_start,
         skip_nonfinite=nonfinite == "skip",
     )
+
+
+def require_averaging(swa_start: int | None, epochs: int) -> None:
+    """Refuses an average that would begin after the last epoch."""
+    if swa_start is not None and swa_start >= epochs:
+        raise ValueError(
+            f"swa_start must be below epochs, or nothing is averaged; got swa_start={swa_start}, "
+            f"epochs={epochs}."
+        )
 
 
 def _require_int(name: str, value: object, lowest: int) -> None:
