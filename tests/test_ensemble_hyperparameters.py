@@ -40,7 +40,7 @@ def assert_close(a, b):
 
 
 def make_adamw(h):
-    schedule = optax.exponential_decay(h["learning_rate"], 5, h["decay"])
+    schedule = optax.linear_schedule(h["learning_rate"], h["last_rate"], 5)
     return optax.adamw(schedule, b1=h["b1"], b2=h["b2"], weight_decay=h["weight_decay"])
 
 
@@ -62,7 +62,7 @@ NUMBERS = {
         {"optimizer": make_adamw},
         {
             "learning_rate": [0.01, 0.02],
-            "decay": [0.5, 0.9],
+            "last_rate": [0.001, 0.01],
             "b1": [0.8, 0.9],
             "b2": [0.99, 0.999],
             "weight_decay": [0.0, 0.1],

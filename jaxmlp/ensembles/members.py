@@ -111,7 +111,7 @@ def fit_members(
         ValueError: An argument is out of range, has not one value per member, or no effect.
 
     Example:
-        >>> import jaxmlp
+        >>> import jaxmlp, optax
         >>> config = jaxmlp.MLPConfig(in_features=2, out_features=1)
         >>> x = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)
         >>> result = fit_members(

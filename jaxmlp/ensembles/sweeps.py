@@ -110,13 +110,17 @@ def train_members(sweep: Sweep, layout: Layout, members: Members) -> tuple[Train
 
 
 def _epochs_per_call(common: Common, params: PyTree, layout: Layout) -> int:
-    """So many that a call takes about half a second and its row numbers little memory."""
+    """So many that a call takes about half a second and its row numbers little memory.
+
+    A power of two, so that runs of other lengths share the program.
+    """
     batch_size, steps = common.loader.batch_size, len(common.loader)
     # `params` have the member axis, so that this is the time of all members' steps.
     seconds = seconds_per_step(params, batch_size) * steps
     own = layout.piece if common.seeds is not None else 1
     by_memory = _INDEX_NUMBERS // (own * steps * batch_size)
-    return max(1, min(common.epochs, int(CALL_SECONDS / seconds), by_memory))
+    most = max(1, min(common.epochs, int(CALL_SECONDS / seconds), by_memory))
+    return 1 << (most.bit_length() - 1)
 
 
 def _bytes_of_call(run: Any) -> int:
