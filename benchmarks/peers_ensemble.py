@@ -43,7 +43,9 @@ def prepare_jaxmlp(task: EnsembleTask) -> Contestant:
     keys = jax.random.split(jax.random.key(0), members)
     rates = np.full(members, LEARNING_RATE, np.float32)
     strategy: Any = os.environ.get("JAXMLP_STRATEGY", "auto")
-    options = {"members_at_once": int(strategy)} if strategy.isdigit() else {"strategy": strategy}
+    options: Any = (
+        {"members_at_once": int(strategy)} if strategy.isdigit() else {"strategy": strategy}
+    )
 
     def init(key: Any) -> Any:
         return jaxmlp.init_params(config, key=key)

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import optax
 import pytest
-from fits import LINEAR, LINEAR_CONFIG, VALIDATION, assert_same, fit, make_loader
+from fits import LINEAR, LINEAR_CONFIG, VALIDATION, X, Y, assert_same, fit, make_loader
 
 import jaxmlp
 
@@ -125,3 +125,45 @@ def test_skipped_steps_are_counted_by_member():
     skipped = result.history["skipped"].sum(axis=1)
     assert (skipped > 0).tolist() == [False, True, False, True]
     assert result.stopped_by.tolist() == ["epochs"] * 4
+
+
+@pytest.mark.usefixtures("x64")
+def test_settings_of_the_calling_thread_hold_in_all_threads():
+    config = jaxmlp.MLPConfig(in_features=4, out_features=3, param_dtype="float64")
+    settings = {
+        "loss_fn": jaxmlp.make_loss(config, jaxmlp.losses.softmax_cross_entropy),
+        "epochs": 2,
+    }
+    data = jaxmlp.DataLoader(X.astype(np.float64), Y, batch_size=12)
+    bad = np.array([-1, 7])
+    with pytest.warns(RuntimeWarning, match="1 of 2 members"):
+        result = jaxmlp.fit_members(
+            settings["loss_fn"],
+            lambda h: optax.chain(optax.sgd(0.1), explode(h["bad_step"])),
+            lambda key: jaxmlp.init_params(config, key=key),
+            data,
+            epochs=2,
+            keys=KEYS[:2],
+            hyperparameters={"bad_step": bad},
+            threads=2,
+        )
+    assert result.params.output.kernel.dtype == np.float64
+    for k in range(2):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            alone = fit(
+                data,
+                optimizer=optax.chain(optax.sgd(0.1), explode(int(bad[k]))),
+                params=jaxmlp.init_params(
+                    config, key=jax.random.fold_in(KEYS[k], np.uint32(2**32 - 1))
+                ),
+                key=KEYS[k],
+                nonfinite="stop",
+                **settings,
+            )
+        # Far below float32's precision: nothing was rounded on the way.
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-13),
+            result.member(k),
+            alone.params,
+        )

@@ -10,6 +10,7 @@ from .predictions import (
     member_quantiles,
     mixture_moments,
 )
+from .recipes import Settings
 from .results import Group, MembersResult
 from .selection import select_greedily
 from .weights import bootstrap_weights, fold_weights
@@ -18,6 +19,7 @@ __all__ = [
     "Group",
     "MembersResult",
     "Mixture",
+    "Settings",
     "Uncertainty",
     "bootstrap_weights",
     "class_uncertainty",

@@ -1,10 +1,12 @@
 """Turns a group of members into calls that fit into memory, and runs them, in threads on a CPU."""
 
+import contextlib
 import threading
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import PyTree
 
@@ -93,8 +95,9 @@ def train_members(sweep: Sweep, layout: Layout, members: Members) -> tuple[Train
         take_members(members, numbers[first : first + layout.piece], layout.piece)
         for first in range(0, len(numbers), layout.piece)
     ]
+    train = _with_settings_of_this_thread(train_piece)
     with ThreadPoolExecutor(layout.threads) as pool:
-        futures = [pool.submit(train_piece, sweep, piece) for piece in pieces]
+        futures = [pool.submit(train, sweep, piece) for piece in pieces]
         while True:
             try:
                 results = [future.result() for future in futures]
@@ -107,6 +110,25 @@ def train_members(sweep: Sweep, layout: Layout, members: Members) -> tuple[Train
                 raise
     trained = [part for parts, _ in results for part in parts]
     return stack_trained(trained), [record for _, records in results for record in records]
+
+
+def _with_settings_of_this_thread(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Takes JAX's settings along, which context managers set for one thread only."""
+    managers: dict[str, Callable[[Any], Any]] = {
+        "jax_enable_x64": jax.enable_x64,
+        "jax_default_device": jax.default_device,
+        "jax_default_matmul_precision": jax.default_matmul_precision,
+        "jax_numpy_dtype_promotion": jax.numpy_dtype_promotion,
+    }
+    settings = {name: getattr(jax.config, name) for name in managers}
+
+    def call(*arguments: Any) -> Any:
+        with contextlib.ExitStack() as stack:
+            for name, value in settings.items():
+                stack.enter_context(managers[name](value))
+            return function(*arguments)
+
+    return call
 
 
 def _epochs_per_call(common: Common, params: PyTree, layout: Layout) -> int:
