@@ -208,3 +208,20 @@ def test_a_whole_sweep_is_compacted_to_the_members_that_still_run(monkeypatch):
         result.params,
         expected.params,
     )
+
+
+def test_an_interrupt_returns_what_was_reached(monkeypatch):
+    draw = jaxmlp.ensembles.runs.draw_index
+
+    def draw_and_interrupt(sweep, members, first):
+        if first == 2:
+            sweep.interrupted.set()
+        return draw(sweep, members, first)
+
+    monkeypatch.setattr("jaxmlp.ensembles.runs.draw_index", draw_and_interrupt)
+    monkeypatch.setattr("jaxmlp.ensembles.sweeps.CALL_SECONDS", 1e-9)
+    result = fit_members(threads=1, members_at_once=MEMBERS)
+    assert result.stopped_by.tolist() == ["interrupt"] * MEMBERS
+    assert np.isfinite(result.history["loss"]).sum(axis=1).tolist() == [2] * MEMBERS
+    whole = fit_members(threads=1, members_at_once=MEMBERS, epochs=2)
+    assert_same(result.params, whole.params)
