@@ -2,12 +2,13 @@
 
 from jaxlib.version import __version__ as _jaxlib_version
 
-from . import losses, metrics, sources
+from . import ensembles, losses, metrics, sources
 from .checkpoint import load, save
 from .compilation import enable_compilation_cache
 from .config import MLPConfig
 from .container import CheckpointError
 from .data import DataLoader
+from .ensembles import MembersResult, fit_members
 from .forward import Layer, apply, intermediates
 from .gradients import per_example_grad_norms
 from .init import MupLabels, init_params, mup_labels
@@ -35,6 +36,7 @@ __all__ = [
     "Layer",
     "LossFn",
     "MLPConfig",
+    "MembersResult",
     "Metric",
     "MupLabels",
     "NonFiniteError",
@@ -47,7 +49,9 @@ __all__ = [
     "apply",
     "class_weights",
     "enable_compilation_cache",
+    "ensembles",
     "fit",
+    "fit_members",
     "init_params",
     "init_state",
     "intermediates",

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from .activations import ACTIVATIONS, net_input_features
@@ -34,6 +35,7 @@ def apply(
     *,
     config: MLPConfig,
     key: PRNGKeyArray | None = None,
+    dropout_rate: float | Float[Array, ""] | None = None,
 ) -> Float[Array, "*batch out_features"]:
     """Computes the outputs of the network: a pure function of its arguments.
 
@@ -43,13 +45,16 @@ def apply(
             `params` hold a standardization.
         config: The network; static under `jax.jit`.
         key: Random key for dropout; without it nothing is random.
+        dropout_rate: Probability in [0, 1) in place of the config's, which may be traced: by it
+            the members of a sweep differ within one program. A traced one is not checked.
 
     Returns:
         Outputs of type `config.param_dtype`: logits, unless `output_activation` is named.
 
     Raises:
         TypeError: `x` has another type, or `params` are no `Params`.
-        ValueError: `x` has the wrong number of features, or `params` are not those of `config`.
+        ValueError: `x` has the wrong number of features, `params` are not those of `config`, or
+            `dropout_rate` is out of range or has no hidden layer to act on.
 
     Example:
         >>> config = MLPConfig(in_features=3, hidden_features=(8,), out_features=2)
@@ -58,7 +63,9 @@ def apply(
         >>> apply(params, np.zeros((5, 3), np.float32), config=config).shape
         (5, 2)
     """
-    return intermediates(params, x, config=config, key=key)[-1].activation
+    return intermediates(params, x, config=config, key=key, dropout_rate=dropout_rate)[
+        -1
+    ].activation
 
 
 def intermediates(
@@ -67,6 +74,7 @@ def intermediates(
     *,
     config: MLPConfig,
     key: PRNGKeyArray | None = None,
+    dropout_rate: float | Float[Array, ""] | None = None,
 ) -> tuple[Layer, ...]:
     """Computes the net input z and the activation a of every layer.
 
@@ -76,6 +84,8 @@ def intermediates(
             `params` hold a standardization.
         config: The network; static under `jax.jit`.
         key: Random key for dropout; without it nothing is random.
+        dropout_rate: Probability in [0, 1) in place of the config's, which may be traced: by it
+            the members of a sweep differ within one program. A traced one is not checked.
 
     Returns:
         One `Layer` per hidden layer, then one for the output layer, whose activation is what
@@ -83,7 +93,8 @@ def intermediates(
 
     Raises:
         TypeError: `x` has another type, or `params` are no `Params`.
-        ValueError: `x` has the wrong number of features, or `params` are not those of `config`.
+        ValueError: `x` has the wrong number of features, `params` are not those of `config`, or
+            `dropout_rate` is out of range or has no hidden layer to act on.
 
     Example:
         >>> config = MLPConfig(in_features=3, hidden_features=(8,), out_features=2)
@@ -94,6 +105,11 @@ def intermediates(
         ((5, 8), (5, 2))
     """
     _check_inputs(params, x, config)
+    if dropout_rate is None:
+        dropout_rate = config.dropout_rate
+    else:
+        check_dropout_rate(dropout_rate, config)
+    drops = isinstance(dropout_rate, jax.Array) or dropout_rate > 0
     compute_dtype = jnp.dtype(config.compute_dtype or config.param_dtype)
     if params.standardization is None:
         inputs = jnp.asarray(x, compute_dtype)
@@ -107,8 +123,8 @@ def intermediates(
         activation = ACTIVATIONS[name].function(_normalise(dense.norm, net_input, config))
         layers.append(Layer(net_input, activation, inputs))
         outputs = activation
-        if key is not None and config.dropout_rate > 0:
-            outputs = _dropout(outputs, config.dropout_rate, jax.random.fold_in(key, index))
+        if key is not None and drops:
+            outputs = _dropout(outputs, dropout_rate, jax.random.fold_in(key, index))
         inputs = inputs + outputs if config.residual and index > 0 else outputs
     net_input = _net_input(params.output, inputs)
     # Output functions and losses are computed at the precision of the parameters.
@@ -155,10 +171,23 @@ def _normalise(
     return scaled.astype(z.dtype)
 
 
-def _dropout(a: Float[Array, "*batch features"], rate: float, key: PRNGKeyArray) -> Array:
+def _dropout(
+    a: Float[Array, "*batch features"], rate: float | Float[Array, ""], key: PRNGKeyArray
+) -> Array:
     # Inverted dropout (Srivastava et al. 2014, section 10): E[output] = a.
     keep = jax.random.bernoulli(key, 1 - rate, a.shape)
-    return jnp.where(keep, a / (1 - rate), 0)
+    return jnp.where(keep, a / jnp.asarray(1 - rate, a.dtype), 0)
+
+
+def check_dropout_rate(rate: float | Float[Array, ""], config: MLPConfig) -> None:
+    """Refuses a rate that is out of range, where it is known, or that acts on nothing."""
+    if not config.hidden_features:
+        raise ValueError(
+            "dropout_rate acts on hidden layers, but hidden_features is (); leave it out or add a "
+            "hidden layer."
+        )
+    if not isinstance(rate, Tracer) and not 0 <= rate < 1:
+        raise ValueError(f"dropout_rate must be in [0, 1); got {rate}.")
 
 
 def _check_inputs(params: Params, x: Array | np.ndarray, config: MLPConfig) -> None:

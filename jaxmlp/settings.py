@@ -51,6 +51,15 @@ def make_plan(
     )
 
 
+def require_averaging(swa_start: int | None, epochs: int) -> None:
+    """Refuses an average that would begin after the last epoch."""
+    if swa_start is not None and swa_start >= epochs:
+        raise ValueError(
+            f"swa_start must be below epochs, or nothing is averaged; got swa_start={swa_start}, "
+            f"epochs={epochs}."
+        )
+
+
 def require_int(name: str, value: object, lowest: int) -> None:
     """Refuses anything but an int of at least `lowest`."""
     if not isinstance(value, int) or isinstance(value, bool):

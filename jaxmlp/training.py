@@ -19,7 +19,7 @@ from .nonfinite import find_first_bad_step
 from .program import Plan, init_fit_state
 from .progress import ProgressBar
 from .run_files import Checkpoints, Progress, open_run_files
-from .settings import make_plan, require_int
+from .settings import make_plan, require_averaging, require_int
 from .signals import stop_requests
 from .train_step import TrainState, copy_arrays, init_state
 from .types import LossFn
@@ -154,11 +154,7 @@ def fit(
     )
     if isinstance(data, DataLoader):
         plan = dataclasses.replace(plan, transform=data.transform)
-    if swa_start is not None and swa_start >= epochs:
-        raise ValueError(
-            f"swa_start must be below epochs, or nothing is averaged; got swa_start={swa_start}, "
-            f"epochs={epochs}."
-        )
+    require_averaging(swa_start, epochs)
     if not isinstance(resume, bool) or (resume and checkpoint is None):
         raise ValueError(
             f"resume must be True or False, and True only with checkpoint; got {resume!r}."

@@ -10,12 +10,12 @@ import sys
 import pytest
 
 import jaxmlp
-from jaxmlp import losses, metrics, sources
+from jaxmlp import ensembles, losses, metrics, sources
 
 
 def public_callables():
     """Name and object of every public function and class, members of `losses` included."""
-    for module in (jaxmlp, losses, sources):
+    for module in (jaxmlp, ensembles, losses, sources):
         for name in module.__all__:
             value = getattr(module, name)
             if callable(value) and not isinstance(value, metrics.Metric):
@@ -26,6 +26,7 @@ def public_callables():
     for name in (*methods, "state_dict"):
         yield f"jaxmlp.DataLoader.{name}", getattr(jaxmlp.DataLoader, name)
     yield "jaxmlp.MLPConfig.from_json", jaxmlp.MLPConfig.from_json
+    yield "jaxmlp.MembersResult.member", jaxmlp.MembersResult.member
     yield "jaxmlp.Metric.__call__", metrics.Metric.__call__
     yield "jaxmlp.LossFn.__call__", jaxmlp.LossFn.__call__
     permutation = importlib.import_module("jaxmlp.order").permutation
@@ -39,7 +40,7 @@ PROTOCOLS = (jaxmlp.LossFn, sources.Source)
 def test_all_lists_exactly_the_public_names():
     public = {name for name in vars(jaxmlp) if not name.startswith("_")}
     modules = {name for name in public if inspect.ismodule(getattr(jaxmlp, name))}
-    assert public - modules | {"losses", "metrics", "sources"} == set(jaxmlp.__all__)
+    assert public - modules | {"ensembles", "losses", "metrics", "sources"} == set(jaxmlp.__all__)
     assert list(jaxmlp.__all__) == sorted(jaxmlp.__all__)
 
 

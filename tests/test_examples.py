@@ -15,6 +15,7 @@ import jaxmlp
 EXAMPLES = Path(__file__).parent.parent / "examples"
 OUTPUTS = {
     "digits": {"digits.png", "digits.safetensors"},
+    "ensemble": {"ensemble.png"},
     "from_pytorch": set(),
     "inside": set(),
     "own_model": {"own_model.png"},

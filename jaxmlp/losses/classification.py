@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array
+from jax.core import Tracer
+from jaxtyping import Array, Float
 
 from .targets import (
     Outputs,
@@ -17,7 +18,7 @@ from .targets import (
 
 
 def softmax_cross_entropy(
-    logits: Outputs, targets: Targets, *, label_smoothing: float = 0.0
+    logits: Outputs, targets: Targets, *, label_smoothing: float | Float[Array, ""] = 0.0
 ) -> RowLosses:
     """Negative log-likelihood of a class under the softmax of the logits, in nats per row.
 
@@ -26,7 +27,7 @@ def softmax_cross_entropy(
         targets: Integer classes in [0, classes), shape (*batch,), or floating probabilities that
             sum to one, shape (*batch, classes).
         label_smoothing: Mass in [0, 1) of each target that is spread evenly over all classes
-            (Szegedy et al. 2016, section 7).
+            (Szegedy et al. 2016, section 7). It may be traced, and is not checked then.
 
     Returns:
         Loss per row, shape (*batch,). A class out of range gives NaN under `jax.jit`.
@@ -44,13 +45,15 @@ def softmax_cross_entropy(
             "softmax_cross_entropy needs at least 2 classes, since the softmax of one logit is "
             f"always 1; got logits.shape={logits.shape}. Use sigmoid_binary_cross_entropy."
         )
-    if not 0 <= label_smoothing < 1:
+    is_traced = isinstance(label_smoothing, Tracer)
+    if not is_traced and not 0 <= label_smoothing < 1:
         raise ValueError(f"label_smoothing must be in [0, 1); got {label_smoothing}.")
+    smooths = is_traced or label_smoothing > 0
     if jnp.issubdtype(targets.dtype, jnp.floating):
         if targets.shape != logits.shape:
             raise _target_error("softmax_cross_entropy", "floating", logits.shape, targets)
         probabilities = targets.astype(logits.dtype)
-        if label_smoothing > 0:
+        if smooths:
             probabilities = optax.losses.smooth_labels(probabilities, label_smoothing)
         return optax.losses.softmax_cross_entropy(logits, probabilities)
     if targets.shape != logits.shape[:-1]:
@@ -60,7 +63,7 @@ def softmax_cross_entropy(
     in_range = (targets >= 0) & (targets < classes)
     index = jnp.where(in_range, targets, 0)[..., None]
     chosen = jnp.take_along_axis(log_probabilities, index, axis=-1)[..., 0]
-    if label_smoothing > 0:
+    if smooths:
         # -(1 - s) log p_y - s mean_k log p_k
         spread = jnp.mean(log_probabilities, axis=-1)
         chosen = (1 - label_smoothing) * chosen + label_smoothing * spread

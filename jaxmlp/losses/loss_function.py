@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from ..config import MLPConfig
-from ..forward import apply
+from ..forward import apply, check_dropout_rate
 from ..types import Batch, LossFn, Params
 from .classification import sigmoid_binary_cross_entropy, softmax_cross_entropy
 from .regression import gaussian, poisson
@@ -22,7 +22,11 @@ _ON_RAW_OUTPUTS = (softmax_cross_entropy, sigmoid_binary_cross_entropy, poisson,
 
 
 def make_loss(
-    config: MLPConfig, criterion: Criterion, *, metrics: Mapping[str, MetricFn] | None = None
+    config: MLPConfig,
+    criterion: Criterion,
+    *,
+    metrics: Mapping[str, MetricFn] | None = None,
+    dropout_rate: float | Float[Array, ""] | None = None,
 ) -> LossFn:
     """Builds the loss function of a network: forward pass, criterion, weighted mean over rows.
 
@@ -32,13 +36,14 @@ def make_loss(
             set its options with `functools.partial`.
         metrics: `(outputs, targets, weight) -> scalar` by name, such as
             `{"accuracy": metrics.accuracy}`, computed on the same forward pass as the loss.
+        dropout_rate: Probability in [0, 1) in place of the config's, which may be traced.
 
     Returns:
         `loss_fn(params, batch, key) -> (loss, metrics)`, where `key=None` switches dropout off.
 
     Raises:
-        ValueError: The criterion takes raw outputs, but the config names an output activation; or
-            a metric is named "loss".
+        ValueError: The criterion takes raw outputs, but the config names an output activation; a
+            metric is named "loss"; or `dropout_rate` is out of range or acts on nothing.
 
     Example:
         >>> import jax
@@ -63,6 +68,9 @@ def make_loss(
             f"output_activation={config.output_activation!r}; set it to None."
         )
 
+    if dropout_rate is not None:
+        check_dropout_rate(dropout_rate, config)
+
     def loss_fn(
         params: Params, batch: Batch, key: PRNGKeyArray | None, /
     ) -> tuple[Float[Array, ""], dict[str, Array]]:
@@ -70,7 +78,7 @@ def make_loss(
             raise TypeError(
                 f"batch must be a jaxmlp.Batch(x, y, weight); got a {type(batch).__name__}."
             )
-        outputs = apply(params, batch.x, config=config, key=key)
+        outputs = apply(params, batch.x, config=config, key=key, dropout_rate=dropout_rate)
         row_losses = criterion(outputs, batch.y)
         if row_losses.shape != outputs.shape[:-1]:
             raise ValueError(

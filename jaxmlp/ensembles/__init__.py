@@ -1,0 +1,33 @@
+"""Many networks at once: ensembles, sweeps over hyperparameters, cross-validation."""
+
+from .members import fit_members
+from .predictions import (
+    Mixture,
+    Uncertainty,
+    class_uncertainty,
+    majority_vote,
+    mean_probabilities,
+    member_quantiles,
+    mixture_moments,
+)
+from .recipes import Settings
+from .results import Group, MembersResult
+from .selection import select_greedily
+from .weights import bootstrap_weights, fold_weights
+
+__all__ = [
+    "Group",
+    "MembersResult",
+    "Mixture",
+    "Settings",
+    "Uncertainty",
+    "bootstrap_weights",
+    "class_uncertainty",
+    "fit_members",
+    "fold_weights",
+    "majority_vote",
+    "mean_probabilities",
+    "member_quantiles",
+    "mixture_moments",
+    "select_greedily",
+]

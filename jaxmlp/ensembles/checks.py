@@ -1,0 +1,182 @@
+"""Turns what a user gives for each member into checked arrays, and refuses what has no effect."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from ..data import DataLoader
+from ..order import require_int
+from ..types import Batch
+from .recipes import Maker
+from .runs import Sweep
+
+
+def dense_rows(data: Any) -> Batch:
+    """Returns all rows of a loader that lie in memory.
+
+    Raises:
+        TypeError: `data` is no `DataLoader`.
+        ValueError: Its rows are not dense arrays in memory, or are sharded.
+    """
+    if not isinstance(data, DataLoader):
+        raise TypeError(
+            f"data must be a DataLoader, whose rows all members share; got a "
+            f"{type(data).__name__}. Wrap arrays as DataLoader(x, y, batch_size=...)."
+        )
+    if data.rows is None:
+        raise ValueError(
+            "data must have dense rows in memory, which lie on the device once for all members, "
+            f"and no sharding; these come from a {type(data.source).__name__}."
+        )
+    return data.rows
+
+
+def count_keys(keys: Any) -> int:
+    """Returns the number of members.
+
+    Raises:
+        TypeError: `keys` are no array of typed keys, shape (members,).
+        ValueError: There are none.
+    """
+    dtype = getattr(keys, "dtype", None)
+    is_typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+    if not is_typed or keys.ndim != 1:
+        got = f"keys of shape {keys.shape}" if is_typed else repr(keys)
+        raise TypeError(
+            f"keys must hold one typed JAX random key per member, shape (members,); got {got}. "
+            "Make them with jax.random.split(jax.random.key(0), members)."
+        )
+    if not len(keys):
+        raise ValueError("keys must hold at least one key, one per member; got none.")
+    return len(keys)
+
+
+def as_stacked(params: PyTree, members: int) -> PyTree:
+    """Returns parameters with a leading member axis as JAX arrays.
+
+    Raises:
+        ValueError: An array has not one entry per member.
+    """
+    for path, leaf in jax.tree.leaves_with_path(params):
+        if np.shape(leaf)[:1] != (members,):
+            raise ValueError(
+                f"params must have a leading axis of {members} members, as many as keys; got shape "
+                f"{np.shape(leaf)} at {jax.tree_util.keystr(path)}. Stack them, or give a function "
+                "init(key) that draws one member's."
+            )
+    return jax.tree.map(jnp.asarray, params)
+
+
+def as_weights(name: str, weights: Any, members: int, rows: Any) -> jax.Array | None:
+    """Returns factors on the weights of rows, shape (members, rows).
+
+    Raises:
+        TypeError: They are no array of numbers, or the rows are no `Batch`.
+        ValueError: Their shape is another, one is negative or not finite, or a member has no row.
+    """
+    if weights is None:
+        return None
+    if rows is None:
+        raise ValueError(f"{name} needs validation rows to weigh; give validation.")
+    if not isinstance(rows, Batch):
+        raise TypeError(
+            f"{name} needs a jaxmlp.Batch to weigh; got a {type(rows).__name__}. Give (x, y)."
+        )
+    values = np.asarray(weights)
+    if values.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must be numbers; got an array of {values.dtype}.")
+    shape = (members, jax.tree.leaves(rows.x)[0].shape[0])
+    if values.shape != shape:
+        raise ValueError(
+            f"{name} must have a weight for each member and row, shape {shape}; got {values.shape}."
+        )
+    if not (np.isfinite(values).all() and (values >= 0).all()):
+        raise ValueError(f"{name} must be finite and at least 0; got {values}.")
+    if not values.any(axis=1).all():
+        empty = np.flatnonzero(~values.any(axis=1))
+        raise ValueError(f"{name} must leave every member a row; members {empty} have none.")
+    return jnp.asarray(values.astype(np.float32))
+
+
+def as_seeds(seeds: Any, members: int, data: DataLoader) -> np.ndarray | None:
+    """Returns one seed per member, or `None`.
+
+    Raises:
+        TypeError: A seed is no int.
+        ValueError: There is not one seed per member, one is out of range, or they have no effect.
+    """
+    if seeds is None:
+        return None
+    if not data.shuffle:
+        raise ValueError(
+            "seeds fix each member's order of rows, but data does not shuffle by a seed; use "
+            "DataLoader(..., shuffle=True) without a sampler, or leave seeds out."
+        )
+    values = list(np.asarray(seeds).tolist()) if np.ndim(seeds) == 1 else None
+    if values is None or len(values) != members:
+        raise ValueError(
+            f"seeds must have one number per member, shape ({members},); got shape "
+            f"{np.shape(seeds)}."
+        )
+    for member, seed in enumerate(values):
+        require_int(f"seeds[{member}]", seed, 0, 2**64)
+    return np.array(values, np.uint64)
+
+
+def as_memory(memory: int | None) -> int | None:
+    """Returns a number of bytes, or `None`.
+
+    Raises:
+        TypeError: It is no int.
+        ValueError: It is below 1.
+    """
+    if memory is not None:
+        require_int("memory", memory, 1, None)
+    return memory
+
+
+def require_maker(
+    hyperparameters: Mapping[str, Any] | None, makers: Sequence[Maker | None]
+) -> None:
+    """Refuses functions of hyperparameters without any, and hyperparameters without a function."""
+    takes = any(maker is not None and maker.takes for maker in makers)
+    if hyperparameters and not takes:
+        raise ValueError(
+            f"hyperparameters {sorted(hyperparameters)} have no effect, since neither loss nor "
+            "optimizer nor params is a function of them; give make_optimizer, as in "
+            "lambda h: optax.adam(h['learning_rate'])."
+        )
+    if takes and not hyperparameters:
+        raise ValueError(
+            "a function of hyperparameters needs hyperparameters, one value per member by name, as "
+            "{'learning_rate': [0.1, 0.01]}; got none."
+        )
+
+
+def require_read(names: set[str], sweeps: Sequence[Sweep]) -> None:
+    """Refuses hyperparameters that no function reads."""
+    read = set().union(*(sweep.programs.read for sweep in sweeps))
+    if unused := sorted(names - read):
+        raise ValueError(
+            f"hyperparameters {unused} have no effect, since no function reads them; read are "
+            f"{sorted(read)}. Use them, or leave them out."
+        )
+
+
+def warn_of_bad_members(bad_step: np.ndarray) -> None:
+    """Warns once of all members that met NaN or infinity."""
+    bad = np.flatnonzero(bad_step >= 0)
+    if len(bad):
+        shown = ", ".join(f"{k} (step {bad_step[k]})" for k in bad[:8])
+        more = ", ..." if len(bad) > 8 else ""
+        warnings.warn(
+            f"{len(bad)} of {len(bad_step)} members met NaN or infinity and stopped before it: "
+            f"{shown}{more}. The others are not affected; result.bad_step has all such steps.",
+            RuntimeWarning,
+            stacklevel=3,
+        )

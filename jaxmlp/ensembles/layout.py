@@ -1,0 +1,106 @@
+"""Turns a number of members, a strategy and the memory at hand into members per call."""
+
+import dataclasses
+import os
+from typing import Literal, TypeAlias, get_args
+
+import jax
+
+from ..order import require_int
+
+Strategy: TypeAlias = Literal["vmap", "map"]
+STRATEGIES: tuple[str, ...] = get_args(Strategy)
+
+# At once on a CPU core, where nothing is stopped early: benchmarks/NOTES.md has the measurement.
+_MAPPED_WIDTH = 4
+# Pieces per thread, so that threads end together though members stop at epochs of their own.
+_PIECES_PER_THREAD = 4
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How members are spread: `piece` of them in a call, `width` of those at once, in `threads`."""
+
+    piece: int
+    width: int
+    threads: int
+
+
+def choose_layout(
+    members: int,
+    *,
+    strategy: Strategy | Literal["auto"],
+    members_at_once: int | None,
+    threads: int | None,
+    stops_early: bool,
+) -> Layout:
+    """Spreads members as the strategy says, or as was measured to be fastest on such a device.
+
+    Raises:
+        TypeError: A number is no int.
+        ValueError: The strategy is not known, a number is out of range or has no effect.
+    """
+    if strategy != "auto" and strategy not in STRATEGIES:
+        known = ", ".join(map(repr, ("auto", *STRATEGIES)))
+        raise ValueError(f"strategy must be one of {known}; got {strategy!r}.")
+    on_cpu = jax.default_backend() == "cpu"
+    if strategy == "auto":
+        strategy = "map" if on_cpu or members_at_once is not None else "vmap"
+    if strategy == "vmap":
+        for name, value in (("members_at_once", members_at_once), ("threads", threads)):
+            if value is not None:
+                raise ValueError(
+                    f"{name} is a setting of strategy='map'; with strategy='vmap' all members are "
+                    f"computed at once; got {name}={value}."
+                )
+        return Layout(piece=members, width=members, threads=1)
+    if threads is None:
+        threads = _count_cores() if on_cpu else 1
+    require_int("threads", threads, 1, None)
+    threads = min(threads, members)
+    if members_at_once is None:
+        # Members of one batch go on until the last of them stops.
+        members_at_once = 1 if stops_early else min(_MAPPED_WIDTH, -(-members // threads))
+    require_int("members_at_once", members_at_once, 1, None)
+    width = min(members_at_once, members)
+    batches = -(-members // width)
+    pieces = threads * _PIECES_PER_THREAD if threads > 1 else 1
+    return Layout(piece=width * -(-batches // pieces), width=width, threads=threads)
+
+
+def split_layout(layout: Layout) -> Layout | None:
+    """Returns a layout of about half the memory, or `None` where there is none."""
+    if layout.piece > layout.width:
+        return dataclasses.replace(
+            layout, piece=layout.width * -(-layout.piece // layout.width // 2)
+        )
+    if layout.width > 1:
+        half = -(-layout.width // 2)
+        return dataclasses.replace(layout, piece=half, width=half)
+    return dataclasses.replace(layout, threads=1) if layout.threads > 1 else None
+
+
+def available_memory() -> int | None:
+    """Bytes that the default device can still give, or `None` where it does not tell."""
+    statistics = jax.devices()[0].memory_stats()
+    if statistics and "bytes_limit" in statistics:
+        return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
+    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
+        return _memory_of_linux() or os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+def _memory_of_linux() -> int | None:
+    """What Linux can give without swapping, caches that it would drop included."""
+    try:
+        with open("/proc/meminfo") as file:
+            lines = dict(line.split(":", 1) for line in file)
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def _count_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,197 @@
+"""Turns a loss, an optimizer, data and what differs between members into trained members."""
+
+import dataclasses
+import threading
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Key, PyTree, Shaped
+
+from ..data import DataLoader
+from ..feeding import as_validation
+from ..order import require_int
+from ..settings import make_plan, require_averaging
+from .checks import (
+    as_memory,
+    as_seeds,
+    as_stacked,
+    as_weights,
+    count_keys,
+    dense_rows,
+    require_maker,
+    require_read,
+    warn_of_bad_members,
+)
+from .layout import Strategy, choose_layout
+from .programs import MemberInputs
+from .recipes import as_init, as_loss, as_optimizer, group_members, split_hyperparameters
+from .results import MembersResult, make_result
+from .runs import Members, take_members
+from .sweeps import Common, plan_sweep, train_members
+
+
+def fit_members(
+    loss: Any,
+    optimizer: Any,
+    params: Any,
+    data: DataLoader,
+    *,
+    epochs: int,
+    keys: Key[jax.Array, " members"],
+    hyperparameters: dict[str, Any] | None = None,
+    seeds: Any = None,
+    row_weights: Shaped[np.ndarray | jax.Array, "members rows"] | None = None,
+    validation: PyTree | None = None,
+    validation_weights: Shaped[np.ndarray | jax.Array, "members validation_rows"] | None = None,
+    monitor: str = "loss",
+    mode: Literal["min", "max"] | None = None,
+    patience: int | None = None,
+    min_delta: float = 0.0,
+    ema_decay: float | None = None,
+    swa_start: int | None = None,
+    accumulate_steps: int = 1,
+    nonfinite: Literal["skip", "stop"] = "stop",
+    strategy: Strategy | Literal["auto"] = "auto",
+    members_at_once: int | None = None,
+    threads: int | None = None,
+    memory: int | None = None,
+) -> MembersResult:
+    """Trains many members in one compiled program: an ensemble, a sweep, a cross-validation.
+
+    Member k is what `jaxmlp.fit` gives alone for its key, its order of rows and its
+    hyperparameters: bit for bit or, where members are computed together, up to rounding.
+
+    Args:
+        loss: `loss_fn(params, batch, key)`, the same for all, or `make_loss(hyperparameters)` that
+            builds one. Functions are told apart by their number of arguments.
+        optimizer: Any optax optimizer, or `make_optimizer(hyperparameters)` that builds one, as
+            `lambda h: optax.adam(h["learning_rate"])`.
+        params: `init(key)` or `init(hyperparameters, key)` that draws a member's parameters, from
+            `fold_in(keys[k], 2**32 - 1)`; or parameters with a leading member axis.
+        data: Rows in memory, in batches, with a transform if any; all members share them.
+        epochs: Number of passes over the data, at least 1.
+        keys: One typed JAX random key per member, as `jax.random.split(key, members)` gives; step t
+            of member k draws from `fold_in(keys[k], t)`.
+        hyperparameters: One value per member by name. Numbers, in an array or a list, are traced:
+            they cost no compilation. Values that decide shapes or branches, in a list of configs,
+            tuples, strings or bools, make groups of members, each compiled once.
+        seeds: Number in [0, 2**64) per member that fixes its order of rows, as `DataLoader`'s;
+            `None` gives all members the order of `data`.
+        row_weights: Factor at least 0 on the weight of each row, for each member, as
+            `fold_weights` and `bootstrap_weights` make them. A row of weight 0 is not seen.
+        validation: As for `fit`; all members share the rows.
+        validation_weights: Factor at least 0 on the weight of each validation row, for each member.
+        monitor: As for `fit`.
+        mode: As for `fit`.
+        patience: As for `fit`; each member stops by itself.
+        min_delta: As for `fit`.
+        ema_decay: As for `fit`.
+        swa_start: As for `fit`.
+        accumulate_steps: As for `fit`.
+        nonfinite: What to do where a member meets NaN or infinity: "stop" it at its last good
+            state, with one warning for all such members at the end, or "skip" the step. Either way
+            the other members go on as if nothing had happened.
+        strategy: "vmap" computes all members at once; "map" some at once, one batch of them after
+            the other, which keeps them in a CPU's caches; "auto" takes "map" on CPU, else "vmap".
+            Results do not depend on it beyond rounding.
+        members_at_once: How many members "map" computes at once, at least 1; by default 4, or 1
+            with `patience`, where a stopped member then costs nothing further.
+        threads: How many threads run "map", at least 1; by default one per core of a CPU.
+        memory: Bytes that the sweep may take, at least 1; by default what the device has left. A
+            sweep that does not fit is split, into one member at a time if need be.
+
+    Returns:
+        Parameters with a leading member axis, and how each member's run went. An interrupt from the
+        keyboard returns what was reached.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is out of range, has not one value per member, or no effect.
+
+    Example:
+        >>> import jaxmlp, optax
+        >>> config = jaxmlp.MLPConfig(in_features=2, out_features=1)
+        >>> x = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)
+        >>> result = fit_members(
+        ...     jaxmlp.make_loss(config, jaxmlp.losses.squared_error),
+        ...     lambda h: optax.sgd(h["learning_rate"]),
+        ...     lambda key: jaxmlp.init_params(config, key=key),
+        ...     jaxmlp.DataLoader(x, x @ np.array([1, -2], np.float32), batch_size=16),
+        ...     epochs=30,
+        ...     keys=jax.random.split(jax.random.key(0), 3),
+        ...     hyperparameters={"learning_rate": [0.001, 0.1, 0.3]},
+        ... )
+        >>> result.params.output.kernel.shape
+        (3, 2, 1)
+        >>> result.history["loss"][:, -1].argmin().item() > 0
+        True
+    """
+    if mode is None and monitor == "loss":
+        mode = "min"
+    require_int("epochs", epochs, 1, None)
+    if nonfinite not in ("skip", "stop"):
+        raise ValueError(
+            f"nonfinite must be 'skip' or 'stop', since the other members go on; got {nonfinite!r}."
+        )
+    plan = make_plan(
+        accumulate_steps, monitor, mode, patience, min_delta, ema_decay, swa_start, nonfinite
+    )
+    require_averaging(swa_start, epochs)
+    rows = dense_rows(data)
+    members = count_keys(keys)
+    traced, static = split_hyperparameters(hyperparameters, members)
+    validation = as_validation(validation)
+    init = as_init(params)
+    everyone = Members(
+        np.arange(members),
+        None if init is not None else as_stacked(params, members),
+        MemberInputs(
+            {name: jnp.asarray(values) for name, values in traced.items()},
+            as_weights("row_weights", row_weights, members, rows),
+            as_weights("validation_weights", validation_weights, members, validation),
+        ),
+        keys,
+        np.full(members, epochs, np.int32),
+    )
+    makers = as_loss(loss), as_optimizer(optimizer), init
+    require_maker(hyperparameters, makers)
+    layout = choose_layout(
+        members,
+        strategy=strategy,
+        members_at_once=members_at_once,
+        threads=threads,
+        stops_early=patience is not None,
+    )
+    common = Common(
+        dataclasses.replace(plan, transform=data.transform),
+        data,
+        jax.device_put(rows),
+        validation,
+        as_seeds(seeds, members, data),
+        epochs,
+        as_memory(memory),
+        threading.Event(),
+    )
+    sweeps = []
+    for numbers in group_members(static, members):
+        chosen = {name: values[numbers[0]] for name, values in static.items()}
+        group = take_members(everyone, numbers, len(numbers))
+        sweeps.append((plan_sweep(common, makers, chosen, group, layout), group, chosen))
+    # All are compiled now, and have read what they need.
+    require_read(traced.keys() | static.keys(), [sweep for (sweep, _), _, _ in sweeps])
+    groups, records = [], []
+    for (sweep, spread), group, _ in sweeps:
+        trained, recorded = train_members(sweep, spread, group)
+        groups.append(trained)
+        records += recorded
+    result = make_result(
+        groups,
+        records,
+        [chosen for _, _, chosen in sweeps],
+        epochs=epochs,
+        interrupted=common.interrupted.is_set(),
+    )
+    warn_of_bad_members(result.bad_step)
+    return result

@@ -1,0 +1,203 @@
+"""Turns the members' outputs into one prediction, and into how sure it is.
+
+Outputs have the member axis first, as `jax.vmap(lambda p: apply(p, x, config=config))(params)`
+gives them. `weights` say how much each member counts, as `select_greedily` finds them.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Real
+
+Outputs = Float[Array | np.ndarray, "members *batch outputs"]
+MemberWeights = Real[Array | np.ndarray, " members"]
+
+
+class Mixture(NamedTuple):
+    """Moments of a mixture of the members' predictions.
+
+    `mean` is the mixture's mean. `aleatoric` is the mean of the members' variances: noise in the
+    data that no member explains away. `epistemic` is the variance of the members' means: what they
+    disagree about. The variance of the mixture is their sum.
+    """
+
+    mean: Float[Array, "*batch outputs"]
+    aleatoric: Float[Array, "*batch outputs"]
+    epistemic: Float[Array, "*batch outputs"]
+
+    @property
+    def variance(self) -> Float[Array, "*batch outputs"]:
+        """Variance of the mixture: aleatoric and epistemic."""
+        return self.aleatoric + self.epistemic
+
+
+class Uncertainty(NamedTuple):
+    """Entropies of class probabilities, in nats per row.
+
+    `total` is that of the mean probabilities, `aleatoric` the mean of the members' entropies, and
+    `epistemic` their difference, the mutual information of class and member.
+    """
+
+    total: Float[Array, "*batch"]
+    aleatoric: Float[Array, "*batch"]
+    epistemic: Float[Array, "*batch"]
+
+
+def mean_probabilities(
+    logits: Outputs, *, weights: MemberWeights | None = None
+) -> Float[Array, "*batch outputs"]:
+    """Averages the members' class probabilities.
+
+    Args:
+        logits: Unnormalised log-probabilities, shape (members, *batch, classes).
+        weights: How much each member counts, at least 0; `None` counts all alike.
+
+    Returns:
+        Probabilities that sum to 1, shape (*batch, classes).
+
+    Raises:
+        ValueError: There is not one weight per member.
+
+    References:
+        Lakshminarayanan et al. 2017, section 2.4.
+
+    Example:
+        >>> mean_probabilities(jnp.log(jnp.array([[[0.25, 0.75]], [[0.75, 0.25]]]))).round(4)
+        Array([[0.5, 0.5]], dtype=float32)
+    """
+    return _mean(jax.nn.softmax(jnp.asarray(logits), axis=-1), weights)
+
+
+def class_uncertainty(logits: Outputs, *, weights: MemberWeights | None = None) -> Uncertainty:
+    """Tells what members are unsure of from what they disagree about.
+
+    Args:
+        logits: Unnormalised log-probabilities, shape (members, *batch, classes).
+        weights: How much each member counts, at least 0; `None` counts all alike.
+
+    Returns:
+        Entropies, shape (*batch,) each.
+
+    Raises:
+        ValueError: There is not one weight per member.
+
+    References:
+        Depeweg et al. 2018, section 3.
+
+    Example:
+        >>> logits = jnp.array([[[30.0, -30.0]], [[-30.0, 30.0]]])
+        >>> print([f"{entropy[0]:.3f}" for entropy in class_uncertainty(logits)])
+        ['0.693', '0.000', '0.693']
+    """
+    log_probabilities = jax.nn.log_softmax(jnp.asarray(logits), axis=-1)
+    probabilities = jnp.exp(log_probabilities)
+    mean = _mean(probabilities, weights)
+    total = jnp.sum(jax.scipy.special.entr(mean), axis=-1)
+    aleatoric = _mean(jnp.sum(-probabilities * log_probabilities, axis=-1), weights)
+    # Rounding alone could make it negative.
+    return Uncertainty(total, aleatoric, jnp.maximum(total - aleatoric, 0))
+
+
+def mixture_moments(
+    means: Outputs, variances: Outputs | None = None, *, weights: MemberWeights | None = None
+) -> Mixture:
+    """Joins the members' means, and variances if they predict any, into those of their mixture.
+
+    Args:
+        means: Predicted means, shape (members, *batch, outputs).
+        variances: Predicted variances, at least 0, of the same shape, as
+            `losses.gaussian_parameters` gives them; `None` where members predict a mean only.
+        weights: How much each member counts, at least 0; `None` counts all alike.
+
+    Returns:
+        Mean, aleatoric and epistemic variance, shape (*batch, outputs) each.
+
+    Raises:
+        ValueError: Shapes do not match, or there is not one weight per member.
+
+    References:
+        Lakshminarayanan et al. 2017, section 2.4; Depeweg et al. 2018, equation 10.
+
+    Example:
+        >>> mixture = mixture_moments(jnp.array([[[1.0]], [[3.0]]]), jnp.array([[[0.5]], [[0.5]]]))
+        >>> mixture.mean.item(), mixture.aleatoric.item(), mixture.epistemic.item()
+        (2.0, 0.5, 1.0)
+    """
+    means = jnp.asarray(means)
+    mean = _mean(means, weights)
+    # mean((m - mean(m))**2): as mean(m**2) - mean(m)**2 it would cancel.
+    epistemic = _mean(jnp.square(means - mean), weights)
+    if variances is None:
+        return Mixture(mean, jnp.zeros_like(mean), epistemic)
+    if variances.shape != means.shape:
+        raise ValueError(
+            f"variances must have the shape of means, {means.shape}; got {variances.shape}."
+        )
+    return Mixture(mean, _mean(jnp.asarray(variances), weights), epistemic)
+
+
+def majority_vote(logits: Outputs, *, weights: MemberWeights | None = None) -> Int[Array, "*batch"]:
+    """Takes the class that most members predict; of equals, the one with the larger mean.
+
+    Args:
+        logits: Unnormalised log-probabilities, shape (members, *batch, classes).
+        weights: How much each member counts, at least 0; `None` counts all alike.
+
+    Returns:
+        Classes, shape (*batch,); -1 for a row where an output is NaN.
+
+    Raises:
+        ValueError: There is not one weight per member.
+
+    Example:
+        >>> majority_vote(jnp.array([[[9.0, 0.0]], [[0.0, 1.0]], [[0.0, 1.0]]])).tolist()
+        [1]
+    """
+    logits = jnp.asarray(logits)
+    classes = logits.shape[-1]
+    votes = _mean(jax.nn.one_hot(jnp.argmax(logits, axis=-1), classes, dtype=logits.dtype), weights)
+    mean = mean_probabilities(logits, weights=weights)
+    # Sums of votes in another order differ by rounding.
+    is_most = votes >= jnp.max(votes, axis=-1, keepdims=True) - 1e-5
+    winner = jnp.argmax(jnp.where(is_most, mean, -1), axis=-1)
+    return jnp.where(jnp.isnan(logits).any(axis=(0, -1)), -1, winner)
+
+
+def member_quantiles(
+    outputs: Outputs, quantiles: Float[Array | np.ndarray, " quantiles"]
+) -> Float[Array, "quantiles *batch outputs"]:
+    """Returns quantiles over members, interpolated linearly.
+
+    Args:
+        outputs: Predictions, shape (members, *batch, outputs).
+        quantiles: Levels in [0, 1], shape (quantiles,).
+
+    Returns:
+        One prediction per level, shape (quantiles, *batch, outputs).
+
+    Raises:
+        ValueError: A level is out of range.
+
+    Example:
+        >>> member_quantiles(jnp.array([[[0.0]], [[1.0]], [[4.0]]]), np.array([0.5, 1.0])).ravel()
+        Array([1., 4.], dtype=float32)
+    """
+    levels = np.asarray(quantiles)
+    if levels.ndim != 1 or not ((levels >= 0) & (levels <= 1)).all():
+        raise ValueError(f"quantiles must be levels in [0, 1], shape (quantiles,); got {levels}.")
+    outputs = jnp.asarray(outputs)
+    return jnp.quantile(outputs, jnp.asarray(levels, outputs.dtype), axis=0)
+
+
+def _mean(values: Array, weights: MemberWeights | None) -> Array:
+    if weights is None:
+        return jnp.mean(values, axis=0)
+    if weights.shape != values.shape[:1]:
+        raise ValueError(
+            f"weights must have one number per member, shape {values.shape[:1]}; got "
+            f"{weights.shape}."
+        )
+    weights = jnp.asarray(weights, values.dtype)
+    return jnp.tensordot(weights / jnp.sum(weights), values, axes=1)

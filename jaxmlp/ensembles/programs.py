@@ -1,0 +1,170 @@
+"""Turns a recipe into compiled programs with a leading member axis: start, epochs, end."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from .. import program
+from ..program import FitState, Metrics, init_fit_state
+from ..train_step import init_state
+from ..types import Batch
+from .recipes import Recipe
+
+
+class MemberInputs(NamedTuple):
+    """What differs from member to member, with a leading member axis; `None` where it does not.
+
+    Weights are factors on those of all rows.
+    """
+
+    hyperparameters: dict[str, Array]
+    row_weights: Float[Array, "members rows"] | None
+    validation_weights: Float[Array, "members validation_rows"] | None
+
+
+class Programs:
+    """The programs of one recipe, each compiled once per shape of its arguments.
+
+    Args:
+        recipe: What is compiled into them.
+        has_own_order: Whether each member has row numbers of its own.
+        validated: Whether there are rows to validate on.
+    """
+
+    def __init__(self, recipe: Recipe, *, has_own_order: bool, validated: bool) -> None:
+        self.read: set[str] = set()
+        self._validated = validated
+        index_axis = 0 if has_own_order else None
+        over = functools.partial(over_members, width=recipe.width)
+        self._recipe = recipe
+        self._jitted: dict[str, Any] = {
+            # One member at a time, so that its parameters are those that `init` draws alone.
+            "start": jax.jit(over_members(self._start, (0, 0, 0), 1)),
+            "run": jax.jit(over(self._run, (0, 0, None, index_axis, 0, None))),
+            "recover": jax.jit(over(self._recover, (0, 0, None, 0, 0))),
+            "finish": jax.jit(jax.vmap(self._finish)),
+        }
+        self._compiled: dict[Any, Any] = {}
+
+    def compiled(self, name: str, *arguments: Any) -> Any:
+        """Returns a program for arguments of these shapes; it can tell its memory."""
+        leaves, structure = jax.tree.flatten(arguments)
+        key = (name, structure, *((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves))
+        if key not in self._compiled:
+            self._compiled[key] = self._jitted[name].lower(*arguments).compile()
+        return self._compiled[key]
+
+    def __call__(self, name: str, *arguments: Any) -> Any:
+        """Runs a program, compiled before or now."""
+        return self.compiled(name, *arguments)(*arguments)
+
+    def _start(self, params: PyTree | None, inputs: MemberInputs, key: Array) -> FitState:
+        recipe = self._recipe
+        if recipe.init is not None:
+            params = recipe.draw(inputs.hyperparameters, key, self.read)
+        _, optimizer = recipe.make(inputs.hyperparameters, self.read)
+        train = init_state(params, optimizer, key=key)
+        return init_fit_state(train, recipe.plan, validated=self._validated)
+
+    def _run(
+        self,
+        state: FitState,
+        inputs: MemberInputs,
+        rows: Batch,
+        index: Int[Array, "epochs steps batch"],
+        limit: Int[Array, ""],
+        validation: PyTree | None,
+    ) -> tuple[FitState, Metrics]:
+        loss_fn, optimizer = self._recipe.make(inputs.hyperparameters, self.read)
+        rows = _weigh(rows, inputs.row_weights)
+        validation = _weigh(validation, inputs.validation_weights)
+        plan = self._recipe.plan
+        return program.run_epochs(loss_fn, optimizer, plan, state, rows, index, limit, validation)
+
+    def _recover(
+        self,
+        state: FitState,
+        inputs: MemberInputs,
+        rows: Batch,
+        index: Int[Array, "steps batch"],
+        is_bad: Bool[Array, ""],
+    ) -> FitState:
+        """Repeats the epoch in which a bad member met NaN or infinity, up to the step before."""
+        loss_fn, optimizer = self._recipe.make(inputs.hyperparameters, self.read)
+        rows = _weigh(rows, inputs.row_weights)
+
+        def body(
+            carry: tuple[FitState, Array], index: Int[Array, " batch"]
+        ) -> tuple[tuple[FitState, Array], None]:
+            state, good = carry
+            batch = program.take_batch(rows, index)
+            after, metrics = program.advance(loss_fn, optimizer, self._recipe.plan, state, batch)
+            good = good & program.all_finite((metrics["loss"], after.train.params))
+            return (jax.tree.map(functools.partial(jnp.where, good), after, state), good), None
+
+        def repeat(state: FitState) -> FitState:
+            (state, _), _ = jax.lax.scan(body, (state, jnp.ones((), bool)), index)
+            return state._replace(stopped=jnp.ones((), bool))
+
+        return jax.lax.cond(is_bad, repeat, lambda state: state, state)
+
+    def _finish(self, state: FitState) -> PyTree:
+        """Parameters to use: the best, the averaged or the last ones, as `fit` returns them."""
+        params = state.train.params
+        if self._recipe.plan.ema_decay is not None:
+            params = state.average
+        elif self._recipe.plan.swa_start is not None:
+            choose = functools.partial(jnp.where, state.averaged > 0)
+            params = jax.tree.map(choose, state.average, params)
+        if state.best_params is None:
+            return params
+        choose = functools.partial(jnp.where, state.best_epoch >= 0)
+        return jax.tree.map(choose, state.best_params, params)
+
+
+def over_members(
+    function: Callable[..., Any], axes: tuple[int | None, ...], width: int
+) -> Callable[..., Any]:
+    """Maps a function over its arguments with axis 0, `width` members at once, the others after.
+
+    A width of at least the number of members is one `vmap`; else it must divide that number. A
+    width of 1 is the function itself in a loop, so that what a member skips costs nothing.
+    """
+
+    def mapped(*arguments: Any) -> Any:
+        own = [a for a, axis in zip(arguments, axes, strict=True) if axis == 0]
+        members = jax.tree.leaves(own)[0].shape[0]
+
+        def one(own: list[Any]) -> Any:
+            rest = iter(own)
+            return function(
+                *(next(rest) if axis == 0 else a for a, axis in zip(arguments, axes, strict=True))
+            )
+
+        if width >= members > 1:
+            return jax.vmap(one)(own)
+        if width == 1 or members == 1:
+            return jax.lax.map(one, own)
+        batches = jax.tree.map(lambda a: a.reshape(-1, width, *a.shape[1:]), own)
+        results = jax.lax.map(jax.vmap(one), batches)
+        return jax.tree.map(lambda a: a.reshape(members, *a.shape[2:]), results)
+
+    return mapped
+
+
+# Shared by sweeps of the same functions; bounded, since it keeps what they close over.
+@functools.lru_cache(maxsize=16)
+def make_programs(recipe: Recipe, *, has_own_order: bool, validated: bool) -> Programs:
+    """Returns the programs of a recipe, the same object for equal recipes."""
+    return Programs(recipe, has_own_order=has_own_order, validated=validated)
+
+
+def _weigh(rows: Any, factors: Float[Array, " rows"] | None) -> Any:
+    if factors is None:
+        return rows
+    weight = factors if rows.weight is None else rows.weight * factors
+    return rows._replace(weight=weight)

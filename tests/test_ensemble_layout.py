@@ -1,0 +1,64 @@
+"""Tests of how members are spread over calls, threads and memory."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxmlp.ensembles.layout import Layout, available_memory, choose_layout, split_layout
+
+OPTIONS = {"strategy": "auto", "members_at_once": None, "threads": 2, "stops_early": False}
+
+
+def choose(members, **options):
+    return choose_layout(members, **OPTIONS | options)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(1, 3000),
+    st.integers(1, 8),
+    st.none() | st.integers(1, 40),
+    st.booleans(),
+)
+def test_calls_hold_whole_batches_and_few_places_are_left_empty(members, threads, width, early):
+    layout = choose(members, threads=threads, members_at_once=width, stops_early=early)
+    assert layout.piece % layout.width == 0
+    assert layout.width <= members
+    assert layout.threads <= members
+    pieces = -(-members // layout.piece)
+    assert pieces * layout.piece - members < layout.piece
+    # The last thread is not left waiting for one long piece.
+    if pieces > 1:
+        assert layout.piece <= max(layout.width, members / layout.threads)
+
+
+def test_on_cpu_members_go_four_at_once_and_one_by_one_where_they_stop_early():
+    assert choose(100).width == 4
+    assert choose(100, stops_early=True).width == 1
+    assert choose(6).width == 3
+
+
+def test_vmap_computes_all_members_in_one_call():
+    layout = choose(100, strategy="vmap", threads=None)
+    assert layout == Layout(piece=100, width=100, threads=1)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [Layout(piece=1000, width=1000, threads=1), Layout(piece=96, width=3, threads=2)],
+)
+def test_memory_is_halved_down_to_one_member(layout):
+    sizes = []
+    while layout is not None:
+        assert layout.piece % layout.width == 0
+        sizes.append(layout.piece * layout.threads)
+        last, layout = layout, split_layout(layout)
+    assert last == Layout(piece=1, width=1, threads=1)
+    assert (np.diff(sizes) < 0).all()
+    assert len(sizes) < 13
+
+
+def test_memory_of_this_machine_is_plausible():
+    memory = available_memory()
+    assert memory is None or 2**20 < memory < 2**50
