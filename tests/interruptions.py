@@ -20,10 +20,10 @@ class StopAfter:
         return self.left <= 0
 
 
-def interrupted(monkeypatch, calls, **settings):
+def interrupted(monkeypatch, calls, *args, **settings):
     with monkeypatch.context() as patched:
         patched.setattr("jaxmlp.training.stop_requests", lambda: StopAfter(calls))
-        return fit(**settings)
+        return fit(*args, **settings)
 
 
 def assert_same_result(one, other):

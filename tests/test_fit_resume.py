@@ -4,7 +4,7 @@ import numpy as np
 import optax
 import pytest
 from fits import VALIDATION, assert_same, cut_calls, fit, make_loader
-from interruptions import StopAfter, assert_same_result, interrupted
+from interruptions import assert_same_result, interrupted
 
 import jaxmlp
 
@@ -69,9 +69,8 @@ def test_a_run_stopped_within_an_epoch_goes_on_with_another_driver(driver, monke
 def test_an_iterable_of_batches_resumes_within_an_epoch(monkeypatch, tmp_path):
     monkeypatch.setattr("jaxmlp.parts._kept_batches", lambda _: 2)
     batches = list(make_loader().epoch(0))
-    with monkeypatch.context() as patched:
-        patched.setattr("jaxmlp.training.stop_requests", lambda: StopAfter(4))
-        assert int(fit(batches, checkpoint=tmp_path).state.step) == 7
+    stopped = interrupted(monkeypatch, 4, batches, checkpoint=tmp_path)
+    assert int(stopped.state.step) == 7
     assert_same_result(fit(batches, checkpoint=tmp_path, resume=True), fit(batches))
 
 
@@ -84,12 +83,10 @@ def test_rows_in_files_resume_within_an_epoch(monkeypatch, tmp_path):
     data = jaxmlp.DataLoader(source, batch_size=12, shuffle=True, window_chunks=2)
     cut_calls(monkeypatch, chunk=2)
     expected = fit(data, driver="chunk")
-    for steps in (4, 9):
-        with monkeypatch.context() as patched:
-            patched.setattr(
-                "jaxmlp.training.stop_requests", lambda: StopAfter(2 if steps == 4 else 3)
-            )
-            stopped = fit(data, driver="chunk", checkpoint=tmp_path / "run", resume=True)
+    for calls, steps in ((2, 4), (3, 9)):
+        stopped = interrupted(
+            monkeypatch, calls, data, driver="chunk", checkpoint=tmp_path / "run", resume=True
+        )
         assert int(stopped.state.step) == steps
     assert_same_result(
         fit(data, driver="chunk", checkpoint=tmp_path / "run", resume=True), expected
