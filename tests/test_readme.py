@@ -23,13 +23,13 @@ def test_there_are_exactly_two_set_up_commands():
 
 def test_ci_runs_the_test_command_of_the_readme():
     script = (ROOT / ".ci" / "run").read_text()
-    assert 'pythons=("$default")' in script
-    assert '"$python" run.py -m pytest' in script
+    assert "default=python3\n" in script
+    assert '"$default" run.py -m pytest -q\n' in script
 
 
 def test_the_training_script_learns_and_equals_the_loop(capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    script, loop, files, run = blocks("python")
+    script, loop, members, files, run = blocks("python")
     assert len([line for line in script.splitlines() if line.strip()]) <= 20
     names = {}
     exec(compile(script, "README.md", "exec"), names)
@@ -38,6 +38,8 @@ def test_the_training_script_learns_and_equals_the_loop(capsys, monkeypatch, tmp
     accuracy = float(re.search(r"test accuracy (\d\.\d+)", capsys.readouterr().out)[1])
     # Chance is 0.1; the network reads at least 19 of 20 digits.
     assert accuracy > 0.95
+    exec(compile(members, "README.md", "exec"), names)
+    assert names["members"].history["loss"].shape == (4, 10)
     exec(compile(files, "README.md", "exec"), names)
     jax.tree.map(np.testing.assert_array_equal, names["result"].params, names["params"])
     for _ in range(2):

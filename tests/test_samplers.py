@@ -235,7 +235,7 @@ class TestLoader:
             visit_twice(**{"batch_sampler": [[1]], **settings})
 
 
-@pytest.mark.parametrize("name", set(DRIVERS) - {"auto", "all epochs"})
+@pytest.mark.parametrize("name", sorted({*DRIVERS} - {"auto", "all epochs"}))
 @pytest.mark.parametrize("kind", ["weighted", "batches"])
 def test_samplers_give_the_same_training_with_every_driver(kind, name, monkeypatch):
     settings = {

@@ -75,7 +75,7 @@ def test_iterating_traces_it_once():
     assert scale.traces == 1
 
 
-@pytest.mark.parametrize("name", set(DRIVERS) - {"chunks of an epoch", "all epochs"})
+@pytest.mark.parametrize("name", sorted({*DRIVERS} - {"chunks of an epoch", "all epochs"}))
 def test_every_driver_trains_on_transformed_batches_and_traces_it_once(name, monkeypatch):
     scale = Scale()
     result = fit_with(name, monkeypatch, loader_of(scale), **LINEAR)
