@@ -89,7 +89,7 @@ def _run_blocks(
         return loader.blocks(epoch, step=step, batches=batches)
 
     blocks, steps = make_blocks(run, read_blocks), len(loader)
-    return run_parts(run, state, unfinished, blocks, pace, steps=steps, end=run.epochs)
+    yield from run_parts(run, state, unfinished, blocks, pace, steps=steps, end=run.epochs)
 
 
 def _run_epochs(

@@ -8,6 +8,7 @@ import numpy as np
 import optax
 
 import jaxmlp
+from jaxmlp.pace import Pace
 
 CONFIG = jaxmlp.MLPConfig(in_features=4, hidden_features=(8,), out_features=3, dropout_rate=0.1)
 LOSS = jaxmlp.make_loss(
@@ -55,7 +56,7 @@ def fit(data=None, *, loss_fn=LOSS, optimizer=OPTIMIZER, params=PARAMS, **settin
     return jaxmlp.fit(loss_fn, optimizer, params, data, **settings)
 
 
-class FixedPace:
+class FixedPace(Pace):
     """Takes so many steps per call, however long they take."""
 
     def __init__(self, steps):
