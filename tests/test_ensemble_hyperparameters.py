@@ -163,6 +163,7 @@ def test_dropout_of_rate_0_is_none():
     )
 
 
+@pytest.mark.bad_input
 def test_a_traced_dropout_rate_in_a_config_tells_where_it_belongs():
     def make_loss(h):
         config = jaxmlp.MLPConfig(

@@ -57,7 +57,7 @@ def count_keys(keys: Any) -> int:
 
 
 def as_stacked(params: PyTree, members: int) -> PyTree:
-    """Returns parameters with a leading member axis as JAX arrays.
+    """Returns parameters with a leading member axis as arrays of JAX's types.
 
     Raises:
         ValueError: An array has not one entry per member.
@@ -69,10 +69,11 @@ def as_stacked(params: PyTree, members: int) -> PyTree:
                 f"{np.shape(leaf)} at {jax.tree_util.keystr(path)}. Stack them, or give a function "
                 "init(key) that draws one member's."
             )
-    return jax.tree.map(jnp.asarray, params)
+    # JAX's types, but on the host: pieces are cut from them.
+    return jax.tree.map(lambda leaf: np.asarray(jnp.asarray(leaf)), params)
 
 
-def as_weights(name: str, weights: Any, members: int, rows: Any) -> jax.Array | None:
+def as_weights(name: str, weights: Any, members: int, rows: Any) -> np.ndarray | None:
     """Returns factors on the weights of rows, shape (members, rows).
 
     Raises:
@@ -100,7 +101,7 @@ def as_weights(name: str, weights: Any, members: int, rows: Any) -> jax.Array | 
     if not values.any(axis=1).all():
         empty = np.flatnonzero(~values.any(axis=1))
         raise ValueError(f"{name} must leave every member a row; members {empty} have none.")
-    return jnp.asarray(values.astype(np.float32))
+    return values.astype(np.float32)
 
 
 def as_seeds(seeds: Any, members: int, data: DataLoader) -> np.ndarray | None:

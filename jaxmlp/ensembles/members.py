@@ -5,7 +5,6 @@ import threading
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Key, PyTree, Shaped
 
@@ -148,11 +147,11 @@ def fit_members(
         np.arange(members),
         None if init is not None else as_stacked(params, members),
         MemberInputs(
-            {name: jnp.asarray(values) for name, values in traced.items()},
+            dict(traced),
             as_weights("row_weights", row_weights, members, rows),
             as_weights("validation_weights", validation_weights, members, validation),
         ),
-        keys,
+        np.asarray(jax.random.key_data(keys)),
         np.full(members, epochs, np.int32),
     )
     makers = as_loss(loss), as_optimizer(optimizer), init
@@ -172,6 +171,7 @@ def fit_members(
         as_seeds(seeds, members, data),
         epochs,
         as_memory(memory),
+        jax.random.key_impl(keys),
         threading.Event(),
     )
     sweeps = []

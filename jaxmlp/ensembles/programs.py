@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from .. import program
@@ -21,9 +22,9 @@ class MemberInputs(NamedTuple):
     Weights are factors on those of all rows.
     """
 
-    hyperparameters: dict[str, Array]
-    row_weights: Float[Array, "members rows"] | None
-    validation_weights: Float[Array, "members validation_rows"] | None
+    hyperparameters: dict[str, Any]
+    row_weights: Float[Array | np.ndarray, "members rows"] | None
+    validation_weights: Float[Array | np.ndarray, "members validation_rows"] | None
 
 
 class Programs:
@@ -33,11 +34,14 @@ class Programs:
         recipe: What is compiled into them.
         has_own_order: Whether each member has row numbers of its own.
         validated: Whether there are rows to validate on.
+        key_kind: JAX's name for the kind of the members' keys, which come as plain numbers.
     """
 
-    def __init__(self, recipe: Recipe, *, has_own_order: bool, validated: bool) -> None:
+    def __init__(
+        self, recipe: Recipe, *, has_own_order: bool, validated: bool, key_kind: Any
+    ) -> None:
         self.read: set[str] = set()
-        self._validated = validated
+        self._validated, self._key_kind = validated, key_kind
         index_axis = 0 if has_own_order else None
         over = functools.partial(over_members, width=recipe.width)
         self._recipe = recipe
@@ -64,6 +68,7 @@ class Programs:
 
     def _start(self, params: PyTree | None, inputs: MemberInputs, key: Array) -> FitState:
         recipe = self._recipe
+        key = jax.random.wrap_key_data(key, impl=self._key_kind)
         if recipe.init is not None:
             params = recipe.draw(inputs.hyperparameters, key, self.read)
         _, optimizer = recipe.make(inputs.hyperparameters, self.read)
@@ -158,12 +163,14 @@ def over_members(
 
 # Shared by sweeps of the same functions; bounded, since it keeps what they close over.
 @functools.lru_cache(maxsize=16)
-def make_programs(recipe: Recipe, *, has_own_order: bool, validated: bool) -> Programs:
+def make_programs(
+    recipe: Recipe, *, has_own_order: bool, validated: bool, key_kind: Any
+) -> Programs:
     """Returns the programs of a recipe, the same object for equal recipes."""
-    return Programs(recipe, has_own_order=has_own_order, validated=validated)
+    return Programs(recipe, has_own_order=has_own_order, validated=validated, key_kind=key_kind)
 
 
-def _weigh(rows: Any, factors: Float[Array, " rows"] | None) -> Any:
+def _weigh(rows: Any, factors: Float[Array | np.ndarray, " rows"] | None) -> Any:
     if factors is None:
         return rows
     weight = factors if rows.weight is None else rows.weight * factors

@@ -55,7 +55,7 @@ class MembersResult(NamedTuple):
             )
         return self.groups[0].params
 
-    def member(self, number: int) -> PyTree:
+    def member(self, number: int | np.integer) -> PyTree:
         """Returns the parameters of one member, as `fit` would.
 
         Args:

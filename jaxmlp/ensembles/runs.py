@@ -39,13 +39,14 @@ class Sweep(NamedTuple):
 class Members(NamedTuple):
     """Members that share a call: their numbers, and what is theirs, with a leading member axis.
 
-    `limits` are the epochs that each may run; those that only fill up the axis run none.
+    All are arrays on the host, the keys' data among them. `limits` are the epochs that each may
+    run; those that only fill up the axis run none.
     """
 
     numbers: Int[np.ndarray, " members"]
     params: PyTree | None
     inputs: MemberInputs
-    keys: Array
+    keys: np.ndarray
     limits: Int[np.ndarray, " members"]
 
 

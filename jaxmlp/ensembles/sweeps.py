@@ -42,6 +42,7 @@ class Common(NamedTuple):
     seeds: np.ndarray | None
     epochs: int
     memory: int | None
+    key_kind: Hashable
     interrupted: threading.Event
 
 
@@ -61,6 +62,7 @@ def plan_sweep(
             recipe,
             has_own_order=common.seeds is not None,
             validated=common.validation is not None,
+            key_kind=common.key_kind,
         )
         piece = take_members(members, np.arange(min(layout.piece, count)), layout.piece)
         start = programs.compiled("start", piece.params, piece.inputs, piece.keys)
@@ -134,7 +136,7 @@ def _with_settings_of_this_thread(function: Callable[..., Any]) -> Callable[...,
 def _epochs_per_call(common: Common, params: PyTree, layout: Layout) -> int:
     """So many that a call takes about half a second and its row numbers little memory.
 
-    A power of two, so that runs of other lengths share the program.
+    Calls are of one length, and the last has few epochs, if any, beyond those asked for.
     """
     batch_size, steps = common.loader.batch_size, len(common.loader)
     # `params` have the member axis, so that this is the time of all members' steps.
@@ -142,7 +144,8 @@ def _epochs_per_call(common: Common, params: PyTree, layout: Layout) -> int:
     own = layout.piece if common.seeds is not None else 1
     by_memory = _INDEX_NUMBERS // (own * steps * batch_size)
     most = max(1, min(common.epochs, int(CALL_SECONDS / seconds), by_memory))
-    return 1 << (most.bit_length() - 1)
+    calls = -(-common.epochs // most)
+    return -(-common.epochs // calls)
 
 
 def _bytes_of_call(run: Any) -> int:
