@@ -40,7 +40,7 @@ def measure(workload: Workload, *, rounds: int, seconds: float) -> str:
     def run(epochs: int, *, with_checkpoints: bool) -> tuple[float, float]:
         nonlocal files
         with tempfile.TemporaryDirectory() as folder:
-            checkpoints = jaxmlp.Checkpoints(directory=folder, seconds=1, keep=1000)
+            checkpoints = jaxmlp.Checkpoints(directory=folder, seconds=1.0, keep=1000)
             trained = 0.0
 
             def note(_: object, __: object) -> None:

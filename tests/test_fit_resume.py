@@ -116,7 +116,7 @@ def test_resume_without_checkpoints_starts_anew(tmp_path):
 
 
 def test_checkpoints_change_no_number(tmp_path):
-    checkpoints = jaxmlp.Checkpoints(directory=tmp_path, seconds=0)
+    checkpoints = jaxmlp.Checkpoints(directory=tmp_path, seconds=0.0)
     assert_same_result(fit(checkpoint=checkpoints, driver="epoch"), fit(driver="epoch"))
 
 

@@ -30,7 +30,7 @@ result = jaxmlp.fit(
     epochs=int(sys.argv[2]),
     key=jax.random.key(1),
     driver="epoch",
-    checkpoint=jaxmlp.Checkpoints(directory=sys.argv[1], seconds=0),
+    checkpoint=jaxmlp.Checkpoints(directory=sys.argv[1], seconds=0.0),
     resume=True,
     on_epoch=lambda state, metrics: print("epoch", metrics["epoch"], flush=True),
 )

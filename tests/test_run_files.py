@@ -18,14 +18,14 @@ from jaxmlp.rotation import checkpoint_paths
 
 class TestFiles:
     def test_as_many_are_kept_as_asked(self, tmp_path):
-        checkpoints = jaxmlp.Checkpoints(directory=tmp_path, seconds=0, keep=2)
+        checkpoints = jaxmlp.Checkpoints(directory=tmp_path, seconds=0.0, keep=2)
         fit(checkpoint=checkpoints, driver="epoch", epochs=9)
         names = [path.name for path in checkpoint_paths(tmp_path)]
         assert len(names) <= 2
         assert names[-1] == "step_000000000045.safetensors"
 
     def test_none_is_written_before_it_is_due_but_the_last(self, tmp_path):
-        fit(checkpoint=jaxmlp.Checkpoints(directory=tmp_path, seconds=3600), driver="epoch")
+        fit(checkpoint=jaxmlp.Checkpoints(directory=tmp_path, seconds=3600.0), driver="epoch")
         assert len(checkpoint_paths(tmp_path)) == 1
 
     def test_a_damaged_one_is_reported_and_the_one_before_it_used(self, monkeypatch, tmp_path):
@@ -65,7 +65,7 @@ class TestFiles:
                 assert not written
                 release.set()
 
-        fit(checkpoint=jaxmlp.Checkpoints(directory=tmp_path, seconds=0), on_epoch=see)
+        fit(checkpoint=jaxmlp.Checkpoints(directory=tmp_path, seconds=0.0), on_epoch=see)
         assert epochs == [0, 1, 2, 3, 4]
         assert written
 
