@@ -1,5 +1,6 @@
 """Sets up the contestants of `data.py`: who gives batches of the same rows, and how."""
 
+import importlib
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -68,7 +69,7 @@ def prepare_slices(task: Reading) -> Contestant:
 
 
 def prepare_torch(task: Reading, workers: int = 0) -> Contestant:
-    import torch
+    torch = importlib.import_module("torch")
 
     class Rows(torch.utils.data.Dataset):
         def __init__(self) -> None:
