@@ -1,6 +1,7 @@
 """Turns rows, wherever they lie, into batches of one shape, in an order fixed by seed and epoch."""
 
 import functools
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -106,14 +107,7 @@ class DataLoader:
         )
         if transform is not None and not callable(transform):
             raise TypeError(f"transform must be a function of a batch; got {transform!r}.")
-        self.batch_size = self._order.batch_size
-        self.window_chunks = self._order.window_chunks
-        self.shuffle = shuffle
-        self.seed = seed
-        self.drop_last = drop_last
         self.check_finite = check_finite
-        self.sampler = sampler
-        self.batch_sampler = batch_sampler
         self.transform = transform
         self._jitted = transform and jax.jit(functools.partial(apply_transform, transform))
         self.sharding = sharding
@@ -122,7 +116,16 @@ class DataLoader:
         )
         # Epoch and step that come next, of this iteration and of the next one to start.
         self._position = self._start = (0, 0)
-        self._hashed: tuple[Any, str] = (None, "")
+        self._hashed = (-1, "")
+
+    # Read-only, since the order was made of them.
+    batch_size = property(operator.attrgetter("_order.batch_size"))
+    shuffle = property(operator.attrgetter("_order.shuffle"))
+    seed = property(operator.attrgetter("_order.seed"))
+    drop_last = property(operator.attrgetter("_order.drop_last"))
+    sampler = property(operator.attrgetter("_order.sampler"))
+    batch_sampler = property(operator.attrgetter("_order.batch_sampler"))
+    window_chunks = property(operator.attrgetter("_order.window_chunks"))
 
     @property
     def rows(self) -> Batch | None:
@@ -268,9 +271,12 @@ class DataLoader:
         Args:
             position: Epoch and step that come next.
         """
-        settings = self._order.settings()
-        key = (position[0], *settings.values())
-        if self._hashed[0] != key:
-            self._hashed = (key, self._order.fingerprint(position[0]))
-        data = self.source.fingerprint()
-        return resume.make_state(position, settings=settings, order=self._hashed[1], data=data)
+        epoch, _ = position
+        if self._hashed[0] != epoch:
+            self._hashed = (epoch, self._order.fingerprint(epoch))
+        return resume.make_state(
+            position,
+            settings=self._order.settings(),
+            order=self._hashed[1],
+            data=self.source.fingerprint(),
+        )

@@ -40,6 +40,8 @@ def read_position(state: Any) -> tuple[int, int]:
     missing = [name for name in _NAMES if name not in state]
     if missing:
         raise TypeError(f"state must be a dict that state_dict returned; it lacks {missing}.")
+    if not isinstance(state["settings"], dict):
+        raise TypeError(f"state['settings'] must be a dict; got {state['settings']!r}.")
     require_int("state['epoch']", state["epoch"], 0, 2**64)
     require_int("state['step']", state["step"], 0, None)
     return int(state["epoch"]), int(state["step"])

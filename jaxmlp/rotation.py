@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import warnings
-from collections.abc import Collection
 from pathlib import Path
 
 from .container import CheckpointError, Contents, NewerFormatError, read
@@ -83,13 +82,12 @@ def newest_valid(directory: str | Path) -> tuple[Path, Contents] | None:
     return None
 
 
-def prune(directory: str | Path, *, keep: int, protected: Collection[Path] = ()) -> None:
-    """Removes all checkpoints but the last ones and the protected ones.
+def prune(directory: str | Path, *, keep: int) -> None:
+    """Removes all checkpoints but the last ones.
 
     Args:
         directory: Where they lie.
         keep: How many of the last ones to keep, at least 1.
-        protected: Paths to keep beside them.
 
     Raises:
         OSError: One cannot be removed.
@@ -97,7 +95,5 @@ def prune(directory: str | Path, *, keep: int, protected: Collection[Path] = ())
     """
     if keep < 1:
         raise ValueError(f"keep must be at least 1; got {keep}.")
-    kept = {path.name for path in protected}
     for path in checkpoint_paths(directory)[:-keep]:
-        if path.name not in kept:
-            path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)

@@ -28,6 +28,8 @@ from .rotation import checkpoint_path, checkpoint_paths, newest_valid, prune
 from .sources.ingestion import hash_arrays
 
 _RUN = "jaxmlp.run"
+# In the place of an array that a file lacks, which is told by its name then.
+_NOTHING = np.zeros(0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,16 @@ class _Stored(NamedTuple):
     state: FitState
     unfinished: tuple[np.ndarray, ...]
     history: tuple[np.ndarray, ...]
+
+
+class _Header(NamedTuple):
+    """What a checkpoint says beside arrays: settings, position in the data, names of metrics."""
+
+    settings: dict[str, Any]
+    data: dict[str, Any] | None
+    unfinished: list[str]
+    history: list[str]
+    versions: dict[str, str]
 
 
 class RunFiles:
@@ -137,14 +149,16 @@ class RunFiles:
         return None if found is None else self._restore(*found, skeleton)
 
     def _restore(self, path: Path, contents: Contents, skeleton: FitState) -> Progress:
-        if _RUN not in contents.metadata:
-            raise CheckpointError(f"{path} is no checkpoint of fit; give another directory.")
-        header = json.loads(contents.metadata[_RUN])
-        _check_settings(path, header["settings"], self._settings)
-        names = {kind: header[kind] for kind in ("unfinished", "history")}
+        header = _read_header(path, contents)
+        _check_settings(path, header.settings, self._settings)
+        if (header.data is None) != (self._data is None):
+            now, then = ("an iterable", "a DataLoader")[:: 1 if self._data is None else -1]
+            raise ValueError(
+                f"{path} is of a run over {then}, and data is {now} now; resume with that."
+            )
         columns = {
-            kind: tuple(contents.arrays[f"{kind}.{i}"] for i in range(len(names[kind])))
-            for kind in names
+            kind: tuple(contents.arrays.get(f"{kind}.{i}", _NOTHING) for i in range(len(names)))
+            for kind, names in (("unfinished", header.unfinished), ("history", header.history))
         }
         stored = _Stored(skeleton, **columns)
         if problems := differences(stored, contents.arrays):
@@ -152,27 +166,29 @@ class RunFiles:
                 f"{path} is of another network or optimizer: {'; '.join(problems)}. Resume with "
                 "those of then, or start anew in another directory."
             )
+        for names in columns.values():
+            if len({array.shape for array in names}) > 1 or any(a.ndim != 1 for a in names):
+                raise CheckpointError(f"{path} has metrics of different lengths.")
         stored = restore_by_path(stored, contents.arrays)
         if _key_data(stored.state.train.key) != _key_data(skeleton.train.key):
             raise ValueError(f"{path} was taken with another key; resume with the key of then.")
-        unfinished, history = (
-            dict(zip(names[kind], getattr(stored, kind), strict=True)) for kind in columns
-        )
-        if self._data is not None:
-            position = read_position(header["data"])
-            check_state(header["data"], self._data.state_at(position), len(self._data))
+        unfinished = dict(zip(header.unfinished, stored.unfinished, strict=True))
+        history = dict(zip(header.history, stored.history, strict=True))
+        if self._data is not None and header.data is not None:
+            now = self._data.state_at(read_position(header.data))
+            check_state(header.data, now, len(self._data))
         return Progress(stored.state, unfinished, history)
 
     def _write(self, progress: Progress) -> None:
         state, unfinished, history = progress
         count = len(unfinished["loss"]) if unfinished else 0
-        header = {
-            "settings": self._settings,
-            "data": self._data and self._data.state_at((int(state.epoch), count)),
-            "unfinished": list(unfinished),
-            "history": list(history),
-            "versions": library_versions(),
-        }
+        header = _Header(
+            settings=self._settings,
+            data=None if self._data is None else self._data.state_at((int(state.epoch), count)),
+            unfinished=list(unfinished),
+            history=list(history),
+            versions=library_versions(),
+        )._asdict()
         stored = _Stored(state, tuple(unfinished.values()), tuple(history.values()))
         directory = self._checkpoints.directory
         path = checkpoint_path(directory, int(state.train.step))
@@ -213,6 +229,23 @@ def open_run_files(
         loader = data if isinstance(data, DataLoader) else None
         with RunFiles(checkpoints, _settings(run), loader) as files:
             yield files
+
+
+def _read_header(path: Path, contents: Contents) -> _Header:
+    try:
+        header = _Header(**json.loads(contents.metadata[_RUN]))
+        if header.data is not None:
+            read_position(header.data)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path} is no checkpoint of fit ({error}); give another directory."
+        ) from error
+    names = (header.unfinished, header.history)
+    if not isinstance(header.settings, dict) or not all(
+        isinstance(part, list) and all(isinstance(name, str) for name in part) for part in names
+    ):
+        raise CheckpointError(f"{path} does not tell the settings and metrics of its run.")
+    return header
 
 
 def _settings(run: Run) -> dict[str, Any]:

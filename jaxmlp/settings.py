@@ -2,6 +2,7 @@
 
 import math
 
+from .order import require_int
 from .program import Plan
 
 
@@ -21,11 +22,11 @@ def make_plan(
         TypeError: An argument has the wrong type.
         ValueError: An argument is out of range, or two contradict each other.
     """
-    require_int("accumulate_steps", accumulate_steps, 1)
+    require_int("accumulate_steps", accumulate_steps, 1, None)
     if patience is not None:
-        require_int("patience", patience, 1)
+        require_int("patience", patience, 1, None)
     if swa_start is not None:
-        require_int("swa_start", swa_start, 0)
+        require_int("swa_start", swa_start, 0, None)
     if mode not in ("min", "max"):
         raise ValueError(
             f"mode must be 'min' or 'max', whichever is better for monitor={monitor!r}; "
@@ -39,14 +40,15 @@ def make_plan(
         raise ValueError("ema_decay and swa_start are two ways to average; give one of them.")
     if nonfinite not in ("raise", "skip", "stop"):
         raise ValueError(f"nonfinite must be 'raise', 'skip' or 'stop'; got {nonfinite!r}.")
+    # Python's numbers, since NumPy's are no JSON.
     return Plan(
-        accumulate_steps=accumulate_steps,
+        accumulate_steps=int(accumulate_steps),
         monitor=monitor,
         mode=mode,
-        patience=patience,
-        min_delta=min_delta,
-        ema_decay=ema_decay,
-        swa_start=swa_start,
+        patience=None if patience is None else int(patience),
+        min_delta=float(min_delta),
+        ema_decay=None if ema_decay is None else float(ema_decay),
+        swa_start=None if swa_start is None else int(swa_start),
         skip_nonfinite=nonfinite == "skip",
     )
 
@@ -58,11 +60,3 @@ def require_averaging(swa_start: int | None, epochs: int) -> None:
             f"swa_start must be below epochs, or nothing is averaged; got swa_start={swa_start}, "
             f"epochs={epochs}."
         )
-
-
-def require_int(name: str, value: object, lowest: int) -> None:
-    """Refuses anything but an int of at least `lowest`."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int of at least {lowest}; got {value!r}.")
-    if value < lowest:
-        raise ValueError(f"{name} must be an int of at least {lowest}; got {value}.")

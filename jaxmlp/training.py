@@ -16,10 +16,11 @@ from .data import DataLoader
 from .drivers import Driver
 from .feeding import as_validation, make_calls
 from .nonfinite import find_first_bad_step
+from .order import require_int
 from .program import Plan, init_fit_state
 from .progress import ProgressBar
 from .run_files import Checkpoints, Progress, open_run_files
-from .settings import make_plan, require_averaging, require_int
+from .settings import make_plan, require_averaging
 from .signals import stop_requests
 from .train_step import TrainState, copy_arrays, init_state
 from .types import LossFn
@@ -148,7 +149,7 @@ def fit(
     """
     if mode is None and monitor == "loss":
         mode = "min"
-    require_int("epochs", epochs, 1)
+    require_int("epochs", epochs, 1, None)
     plan = make_plan(
         accumulate_steps, monitor, mode, patience, min_delta, ema_decay, swa_start, nonfinite
     )

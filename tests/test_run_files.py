@@ -15,6 +15,25 @@ import jaxmlp
 from jaxmlp import run_files
 from jaxmlp.rotation import checkpoint_paths
 
+# Each spoils a checkpoint, whose checksums are then made anew; "text" stands for the header's.
+CRAFTED = {
+    "no JSON": lambda run: run.update(text="{"),
+    "no object": lambda run: run.update(text="[1]"),
+    "deep JSON": lambda run: run.update(text="[" * 100_000),
+    "a name too many": lambda run: run["header"].update(more=1),
+    "a name too few": lambda run: run["header"].pop("history"),
+    "settings of another type": lambda run: run["header"].update(settings=[1]),
+    "a position of another type": lambda run: run["header"].update(data=[1]),
+    "a position that is none": lambda run: run["header"]["data"].update(epoch=-1),
+    "data settings of another type": lambda run: run["header"]["data"].update(settings=3),
+    "metrics that are no names": lambda run: run["header"].update(history=[1, 2, 3]),
+    "metrics that are no list": lambda run: run["header"].update(history="loss"),
+    "a metric without an array": lambda run: run["header"]["history"].append("more"),
+    "an array without a metric": lambda run: run["header"]["history"].pop(),
+    "metrics of two lengths": lambda run: run["arrays"].update({"history.0": np.zeros(9, int)}),
+    "a metric that is a number": lambda run: run["arrays"].update({"history.0": np.zeros((), int)}),
+}
+
 
 class TestFiles:
     def test_as_many_are_kept_as_asked(self, tmp_path):
@@ -145,6 +164,26 @@ class TestRefusals:
         jaxmlp.save(path, config, jaxmlp.init_params(config, key=KEY))
         with pytest.raises(jaxmlp.CheckpointError, match="no checkpoint of fit"):
             fit(checkpoint=tmp_path, resume=True)
+
+    def test_an_iterable_in_the_place_of_a_loader(self, directory):
+        with pytest.raises(ValueError, match="of a run over a DataLoader, and data is an iterable"):
+            self.resume(directory, list(make_loader()))
+
+    def test_a_loader_in_the_place_of_an_iterable(self, tmp_path):
+        fit(list(make_loader()), checkpoint=tmp_path, epochs=2, validation=VALIDATION)
+        with pytest.raises(ValueError, match="of a run over an iterable, and data is a DataLoader"):
+            self.resume(tmp_path)
+
+    @pytest.mark.parametrize("name", CRAFTED)
+    def test_a_whole_file_that_makes_no_sense(self, directory, name):
+        (path,) = checkpoint_paths(directory)
+        contents = jaxmlp.container.read(path)
+        run = {"header": json.loads(contents.metadata["jaxmlp.run"]), "arrays": contents.arrays}
+        CRAFTED[name](run)
+        metadata = {"jaxmlp.run": run.get("text") or json.dumps(run["header"])}
+        path.write_bytes(b"".join(jaxmlp.container.encode(run["arrays"], metadata)))
+        with pytest.raises(jaxmlp.CheckpointError, match=str(path)):
+            self.resume(directory)
 
     def test_two_runs_in_one_directory(self, tmp_path):
         def second(state, metrics):
