@@ -13,28 +13,16 @@ import tempfile
 import time
 from pathlib import Path
 
-import jax
 import numpy as np
-import optax
 from machine import describe_machine
-from workloads import LEARNING_RATE, WORKLOADS, Workload
+from networks import make_training, train
+from workloads import WORKLOADS, Workload
 
 import jaxmlp
 
 
 def measure(workload: Workload, *, rounds: int, seconds: float) -> str:
-    x, y = workload.make_data()
-    config = jaxmlp.MLPConfig(
-        in_features=workload.in_features,
-        hidden_features=workload.hidden_features,
-        out_features=workload.out_features,
-    )
-    losses = jaxmlp.losses
-    criterion = losses.softmax_cross_entropy if workload.classifies else losses.squared_error
-    loss_fn = jaxmlp.make_loss(config, criterion)
-    optimizer = optax.adam(LEARNING_RATE)
-    params = jaxmlp.init_params(config, key=jax.random.key(0))
-    loader = jaxmlp.DataLoader(x, y, batch_size=workload.batch_size, shuffle=True)
+    training = make_training(workload)
     files = 0
 
     def run(epochs: int, *, with_checkpoints: bool) -> tuple[float, float]:
@@ -48,14 +36,9 @@ def measure(workload: Workload, *, rounds: int, seconds: float) -> str:
                 trained = time.perf_counter()
 
             start = time.perf_counter()
-            jaxmlp.fit(
-                loss_fn,
-                optimizer,
-                params,
-                loader,
-                epochs=epochs,
-                key=jax.random.key(1),
-                progress=False,
+            train(
+                training,
+                epochs,
                 on_epoch=note,
                 checkpoint=checkpoints if with_checkpoints else None,
             )

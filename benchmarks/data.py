@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from file_fits import Training, write_rows
+from file_fits import FileTask, write_rows
 from loaders import LAYOUTS, Reading, write_data
 from machine import describe_machine
 from peers import Peer
@@ -49,7 +49,7 @@ def measure(task: Reading, names: list[str], rounds: int, seconds: float) -> Non
         _print_row(PEERS[name], result, times["jaxmlp"], task.batch_size)
 
 
-def measure_fits(task: Training, rounds: int, seconds: float) -> None:
+def measure_fits(task: FileTask, rounds: int, seconds: float) -> None:
     """Prints the table of training speeds."""
     times = race(FITS, task, rounds=rounds, seconds=seconds)
     workload = WORKLOADS[task.workload]
@@ -91,7 +91,7 @@ def main() -> None:
                 task = Reading(layout, folder, arguments.rows, batch_size)
                 measure(task, names, arguments.rounds, arguments.seconds)
         if not arguments.no_fit:
-            training = Training("W3", folder)
+            training = FileTask("W3", folder)
             write_rows(training)
             measure_fits(training, arguments.rounds, arguments.seconds)
 

@@ -6,20 +6,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from peers import Contestant
-from workloads import LEARNING_RATE, WORKLOADS
+from workloads import WORKLOADS
 
 # Rows of 784 float32: a row group has 3 MiB.
 GROUP_ROWS = 1024
 
 
-class Training(NamedTuple):
+class FileTask(NamedTuple):
     """The network to train, by its key in `WORKLOADS`, and the folder of its rows."""
 
     workload: str
     folder: str
 
 
-def write_rows(task: Training) -> None:
+def write_rows(task: FileTask) -> None:
     """Writes a workload's rows as `.npy` files and as a Parquet file with a column of lists."""
     folder = Path(task.folder)
     x, y = WORKLOADS[task.workload].make_data()
@@ -36,53 +36,32 @@ def write_rows(task: Training) -> None:
     pq.write_table(table, folder / "fit.parquet", row_group_size=GROUP_ROWS, use_dictionary=False)
 
 
-def prepare_memory(task: Training) -> Contestant:
+def prepare_memory(task: FileTask) -> Contestant:
     folder = Path(task.folder)
     return _prepare(task, np.load(folder / "fit_x.npy"), np.load(folder / "fit_y.npy"))
 
 
-def prepare_npy(task: Training) -> Contestant:
+def prepare_npy(task: FileTask) -> Contestant:
     from jaxmlp import sources
 
     folder = Path(task.folder)
     return _prepare(task, sources.npy(folder / "fit_x.npy", folder / "fit_y.npy"))
 
 
-def prepare_parquet(task: Training) -> Contestant:
+def prepare_parquet(task: FileTask) -> Contestant:
     from jaxmlp import sources
 
     return _prepare(task, sources.parquet(Path(task.folder) / "fit.parquet", y="y"))
 
 
-def _prepare(task: Training, *rows: Any) -> Contestant:
-    import jax
-    import optax
+def _prepare(task: FileTask, *rows: Any) -> Contestant:
+    from networks import make_training, train
 
-    import jaxmlp
-
-    workload = WORKLOADS[task.workload]
-    config = jaxmlp.MLPConfig(
-        in_features=workload.in_features,
-        hidden_features=workload.hidden_features,
-        out_features=workload.out_features,
-    )
-    params = jaxmlp.init_params(config, key=jax.random.key(0))
-    loss_fn = jaxmlp.make_loss(config, jaxmlp.losses.softmax_cross_entropy)
-    optimizer = optax.adam(LEARNING_RATE)
-    loader = jaxmlp.DataLoader(*rows, batch_size=workload.batch_size, shuffle=True)
+    training = make_training(WORKLOADS[task.workload], *rows)
 
     def run(epochs: int) -> float:
         start = time.perf_counter()
-        result = jaxmlp.fit(
-            loss_fn,
-            optimizer,
-            params,
-            loader,
-            epochs=epochs,
-            key=jax.random.key(1),
-            progress=False,
-        )
-        jax.block_until_ready(result.state)
+        train(training, epochs)
         return time.perf_counter() - start
 
-    return Contestant(len(loader), run)
+    return Contestant(len(training.loader), run)

@@ -26,20 +26,12 @@ def prepare_jaxmlp(task: EnsembleTask) -> Contestant:
     """`fit_members` as it comes, or as the environment variable JAXMLP_STRATEGY names."""
     import jax
     import optax
+    from networks import make_training
 
     import jaxmlp
 
     workload, members = task
-    x, y = workload.make_data()
-    config = jaxmlp.MLPConfig(
-        in_features=workload.in_features,
-        hidden_features=workload.hidden_features,
-        out_features=workload.out_features,
-    )
-    losses = jaxmlp.losses
-    criterion = losses.softmax_cross_entropy if workload.classifies else losses.squared_error
-    loss_fn = jaxmlp.make_loss(config, criterion)
-    loader = jaxmlp.DataLoader(x, y, batch_size=workload.batch_size, shuffle=True)
+    training = make_training(workload)
     keys = jax.random.split(jax.random.key(0), members)
     rates = np.full(members, LEARNING_RATE, np.float32)
     strategy: Any = os.environ.get("JAXMLP_STRATEGY", "auto")
@@ -48,7 +40,7 @@ def prepare_jaxmlp(task: EnsembleTask) -> Contestant:
     )
 
     def init(key: Any) -> Any:
-        return jaxmlp.init_params(config, key=key)
+        return jaxmlp.init_params(training.config, key=key)
 
     def make_optimizer(h: Any) -> Any:
         return optax.adam(h["learning_rate"])
@@ -56,10 +48,10 @@ def prepare_jaxmlp(task: EnsembleTask) -> Contestant:
     def run(epochs: int) -> float:
         start = time.perf_counter()
         result = jaxmlp.fit_members(
-            loss_fn,
+            training.loss_fn,
             make_optimizer,
             init,
-            loader,
+            training.loader,
             epochs=epochs,
             keys=keys,
             hyperparameters={"learning_rate": rates},
@@ -69,7 +61,7 @@ def prepare_jaxmlp(task: EnsembleTask) -> Contestant:
         jax.block_until_ready(result.params)
         return time.perf_counter() - start
 
-    return Contestant(len(loader) * members, run)
+    return Contestant(len(training.loader) * members, run)
 
 
 def prepare_vmap(task: EnsembleTask) -> Contestant:

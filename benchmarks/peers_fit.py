@@ -16,54 +16,33 @@ def prepare_jaxmlp(workload: Workload) -> Contestant:
 
     Where it hands back each epoch anyway, its set-up is left out.
     """
-    import jax
-    import optax
+    from networks import make_training, train
 
-    import jaxmlp
     from jaxmlp.drivers import choose_driver
 
-    x, y = workload.make_data()
-    config = jaxmlp.MLPConfig(
-        in_features=workload.in_features,
-        hidden_features=workload.hidden_features,
-        out_features=workload.out_features,
-    )
-    params = jaxmlp.init_params(config, key=jax.random.key(0))
-    losses = jaxmlp.losses
-    criterion = losses.softmax_cross_entropy if workload.classifies else losses.squared_error
-    loss_fn = jaxmlp.make_loss(config, criterion)
-    optimizer = optax.adam(LEARNING_RATE)
-    loader = jaxmlp.DataLoader(x, y, batch_size=workload.batch_size, shuffle=True)
+    training = make_training(workload)
     # A callback would change the driver where several epochs make one call: there, a run lasts
     # many epochs and its set-up (milliseconds) counts.
     driver: Any = os.environ.get("JAXMLP_DRIVER", "auto")
-    automatic = choose_driver(params, loader, each_epoch=False)
+    automatic = choose_driver(training.params, training.loader, each_epoch=False)
     joins_epochs = (automatic if driver == "auto" else driver) == "epochs"
 
-    def train(epochs: int, **options: Any) -> float:
+    def run_all(epochs: int) -> float:
         start = time.perf_counter()
-        result = jaxmlp.fit(
-            loss_fn,
-            optimizer,
-            params,
-            loader,
-            epochs=epochs,
-            key=jax.random.key(1),
-            progress=False,
-            driver=driver,
-            **options,
-        )
-        jax.block_until_ready(result.state)
+        train(training, epochs, driver=driver)
         return time.perf_counter() - start
 
-    def run(epochs: int) -> float:
-        if joins_epochs:
-            return train(epochs)
+    def run_after_first(epochs: int) -> float:
         stamps: list[float] = []
-        train(epochs + 1, on_epoch=lambda *_: stamps.append(time.perf_counter()))
+        train(
+            training,
+            epochs + 1,
+            driver=driver,
+            on_epoch=lambda *_: stamps.append(time.perf_counter()),
+        )
         return stamps[-1] - stamps[0]
 
-    return Contestant(len(loader), run)
+    return Contestant(len(training.loader), run_all if joins_epochs else run_after_first)
 
 
 def prepare_sklearn(workload: Workload) -> Contestant:
