@@ -74,6 +74,7 @@ LAYERS = (
     "progress",
     "settings",
     "run_files",
+    "writer",
     "signals",
     "training",
     "ensembles.recipes",
