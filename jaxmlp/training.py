@@ -24,7 +24,7 @@ from .settings import make_plan, require_averaging
 from .signals import stop_requests
 from .train_step import TrainState, copy_arrays, init_state
 from .types import LossFn
-from .writer import Checkpoints, open_writer
+from .writer import Checkpoints, as_checkpoints, open_writer
 
 OnEpoch: TypeAlias = Callable[[TrainState, Mapping[str, int | float]], bool | None]
 StopReason: TypeAlias = Literal["epochs", "patience", "callback", "interrupt", "nonfinite"]
@@ -157,10 +157,7 @@ def fit(
     if isinstance(data, DataLoader):
         plan = dataclasses.replace(plan, transform=data.transform)
     require_averaging(swa_start, epochs)
-    if not isinstance(resume, bool) or (resume and checkpoint is None):
-        raise ValueError(
-            f"resume must be True or False, and True only with checkpoint; got {resume!r}."
-        )
+    checkpoints = as_checkpoints(checkpoint, resume=resume)
     validation = as_validation(validation)
     run = Run(loss_fn, optimizer, plan, epochs, validation)
     state = init_fit_state(
@@ -169,12 +166,10 @@ def fit(
     made, stopped_by = Progress(state, {}, {}), "epochs"
     with contextlib.ExitStack() as stack:
         writer, stop_requested = None, lambda: False
-        if checkpoint is not None:
-            if not isinstance(checkpoint, Checkpoints):
-                checkpoint = Checkpoints(directory=checkpoint)
+        if checkpoints is not None:
             files = RunFiles(run, data)
-            writer = stack.enter_context(open_writer(checkpoint, files.encode, resume=resume))
-            made = (files.load(checkpoint.directory, state) if resume else None) or made
+            writer = stack.enter_context(open_writer(checkpoints, files.encode, resume=resume))
+            made = (files.load(checkpoints.directory, state) if resume else None) or made
             stop_requested = stack.enter_context(stop_requests())
         calls = make_calls(
             driver,

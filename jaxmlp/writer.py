@@ -44,6 +44,24 @@ class Checkpoints:
             raise ValueError(f"keep must be an int of at least 1; got {self.keep!r}.")
 
 
+def as_checkpoints(
+    checkpoint: str | Path | Checkpoints | None, *, resume: bool
+) -> Checkpoints | None:
+    """Returns where and how often to write, if at all.
+
+    Raises:
+        TypeError: `checkpoint` is no such thing.
+        ValueError: There is nothing to resume from.
+    """
+    if not isinstance(resume, bool) or (resume and checkpoint is None):
+        raise ValueError(
+            f"resume must be True or False, and True only with checkpoint; got {resume!r}."
+        )
+    if checkpoint is None or isinstance(checkpoint, Checkpoints):
+        return checkpoint
+    return Checkpoints(directory=checkpoint)
+
+
 class CheckpointWriter:
     """Writes the checkpoints of one run in a thread.
 
