@@ -62,7 +62,11 @@ def fit_alone(k, validated=True):
         )
 
 
-STRATEGIES = {"vmap": {"strategy": "vmap"}, "one": {"members_at_once": 1}}
+STRATEGIES = {
+    "vmap": {"strategy": "vmap"},
+    "one": {"members_at_once": 1},
+    "two devices": {"strategy": "shard"},
+}
 
 
 @functools.cache

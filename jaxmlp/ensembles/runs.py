@@ -2,10 +2,9 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, PyTree
 
@@ -205,13 +204,17 @@ def _recover(
     good, repeated = sweep.programs("run", before, *arguments)
     own = index[np.arange(len(is_bad)), bad_epoch] if index.ndim == 4 else index[bad_epoch]
     good = sweep.programs("recover", good, members.inputs, sweep.rows, own, is_bad)
-    state = jax.tree.map(lambda a, b: _where(is_bad, a, b), good, after)
-    chosen = is_bad[:, None]
-    return state, {name: np.where(chosen, repeated[name], metrics[name]) for name in metrics}
+    state = where(is_bad, good, after)
+    return state, where(is_bad, {name: repeated[name] for name in metrics}, metrics)
 
 
-def _where(condition: np.ndarray, a: Array, b: Array) -> Array:
-    return jnp.where(condition.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
+def where(condition: Bool[np.ndarray, " members"], chosen: PyTree, other: PyTree) -> PyTree:
+    """Chooses between two trees member by member, on the host."""
+
+    def choose(a: Any, b: Any) -> np.ndarray:
+        return np.where(condition.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(choose, chosen, other)
 
 
 def draw_index(sweep: Sweep, members: Members, first: int) -> Int[np.ndarray, "..."]:
