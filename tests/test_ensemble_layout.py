@@ -53,7 +53,7 @@ def test_shard_spreads_members_over_all_devices():
 
 def test_shard_needs_several_devices(monkeypatch):
     monkeypatch.setattr(jax, "local_devices", lambda: jax.devices()[:1])
-    with pytest.raises(ValueError, match="needs several local devices; got one.*num_cpu_devices"):
+    with pytest.raises(ValueError, match=r"needs several local devices; got one.*num_cpu_devices"):
         choose(100, strategy="shard", threads=None)
 
 
