@@ -22,7 +22,7 @@ from .runs import (
     Record,
     Sweep,
     Trained,
-    draw_index,
+    shape_of_index,
     stack_trained,
     take_members,
     train_piece,
@@ -78,7 +78,7 @@ def plan_sweep(
             layout.width == count > 1,
             common.interrupted,
         )
-        index = draw_index(sweep, piece, 0)
+        index = shape_of_index(sweep, piece)
         run = programs.compiled(
             "run", state, piece.inputs, common.rows, index, piece.limits, common.validation
         )
