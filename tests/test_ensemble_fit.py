@@ -155,8 +155,10 @@ def test_threads_and_memory_do_not_change_the_result():
 
 
 def test_without_seeds_members_share_the_order_of_the_loader():
-    result = fit_members(seeds=None)
-    assert_same(result.params, fit_members(seeds=[make_loader().seed] * MEMBERS).params)
+    # Together, members of one order share the product of the first layer, which rounds otherwise.
+    result = fit_members(seeds=None, members_at_once=1)
+    seeds = [make_loader().seed] * MEMBERS
+    assert_same(result.params, fit_members(seeds=seeds, members_at_once=1).params)
 
 
 def test_stacked_parameters_are_a_start():

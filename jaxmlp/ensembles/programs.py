@@ -117,6 +117,7 @@ class Programs:
             index,
             limit,
             validation,
+            vmapped=self._recipe.width > 1,
         )
         return _without_key(state), metrics
 
@@ -132,21 +133,18 @@ class Programs:
         loss_fn, optimizer = self._recipe.make(inputs.hyperparameters, self.read)
         rows = _weigh(rows, inputs.row_weights)
 
-        def body(
-            carry: tuple[FitState, Array], index: Int[Array, " batch"]
-        ) -> tuple[tuple[FitState, Array], None]:
-            state, good = carry
-            batch = program.take_batch(rows, index)
+        # A loop and no branch, which under vmap would copy the rows for each member.
+        def body(carry: tuple[FitState, Array, Array]) -> tuple[FitState, Array, Array]:
+            state, position, _ = carry
+            batch = program.take_batch(rows, index[position])
             after, metrics = program.advance(loss_fn, optimizer, self._recipe.plan, state, batch)
-            good = good & program.all_finite((metrics["loss"], after.train.params))
-            return (jax.tree.map(functools.partial(jnp.where, good), after, state), good), None
+            good = program.all_finite((metrics["loss"], after.train.params))
+            state = jax.tree.map(functools.partial(jnp.where, good), after, state)
+            return state, position + 1, good & (position + 1 < len(index))
 
-        def repeat(state: FitState) -> FitState:
-            start = self._with_key(state), jnp.ones((), bool)
-            (state, _), _ = jax.lax.scan(body, start, index)
-            return _without_key(state._replace(stopped=jnp.ones((), bool)))
-
-        return jax.lax.cond(is_bad, repeat, lambda state: state, state)
+        carry = (self._with_key(state), jnp.zeros((), jnp.int32), jnp.asarray(is_bad))
+        state, _, _ = jax.lax.while_loop(lambda carry: carry[2], body, carry)
+        return _without_key(state._replace(stopped=state.stopped | is_bad))
 
     def _with_key(self, state: FitState) -> FitState:
         return state._replace(train=state.train._replace(key=self._wrap(state.train.key)))

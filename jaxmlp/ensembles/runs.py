@@ -1,7 +1,7 @@
 """Turns members that are computed in one call into trained ones: orders, calls, what went wrong."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Int, PyTree
 from ..batching import cut_order
 from ..data import DataLoader
 from ..drivers import order_index
-from ..order import permutation
+from ..order import permutations
 from ..pace import seconds_per_step
 from ..program import FitState
 from ..types import Batch
@@ -227,14 +227,14 @@ def draw_index(sweep: Sweep, members: Members, first: int) -> Int[np.ndarray, ".
     ]
     if sweep.seeds is None:
         return np.stack([order_index(sweep.loader, epoch) for epoch in numbers])
-    seeds = sweep.seeds[members.numbers]
-    orders = [list(_member_orders(sweep.loader, int(seed), numbers)) for seed in seeds]
-    return np.array(orders, np.int32)
+    orders = permutations(
+        len(sweep.loader.source), seeds=sweep.seeds[members.numbers], epochs=numbers
+    )
+    return cut_order(orders, sweep.loader.batch_size, drop_last=sweep.loader.drop_last)
 
 
-def _member_orders(loader: DataLoader, seed: int, epochs: list[int]) -> Iterator[np.ndarray]:
-    """Orders of a loader with the member's own seed."""
-    rows = len(loader.source)
-    for epoch in epochs:
-        order = permutation(rows, seed=seed, epoch=epoch)
-        yield cut_order(order, loader.batch_size, drop_last=loader.drop_last)
+def shape_of_index(sweep: Sweep, members: Members) -> jax.ShapeDtypeStruct:
+    """Returns the shape of what `draw_index` draws."""
+    own = () if sweep.seeds is None else (len(members.numbers),)
+    steps = (sweep.epochs_per_call, len(sweep.loader), sweep.loader.batch_size)
+    return jax.ShapeDtypeStruct((*own, *steps), np.int32)

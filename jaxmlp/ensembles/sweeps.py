@@ -23,9 +23,9 @@ from .runs import (
     Reached,
     Sweep,
     Watch,
-    draw_index,
     fill_up,
     outweighs_compiling,
+    shape_of_index,
     take_members,
     train_piece,
 )
@@ -84,7 +84,7 @@ def plan_cohort(
             _epochs_per_call(common, state.train.params, layout),
             layout.width == count > 1,
         )
-        index = draw_index(sweep, piece, 0)
+        index = shape_of_index(sweep, piece)
         limits = np.zeros(layout.piece, np.int32)
         run = programs.compiled(
             "run", state, piece.inputs, common.rows, index, limits, common.validation
