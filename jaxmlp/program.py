@@ -274,7 +274,7 @@ def run_epochs(
         nothing["finite"] = jnp.ones((), bool)
         active = ~state.stopped & (state.epoch < epochs)
         if vmapped:
-            return _loop_once(active, functools.partial(run, index=index), state, nothing)
+            return _loop_once(active, lambda state: run(state, index), state, nothing)
         return jax.lax.cond(active, run, lambda state, _: (state, nothing), state, index)
 
     return jax.lax.scan(body, state, index)

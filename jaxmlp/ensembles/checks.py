@@ -14,7 +14,6 @@ from ..data import DataLoader
 from ..order import require_int
 from ..types import Batch
 from .recipes import Maker
-from .runs import Sweep
 
 
 def dense_rows(data: Any) -> Batch:
@@ -180,9 +179,8 @@ def require_maker(
         )
 
 
-def require_read(names: set[str], sweeps: Sequence[Sweep]) -> None:
+def require_read(names: set[str], read: set[str]) -> None:
     """Refuses hyperparameters that no function reads."""
-    read = set().union(*(sweep.programs.read for sweep in sweeps))
     if unused := sorted(names - read):
         raise ValueError(
             f"hyperparameters {unused} have no effect, since no function reads them; read are "

@@ -29,7 +29,14 @@ from .checks import (
 )
 from .layout import Strategy, choose_layout
 from .programs import MemberInputs, put_everywhere
-from .recipes import as_init, as_loss, as_optimizer, group_members, split_hyperparameters
+from .recipes import (
+    as_init,
+    as_loss,
+    as_optimizer,
+    draw_params,
+    group_members,
+    split_hyperparameters,
+)
 from .results import MembersResult, make_result
 from .runs import Members, take_members
 from .stages import Keep, run_stages
@@ -180,8 +187,8 @@ def fit_members(
         ),
         np.asarray(jax.random.key_data(keys)),
     )
-    makers = as_loss(loss), as_optimizer(optimizer), init
-    require_maker(hyperparameters, makers)
+    makers = as_loss(loss), as_optimizer(optimizer)
+    require_maker(hyperparameters, (*makers, init))
     layouts = [
         choose_layout(
             len(numbers),
@@ -202,17 +209,22 @@ def fit_members(
         as_memory(memory),
         jax.random.key_impl(keys),
     )
-    cohorts, settings = [], []
+    cohorts, settings, read = [], [], set[str]()
     for numbers, layout in zip(groups, layouts, strict=True):
-        settings.append({name: values[numbers[0]] for name, values in static.items()})
-        cohorts.append(
-            plan_cohort(common, makers, settings[-1], take_members(everyone, numbers), layout)
-        )
+        chosen = {name: values[numbers[0]] for name, values in static.items()}
+        own = take_members(everyone, numbers)
+        if init is not None:
+            drawn = draw_params(init, own.inputs.hyperparameters, chosen, keys[numbers], read)
+            own = own._replace(params=drawn)
+        cohorts.append(plan_cohort(common, makers, chosen, own, layout))
+        settings.append(chosen)
+        read |= cohorts[-1][0].sweep.programs.read
     # All are compiled now, and have read what they need.
-    require_read(traced.keys() | static.keys(), [cohort.sweep for cohort, _ in cohorts])
+    require_read(traced.keys() | static.keys(), read)
     files, checkpoints = None, as_checkpoints(checkpoint, resume=resume)
     if checkpoints is not None:
-        own = {"keys": everyone.keys, "params": everyone.params, "seeds": common.seeds}
+        params = [cohort.members.params for cohort, _ in cohorts]
+        own = {"keys": everyone.keys, "params": params, "seeds": common.seeds}
         hashes = {name: hash_tree(a) for name, a in (own | everyone.inputs._asdict()).items()}
         then = plan_settings(common.plan, validation) | hashes
         files = SweepFiles(then, data, epochs, [cohort for cohort, _ in cohorts])

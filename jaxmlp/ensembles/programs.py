@@ -52,8 +52,7 @@ class Programs:
         index_axis = 0 if has_own_order else None
         self._recipe = recipe
         self._jitted: dict[str, Any] = {
-            # One member at a time, so that its parameters are those that `init` draws alone.
-            "start": self._jit(self._start, (0, 0, 0), 1),
+            "start": self._jit(self._start, (0, 0, 0), recipe.width),
             "run": self._jit(self._run, (0, 0, None, index_axis, 0, None), recipe.width),
             "recover": self._jit(self._recover, (0, 0, None, 0, 0), recipe.width),
         }
@@ -87,13 +86,10 @@ class Programs:
             out_shardings=NamedSharding(mesh, MEMBERS),
         )
 
-    def _start(self, params: PyTree | None, inputs: MemberInputs, key: Array) -> FitState:
+    def _start(self, params: PyTree, inputs: MemberInputs, key: Array) -> FitState:
         recipe = self._recipe
-        key = self._wrap(key)
-        if recipe.init is not None:
-            params = recipe.draw(inputs.hyperparameters, key, self.read)
         _, optimizer = recipe.make(inputs.hyperparameters, self.read)
-        train = init_state(params, optimizer, key=key)
+        train = init_state(params, optimizer, key=self._wrap(key))
         return _without_key(init_fit_state(train, recipe.plan, validated=self._validated))
 
     def _run(

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import PRNGKeyArray, PyTree
+from jaxtyping import Key, PyTree
 
 from ..program import Plan
 
@@ -28,13 +28,12 @@ class Maker(NamedTuple):
 class Recipe:
     """What is compiled into the program of a group of members; equal ones share it.
 
-    `init` is `None` where parameters are given. `static` holds the hyperparameters that are no
+    `static` holds the hyperparameters that are no
     numbers, by name; `width` says how many members are computed at once on each of `devices`.
     """
 
     loss: Maker
     optimizer: Maker
-    init: Maker | None
     plan: Plan
     static: tuple[tuple[str, Hashable], ...]
     width: int
@@ -61,15 +60,6 @@ class Recipe:
                     f"make_optimizer must return an optax optimizer; got {optimizer!r}."
                 )
         return loss_fn, optimizer
-
-    def draw(self, traced: Mapping[str, Any], key: PRNGKeyArray, read: set[str]) -> PyTree:
-        """Draws one member's parameters from a key that no step uses."""
-        assert self.init is not None
-        key = jax.random.fold_in(key, jnp.uint32(INIT_FOLD))
-        if not self.init.takes:
-            return self.init.function(key)
-        settings = Settings({**traced, **dict(self.static)}, read)
-        return _make("init", self.init.function, settings, key)
 
 
 class Settings(Mapping[str, Any]):
@@ -179,6 +169,40 @@ def _make(name: str, function: Callable[..., Any], settings: Settings, *rest: An
             "distinct one is compiled."
         )
         raise
+
+
+def draw_params(
+    init: Maker,
+    traced: Mapping[str, np.ndarray],
+    static: Mapping[str, Hashable],
+    keys: Key[jax.Array, " members"],
+    read: set[str],
+) -> PyTree:
+    """Draws members' parameters, each from a key that no step uses, as arrays on the host.
+
+    They are drawn one by one and not in a program of their own, which would take longer to compile.
+
+    Raises:
+        ValueError: They differ in shape.
+    """
+    drawn = []
+    for member, key in enumerate(keys):
+        key = jax.random.fold_in(key, jnp.uint32(INIT_FOLD))
+        numbers = {name: jnp.asarray(values[member]) for name, values in traced.items()}
+        settings = (Settings({**numbers, **static}, read),) if init.takes else ()
+        drawn.append(jax.device_get(init.function(*settings, key)))
+        _require_same_shapes(drawn[0], drawn[-1])
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)
+
+
+def _require_same_shapes(one: PyTree, other: PyTree) -> None:
+    shapes = [jax.tree.map(np.shape, params) for params in (one, other)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            "init must draw parameters of the same shapes where only numbers among the "
+            f"hyperparameters differ; got {shapes[0]} and {shapes[1]}. Give what decides shapes as "
+            "a list of configs, tuples or strings."
+        )
 
 
 def split_hyperparameters(

@@ -38,7 +38,7 @@ class Members(NamedTuple):
     """What is each member's own, on the host, with a leading member axis; `keys` as their data."""
 
     numbers: Int[np.ndarray, " members"]
-    params: PyTree | None
+    params: PyTree
     inputs: MemberInputs
     keys: np.ndarray
 

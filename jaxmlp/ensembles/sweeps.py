@@ -54,7 +54,7 @@ class Common(NamedTuple):
 
 def plan_cohort(
     common: Common,
-    makers: tuple[Maker, Maker, Maker | None],
+    makers: tuple[Maker, Maker],
     static: Mapping[str, Hashable],
     members: Members,
     layout: Layout,
