@@ -87,9 +87,15 @@ LAYERS = (
     "ensembles.results",
     "ensembles.sweeps",
     "ensembles.members",
+    "ensembles.candidates",
+    "ensembles.scores",
+    "ensembles.halving",
+    "ensembles.trials",
+    "ensembles.searching",
     "ensembles",
     "",
     "tensorboard",
+    "plot",
     "orbax",
 )
 SOURCES = sorted(PACKAGE.rglob("*.py"))
