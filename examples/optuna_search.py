@@ -21,7 +21,7 @@ args = parser.parse_args([] if "ipykernel" in sys.modules else None)
 epochs, batches, together = (2, 2, 4) if args.smoke else (30, 6, 16)
 
 # %% 1,797 images of 8 x 8 pixels: a quarter to test with, a quarter of the rest to choose by
-images, digits = load_digits(return_X_y=True)
+images, digits = map(np.asarray, load_digits(return_X_y=True))
 x = ((images - images.mean()) / images.std()).astype(np.float32)
 rest, test = train_test_split(np.arange(1797), test_size=0.25, stratify=digits, random_state=0)
 train, chosen_by = train_test_split(rest, test_size=0.25, stratify=digits[rest], random_state=0)
@@ -47,7 +47,7 @@ def make_optimizer(h: ensembles.Settings) -> optax.GradientTransformation:
 # %% Optuna learns from each batch of trials what to propose in the next
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))
-best_loss, best_params = np.inf, None
+best_loss, best_params = np.inf, init(jax.random.key(0))
 for batch in range(batches):
     trials = [study.ask() for _ in range(together)]
     proposed = {

@@ -14,6 +14,7 @@ try:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LogNorm, Normalize
     from matplotlib.figure import Figure, SubFigure
+    from matplotlib.ticker import MaxNLocator
     from matplotlib.transforms import ScaledTranslation
 except ImportError as error:
     raise ImportError(
@@ -91,7 +92,7 @@ def plot_search(
     colors = _choose_colors(hue, result)
     _draw_scores(axes[0], result, _place(x, result.table[x]), colors)
     if curves:
-        _draw_curves(axes[1], result, colors)
+        _draw_curves(axes[1], result, colors, scale=axes[0].get_yscale())
     if colors.bar is not None:
         figure.colorbar(colors.bar, ax=axes[-1], label=colors.title)
     title = colors.title if colors.labels else None
@@ -177,14 +178,16 @@ def _draw_scores(axis: Axes, result: SearchResult, places: _Places, colors: _Col
     _name_markers(axis, colors, dropped, finite)
     is_log = _is_log(mean[finite])
     ends = np.concatenate([mean - std, mean, mean + std])
-    ends = ends[np.isfinite(ends) & (~is_log | (ends > 0))]
+    # A NaN is not above either; what is not above 0 has no logarithm.
+    ends = ends[ends > (0 if is_log else -np.inf)]
     _scale_axis(axis, "y", ends, is_log=is_log)
     if places.labels is None:
         _scale_axis(axis, "x", positions, is_log=_is_log(positions))
         _name_numbers(axis, np.unique(positions))
     else:
-        is_long = sum(map(len, places.labels)) > 60
-        axis.set_xticks(range(len(places.labels)), places.labels, rotation=90 if is_long else 0)
+        axis.set_xticks(range(len(places.labels)), places.labels)
+        if sum(map(len, places.labels)) > 60:
+            axis.tick_params("x", rotation=30)
         axis.set_xlim(-0.5, len(places.labels) - 0.5)
 
 
@@ -221,7 +224,7 @@ def _name_numbers(axis: Axes, found: np.ndarray) -> None:
         axis.set_xticks([], minor=True)
 
 
-def _draw_curves(axis: Axes, result: SearchResult, colors: _Colors) -> None:
+def _draw_curves(axis: Axes, result: SearchResult, colors: _Colors, *, scale: str) -> None:
     history = result.members.history[f"validation_{result.monitor}"]
     curves = history.reshape(len(colors.values), -1, history.shape[1]).mean(axis=1)
     for candidate, curve in enumerate(curves):
@@ -233,9 +236,8 @@ def _draw_curves(axis: Axes, result: SearchResult, colors: _Colors) -> None:
             alpha=1 if is_best else 0.6,
             zorder=3 if is_best else 2,
         )
-    axis.set(xlabel="epoch", ylabel=f"validation {result.monitor}")
-    if _is_log(curves[np.isfinite(curves)]):
-        axis.set_yscale("log")
+    axis.set(xlabel="epoch", ylabel=f"validation {result.monitor}", yscale=scale)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _place(name: str, values: list[Any]) -> _Places:
@@ -258,7 +260,7 @@ def _is_log(values: np.ndarray) -> bool:
     found = np.unique(values)
     if len(found) < 2 or found[0] <= 0 or found[-1] < 10 * found[0]:
         return False
-    return _largest_gap(np.log(found)) <= _largest_gap(found)
+    return bool(_largest_gap(np.log(found)) <= _largest_gap(found))
 
 
 def _largest_gap(found: np.ndarray) -> float:

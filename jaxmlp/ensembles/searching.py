@@ -163,8 +163,8 @@ def search(
     dense_rows(data)
     require_init(params)
     dealt = make_folds(folds, stratify, validation, data)
-    keys = make_keys(key, dealt.count)
-    settings = repeat_settings(columns, dealt.count)
+    keys = make_keys(key, dealt.number)
+    settings = repeat_settings(columns, dealt.number)
     train = functools.partial(
         fit_members,
         loss,
@@ -179,7 +179,7 @@ def search(
     members = train(
         epochs=epochs,
         # Candidate after candidate: member c * folds + f is fold f of candidate c.
-        keys=keys[np.tile(np.arange(dealt.count), count)],
+        keys=keys[np.tile(np.arange(dealt.number), count)],
         hyperparameters=settings,
         row_weights=repeat_weights(dealt.training, count),
         validation=dealt.validation,
@@ -194,20 +194,20 @@ def search(
         threads=threads,
     )
     assert mode is not None
-    table = make_table(columns, members, dealt.count, mode)
+    table = make_table(columns, members, dealt.number, mode)
     best = find_best(table, members)
     chosen = None
     if refit and "interrupt" not in members.stopped_by:
-        first = best * dealt.count
+        first = best * dealt.number
         if folds is None:
             chosen = members.member(best)
         else:
-            best_epoch = members.best_epoch[first : first + dealt.count]
+            best_epoch = members.best_epoch[first : first + dealt.number]
             best_epochs = int(np.mean(best_epoch + 1) + 0.5)
             averages = swa_start is not None and swa_start < best_epochs
             again = train(
                 epochs=best_epochs,
-                keys=keys[dealt.count :],
+                keys=keys[dealt.number :],
                 hyperparameters={name: v[first : first + 1] for name, v in settings.items()},
                 # Where averaging began after the best epoch, its parameters were no average.
                 swa_start=swa_start if averages else None,

@@ -16,7 +16,7 @@ from .weights import fold_weights
 class Folds(NamedTuple):
     """Rows to validate on, and per fold the weights of all rows, `None` where they are all 1."""
 
-    count: int
+    number: int
     training: Float[np.ndarray, "folds rows"] | None
     validation: PyTree
     weights: Float[np.ndarray, "folds rows"] | None
@@ -36,13 +36,14 @@ def as_columns(candidates: Any, reserved: Any) -> dict[str, list[Any]]:
         )
     columns = {}
     for name, values in candidates.items():
-        is_array = isinstance(values, np.ndarray | jax.Array) and values.ndim > 0
-        if not (is_array or isinstance(values, list | tuple)):
+        if isinstance(values, np.ndarray | jax.Array):
+            values = values.tolist()
+        if not isinstance(values, list | tuple):
             raise TypeError(
                 f"candidates[{name!r}] must be an array or a list with one value per candidate; "
                 f"got {values!r}. For all combinations of some values use grid."
             )
-        columns[name] = values.tolist() if is_array else list(values)
+        columns[name] = list(values)
     counts = {name: len(values) for name, values in columns.items()}
     if len(set(counts.values())) != 1 or 0 in counts.values():
         raise ValueError(
