@@ -16,7 +16,6 @@ from .inspection import summary
 from .losses.loss_function import make_loss, weighted_mean
 from .metrics import Metric
 from .nonfinite import NonFiniteError
-from .run_files import Checkpoints
 from .samplers import StratifiedSampler, WeightedSampler, class_weights
 from .splitting import train_test_split
 from .standardization import with_standardization
@@ -25,6 +24,7 @@ from .training import FitResult, fit
 from .types import Batch, Dense, LossFn, Norm, Params, Standardization
 from .versions import __version__ as __version__
 from .versions import warn_if_miscompiling as _warn_if_miscompiling
+from .writer import Checkpoints
 
 __all__ = [
     "Batch",

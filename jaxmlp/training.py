@@ -19,11 +19,12 @@ from .nonfinite import find_first_bad_step
 from .order import require_int
 from .program import Plan, init_fit_state
 from .progress import ProgressBar
-from .run_files import Checkpoints, Progress, open_run_files
+from .run_files import Progress, RunFiles
 from .settings import make_plan, require_averaging
 from .signals import stop_requests
 from .train_step import TrainState, copy_arrays, init_state
 from .types import LossFn
+from .writer import Checkpoints, as_checkpoints, open_writer
 
 OnEpoch: TypeAlias = Callable[[TrainState, Mapping[str, int | float]], bool | None]
 StopReason: TypeAlias = Literal["epochs", "patience", "callback", "interrupt", "nonfinite"]
@@ -156,10 +157,7 @@ def fit(
     if isinstance(data, DataLoader):
         plan = dataclasses.replace(plan, transform=data.transform)
     require_averaging(swa_start, epochs)
-    if not isinstance(resume, bool) or (resume and checkpoint is None):
-        raise ValueError(
-            f"resume must be True or False, and True only with checkpoint; got {resume!r}."
-        )
+    checkpoints = as_checkpoints(checkpoint, resume=resume)
     validation = as_validation(validation)
     run = Run(loss_fn, optimizer, plan, epochs, validation)
     state = init_fit_state(
@@ -167,12 +165,11 @@ def fit(
     )
     made, stopped_by = Progress(state, {}, {}), "epochs"
     with contextlib.ExitStack() as stack:
-        files, stop_requested = None, lambda: False
-        if checkpoint is not None:
-            if not isinstance(checkpoint, Checkpoints):
-                checkpoint = Checkpoints(directory=checkpoint)
-            files = stack.enter_context(open_run_files(checkpoint, run, data, resume=resume))
-            made = (files.load(state) if resume else None) or made
+        writer, stop_requested = None, lambda: False
+        if checkpoints is not None:
+            files = RunFiles(run, data)
+            writer = stack.enter_context(open_writer(checkpoints, files.encode, resume=resume))
+            made = (files.load(checkpoints.directory, state) if resume else None) or made
             stop_requested = stack.enter_context(stop_requests())
         calls = make_calls(
             driver,
@@ -209,14 +206,14 @@ def fit(
                 if stop_requested():
                     stopped_by = "interrupt"
                     break
-                if files is not None:
-                    files.offer(made)
+                if writer is not None:
+                    writer.offer(made)
         except KeyboardInterrupt:
             stopped_by = "interrupt"
         if made.state.stopped and stopped_by == "epochs":
             stopped_by = "patience"
-        if files is not None and stopped_by != "nonfinite":
-            files.finish(made)
+        if writer is not None and stopped_by != "nonfinite":
+            writer.finish(made)
     return _make_result(plan, made, stopped_by)
 
 

@@ -9,6 +9,7 @@ import pytest
 from fits import CONFIG, LOSS, VALIDATION, X, Y, assert_same, fit, make_loader
 
 import jaxmlp
+from jaxmlp.ensembles import runs, stages
 
 MEMBERS, EPOCHS = 3, 8
 KEYS = jax.random.split(jax.random.key(5), MEMBERS)
@@ -191,13 +192,14 @@ def test_the_loader_transform_is_compiled_into_the_steps():
 
 def test_a_whole_sweep_is_compacted_to_the_members_that_still_run(monkeypatch):
     expected = fit_together("patience", "vmap")
-    monkeypatch.setattr("jaxmlp.ensembles.runs._COMPILE_SECONDS", 0.0)
+    monkeypatch.setattr(runs, "_COMPILE_SECONDS", 0.0)
     monkeypatch.setattr("jaxmlp.ensembles.sweeps.CALL_SECONDS", 1e-9)
     sizes = []
-    train = jaxmlp.ensembles.runs.take_members
+    fill_up = runs.fill_up
     monkeypatch.setattr(
-        "jaxmlp.ensembles.runs.take_members",
-        lambda members, kept, size: sizes.append(size) or train(members, kept, size),
+        runs,
+        "fill_up",
+        lambda kept, places: sizes.append(places) or fill_up(kept, places),
     )
     result = fit_members(patience=2, strategy="vmap")
     assert sizes
@@ -211,14 +213,19 @@ def test_a_whole_sweep_is_compacted_to_the_members_that_still_run(monkeypatch):
 
 
 def test_an_interrupt_returns_what_was_reached(monkeypatch):
-    draw = jaxmlp.ensembles.runs.draw_index
+    draw, make_watch, watches = runs.draw_index, stages.Watch, []
 
     def draw_and_interrupt(sweep, members, first):
         if first == 2:
-            sweep.interrupted.set()
+            watches[-1].interrupted.set()
         return draw(sweep, members, first)
 
-    monkeypatch.setattr("jaxmlp.ensembles.runs.draw_index", draw_and_interrupt)
+    def note_watch(*fields):
+        watches.append(make_watch(*fields))
+        return watches[-1]
+
+    monkeypatch.setattr(runs, "draw_index", draw_and_interrupt)
+    monkeypatch.setattr(stages, "Watch", note_watch)
     monkeypatch.setattr("jaxmlp.ensembles.sweeps.CALL_SECONDS", 1e-9)
     result = fit_members(threads=1, members_at_once=MEMBERS)
     assert result.stopped_by.tolist() == ["interrupt"] * MEMBERS

@@ -12,7 +12,7 @@ from fits import CONFIG, KEY, LINEAR, VALIDATION, assert_same, cut_calls, fit, m
 from interruptions import assert_same_result, interrupted
 
 import jaxmlp
-from jaxmlp import run_files
+from jaxmlp import writer
 from jaxmlp.rotation import checkpoint_paths
 
 # Each spoils a checkpoint, whose checksums are then made anew; "text" stands for the header's.
@@ -74,7 +74,7 @@ class TestFiles:
             release.wait(20)
             written.append((path, sum(map(len, chunks))))
 
-        monkeypatch.setattr(run_files, "write_atomically", slow)
+        monkeypatch.setattr(writer, "write_atomically", slow)
         epochs = []
 
         def see(state, metrics):
@@ -93,7 +93,7 @@ class TestFiles:
             del path, chunks
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(run_files, "write_atomically", fail)
+        monkeypatch.setattr(writer, "write_atomically", fail)
         with pytest.warns(RuntimeWarning, match="could not be written.*No space left"):
             result = fit(checkpoint=tmp_path)
         assert_same_result(result, fit())

@@ -1,5 +1,6 @@
 """Turns what a user gives for each member into checked arrays, and refuses what has no effect."""
 
+import itertools
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -139,6 +140,26 @@ def as_memory(memory: int | None) -> int | None:
     if memory is not None:
         require_int("memory", memory, 1, None)
     return memory
+
+
+def as_stages(stages: Any, keep: Any, epochs: int) -> tuple[int, ...]:
+    """Returns the epochs at which members wait for each other, the last one among them.
+
+    Raises:
+        TypeError: A number is no int.
+        ValueError: They do not increase up to `epochs`, or have no effect.
+    """
+    if (keep is None) != (not len(stages)):
+        raise ValueError(
+            "stages and keep have an effect together only: keep is asked after each of the stages; "
+            f"got stages={stages!r}, keep={keep!r}."
+        )
+    numbers = (*stages, epochs)
+    for number in numbers:
+        require_int("stages", number, 1, None)
+    if any(a >= b for a, b in itertools.pairwise(numbers)):
+        raise ValueError(f"stages must increase and be below epochs={epochs}; got {stages!r}.")
+    return tuple(map(int, numbers))
 
 
 def require_maker(

@@ -63,6 +63,11 @@ def choose_layout(
         members_at_once = 1 if stops_early else min(_MAPPED_WIDTH, -(-members // threads))
     require_int("members_at_once", members_at_once, 1, None)
     width = min(members_at_once, members)
+    return spread(members, width=width, threads=threads)
+
+
+def spread(members: int, *, width: int, threads: int) -> Layout:
+    """Cuts members into pieces that end together in all threads."""
     batches = -(-members // width)
     pieces = threads * _PIECES_PER_THREAD if threads > 1 else 1
     return Layout(piece=width * -(-batches // pieces), width=width, threads=threads)

@@ -1,7 +1,8 @@
 """Turns a loss, an optimizer, data and what differs between members into trained members."""
 
 import dataclasses
-import threading
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -11,11 +12,14 @@ from jaxtyping import Key, PyTree, Shaped
 from ..data import DataLoader
 from ..feeding import as_validation
 from ..order import require_int
+from ..run_files import hash_tree, plan_settings
 from ..settings import make_plan, require_averaging
+from ..writer import Checkpoints, as_checkpoints
 from .checks import (
     as_memory,
     as_seeds,
     as_stacked,
+    as_stages,
     as_weights,
     count_keys,
     dense_rows,
@@ -28,7 +32,9 @@ from .programs import MemberInputs
 from .recipes import as_init, as_loss, as_optimizer, group_members, split_hyperparameters
 from .results import MembersResult, make_result
 from .runs import Members, take_members
-from .sweeps import Common, plan_sweep, train_members
+from .stages import Keep, run_stages
+from .sweep_files import SweepFiles
+from .sweeps import Common, plan_cohort
 
 
 def fit_members(
@@ -56,6 +62,11 @@ def fit_members(
     members_at_once: int | None = None,
     threads: int | None = None,
     memory: int | None = None,
+    stages: Sequence[int] = (),
+    keep: Keep | None = None,
+    progress: bool | None = None,
+    checkpoint: str | Path | Checkpoints | None = None,
+    resume: bool = False,
 ) -> MembersResult:
     """Trains many members in one compiled program: an ensemble, a sweep, a cross-validation.
 
@@ -100,14 +111,27 @@ def fit_members(
         threads: How many threads run "map", at least 1; by default one per core of a CPU.
         memory: Bytes that the sweep may take, at least 1; by default what the device has left. A
             sweep that does not fit is split, into one member at a time if need be.
+        stages: Numbers of epochs, increasing and below `epochs`, after each of which all members
+            wait for each other and `keep` is asked.
+        keep: `keep(epochs, history)` says for each member whether it goes on, in an array of bools
+            of shape (members,), given the history so far, shape (members, epochs) per metric. It
+            must depend on nothing else. The others are dropped; those kept go on as if alone.
+        progress: Whether to show a progress bar over the epochs of all members; `None` shows it in
+            terminals and notebooks.
+        checkpoint: As for `fit`.
+        resume: As for `fit`; strategy, threads and memory may be others than then.
 
     Returns:
         Parameters with a leading member axis, and how each member's run went. An interrupt from the
         keyboard returns what was reached.
 
     Raises:
+        CheckpointError: No checkpoint in the directory is whole, or they are of another sweep.
+        OSError: The checkpoints' directory cannot be used, holds another run's checkpoints, or is
+            in use by one.
         TypeError: An argument has the wrong type.
-        ValueError: An argument is out of range, has not one value per member, or no effect.
+        ValueError: An argument is out of range, has not one value per member, no effect, or differs
+            from that of the sweep to resume.
 
     Example:
         >>> import jaxmlp, optax
@@ -152,7 +176,6 @@ def fit_members(
             as_weights("validation_weights", validation_weights, members, validation),
         ),
         np.asarray(jax.random.key_data(keys)),
-        np.full(members, epochs, np.int32),
     )
     makers = as_loss(loss), as_optimizer(optimizer), init
     require_maker(hyperparameters, makers)
@@ -169,29 +192,35 @@ def fit_members(
         jax.device_put(rows),
         validation,
         as_seeds(seeds, members, data),
-        epochs,
+        as_stages(stages, keep, epochs),
         as_memory(memory),
         jax.random.key_impl(keys),
-        threading.Event(),
     )
-    sweeps = []
+    cohorts, settings = [], []
     for numbers in group_members(static, members):
-        chosen = {name: values[numbers[0]] for name, values in static.items()}
-        group = take_members(everyone, numbers, len(numbers))
-        sweeps.append((plan_sweep(common, makers, chosen, group, layout), group, chosen))
+        settings.append({name: values[numbers[0]] for name, values in static.items()})
+        cohorts.append(
+            plan_cohort(common, makers, settings[-1], take_members(everyone, numbers), layout)
+        )
     # All are compiled now, and have read what they need.
-    require_read(traced.keys() | static.keys(), [sweep for (sweep, _), _, _ in sweeps])
-    groups, records = [], []
-    for (sweep, spread), group, _ in sweeps:
-        trained, recorded = train_members(sweep, spread, group)
-        groups.append(trained)
-        records += recorded
+    require_read(traced.keys() | static.keys(), [cohort.sweep for cohort, _ in cohorts])
+    files, checkpoints = None, as_checkpoints(checkpoint, resume=resume)
+    if checkpoints is not None:
+        own = {"keys": everyone.keys, "params": everyone.params, "seeds": common.seeds}
+        hashes = {name: hash_tree(a) for name, a in (own | everyone.inputs._asdict()).items()}
+        then = plan_settings(common.plan, validation) | hashes
+        files = SweepFiles(then, data, epochs, [cohort for cohort, _ in cohorts])
+    dropped = run_stages(
+        cohorts,
+        common.stages,
+        keep,
+        files=files,
+        checkpoints=checkpoints,
+        resume=resume,
+        progress=progress,
+    )
     result = make_result(
-        groups,
-        records,
-        [chosen for _, _, chosen in sweeps],
-        epochs=epochs,
-        interrupted=common.interrupted.is_set(),
+        [cohort for cohort, _ in cohorts], settings, plan=plan, epochs=epochs, dropped=dropped
     )
     warn_of_bad_members(result.bad_step)
     return result

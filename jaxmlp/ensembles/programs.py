@@ -1,4 +1,8 @@
-"""Turns a recipe into compiled programs with a leading member axis: start, epochs, end."""
+"""Turns a recipe into compiled programs with a leading member axis: the start, and epochs.
+
+States come and go with the data of their keys in the place of the keys, so that they can lie on
+the host as plain arrays.
+"""
 
 import functools
 from collections.abc import Callable
@@ -50,7 +54,6 @@ class Programs:
             "start": jax.jit(over_members(self._start, (0, 0, 0), 1)),
             "run": jax.jit(over(self._run, (0, 0, None, index_axis, 0, None))),
             "recover": jax.jit(over(self._recover, (0, 0, None, 0, 0))),
-            "finish": jax.jit(jax.vmap(self._finish)),
         }
         self._compiled: dict[Any, Any] = {}
 
@@ -68,12 +71,12 @@ class Programs:
 
     def _start(self, params: PyTree | None, inputs: MemberInputs, key: Array) -> FitState:
         recipe = self._recipe
-        key = jax.random.wrap_key_data(key, impl=self._key_kind)
+        key = self._wrap(key)
         if recipe.init is not None:
             params = recipe.draw(inputs.hyperparameters, key, self.read)
         _, optimizer = recipe.make(inputs.hyperparameters, self.read)
         train = init_state(params, optimizer, key=key)
-        return init_fit_state(train, recipe.plan, validated=self._validated)
+        return _without_key(init_fit_state(train, recipe.plan, validated=self._validated))
 
     def _run(
         self,
@@ -87,8 +90,17 @@ class Programs:
         loss_fn, optimizer = self._recipe.make(inputs.hyperparameters, self.read)
         rows = _weigh(rows, inputs.row_weights)
         validation = _weigh(validation, inputs.validation_weights)
-        plan = self._recipe.plan
-        return program.run_epochs(loss_fn, optimizer, plan, state, rows, index, limit, validation)
+        state, metrics = program.run_epochs(
+            loss_fn,
+            optimizer,
+            self._recipe.plan,
+            self._with_key(state),
+            rows,
+            index,
+            limit,
+            validation,
+        )
+        return _without_key(state), metrics
 
     def _recover(
         self,
@@ -112,23 +124,17 @@ class Programs:
             return (jax.tree.map(functools.partial(jnp.where, good), after, state), good), None
 
         def repeat(state: FitState) -> FitState:
-            (state, _), _ = jax.lax.scan(body, (state, jnp.ones((), bool)), index)
-            return state._replace(stopped=jnp.ones((), bool))
+            start = self._with_key(state), jnp.ones((), bool)
+            (state, _), _ = jax.lax.scan(body, start, index)
+            return _without_key(state._replace(stopped=jnp.ones((), bool)))
 
         return jax.lax.cond(is_bad, repeat, lambda state: state, state)
 
-    def _finish(self, state: FitState) -> PyTree:
-        """Parameters to use: the best, the averaged or the last ones, as `fit` returns them."""
-        params = state.train.params
-        if self._recipe.plan.ema_decay is not None:
-            params = state.average
-        elif self._recipe.plan.swa_start is not None:
-            choose = functools.partial(jnp.where, state.averaged > 0)
-            params = jax.tree.map(choose, state.average, params)
-        if state.best_params is None:
-            return params
-        choose = functools.partial(jnp.where, state.best_epoch >= 0)
-        return jax.tree.map(choose, state.best_params, params)
+    def _with_key(self, state: FitState) -> FitState:
+        return state._replace(train=state.train._replace(key=self._wrap(state.train.key)))
+
+    def _wrap(self, key: Array) -> Array:
+        return jax.random.wrap_key_data(key, impl=self._key_kind)
 
 
 def over_members(
@@ -168,6 +174,10 @@ def make_programs(
 ) -> Programs:
     """Returns the programs of a recipe, the same object for equal recipes."""
     return Programs(recipe, has_own_order=has_own_order, validated=validated, key_kind=key_kind)
+
+
+def _without_key(state: FitState) -> FitState:
+    return state._replace(train=state.train._replace(key=jax.random.key_data(state.train.key)))
 
 
 def _weigh(rows: Any, factors: Float[Array | np.ndarray, " rows"] | None) -> Any:

@@ -1,13 +1,15 @@
-"""Turns trained pieces into the result of a sweep: parameters, history, and how each run ended."""
+"""Turns what members have reached into the result of a sweep: parameters, history, endings."""
 
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Bool, PyTree
 
 from ..order import require_int
-from .runs import Record, Trained
+from ..program import FitState, Plan
+from .runs import Cohort
 
 
 class Group(NamedTuple):
@@ -30,8 +32,8 @@ class MembersResult(NamedTuple):
     those of the only group and `member(number)` those of one member. `history` has one array of
     shape (members, epochs) per metric, NaN where a member ran no more. Shape (members,) each:
     `best_epoch`, or -1 if none was finite; `best_value`, the monitored value then, or NaN;
-    `stopped_by`, "epochs", "patience", "nonfinite" or "interrupt"; `bad_step`, the number of the
-    step that was not finite where that ended a run, or -1.
+    `stopped_by`, "epochs", "patience", "nonfinite", "dropped" or "interrupt"; `bad_step`, the
+    number of the step that was not finite where that ended a run, or -1.
     """
 
     groups: tuple[Group, ...]
@@ -72,48 +74,72 @@ class MembersResult(NamedTuple):
 
 
 def make_result(
-    groups: list[Trained],
-    records: list[Record],
+    cohorts: list[Cohort],
     settings: list[dict[str, Any]],
     *,
+    plan: Plan,
     epochs: int,
-    interrupted: bool,
+    dropped: Bool[np.ndarray, " members"],
 ) -> MembersResult:
-    """Gathers groups whose members are numbered over all of them."""
-    numbers = np.concatenate([group.numbers for group in groups])
-    members = len(numbers)
+    """Gathers cohorts whose members are numbered over all of them."""
+    order = np.argsort(np.concatenate([cohort.members.numbers for cohort in cohorts]))
 
-    def gather(name: str) -> np.ndarray:
-        values = np.concatenate([getattr(group, name) for group in groups])
-        return values[np.argsort(numbers)]
+    def gather(values: list[Any]) -> np.ndarray:
+        return np.concatenate(values)[order]
 
-    best_epoch, bad_step, ran = gather("best_epoch"), gather("bad_step"), gather("epochs")
-    stopped_by = np.where(gather("stopped"), "patience", "interrupt" if interrupted else "epochs")
-    stopped_by = np.where(~gather("stopped") & (ran == epochs), "epochs", stopped_by)
-    stopped_by = np.where(bad_step >= 0, "nonfinite", stopped_by)
+    states = [cohort.reached.state for cohort in cohorts]
+    best_epoch = gather([state.best_epoch for state in states])
+    bad_step = gather([cohort.reached.bad_step for cohort in cohorts])
+    ended = gather([state.epoch for state in states]) == epochs
+    stopped = gather([state.stopped for state in states])
+    causes = [
+        (bad_step >= 0, "nonfinite"),
+        (stopped, "patience"),
+        (ended, "epochs"),
+        (dropped, "dropped"),
+    ]
+    conditions, names = zip(*causes, strict=True)
     return MembersResult(
         groups=tuple(
-            Group(group.numbers, group.params, chosen)
-            for group, chosen in zip(groups, settings, strict=True)
+            Group(cohort.members.numbers, _choose_params(plan, cohort.reached.state), chosen)
+            for cohort, chosen in zip(cohorts, settings, strict=True)
         ),
-        history=_make_history(records, members, epochs),
+        history=join_history(cohorts, epochs),
         best_epoch=best_epoch,
-        best_value=np.where(best_epoch >= 0, gather("best_value"), np.nan),
-        stopped_by=stopped_by,
+        best_value=np.where(
+            best_epoch >= 0, gather([state.best_value for state in states]), np.nan
+        ),
+        stopped_by=np.select(conditions, names, "interrupt"),
         bad_step=bad_step,
     )
 
 
-def _make_history(records: list[Record], members: int, epochs: int) -> dict[str, np.ndarray]:
+def join_history(cohorts: list[Cohort], epochs: int) -> dict[str, np.ndarray]:
+    """Returns the metrics of the first epochs of all members, shape (members, epochs) each."""
+    members = sum(len(cohort.members.numbers) for cohort in cohorts)
     history: dict[str, np.ndarray] = {}
-    for record in records:
-        metrics = dict(record.metrics)
-        # Members that only fill up a piece run nothing, and joined epochs go beyond the last.
-        position, epoch = np.nonzero(metrics.pop("ran"))
-        for name, values in metrics.items():
-            wide = np.promote_types(values.dtype, np.float32)
+    for cohort in cohorts:
+        for name, values in cohort.reached.history.items():
             if name not in history:
-                history[name] = np.full((members, epochs), np.nan, wide)
-            at = record.numbers[position], record.first + epoch
-            history[name][at] = values[position, epoch]
+                history[name] = np.full((members, epochs), np.nan, values.dtype)
+            history[name][cohort.members.numbers] = values[:, :epochs]
     return history
+
+
+def _choose_params(plan: Plan, state: FitState) -> PyTree:
+    """Parameters to use: the best, the averaged or the last ones, as `fit` returns them."""
+    params = state.train.params
+    if plan.ema_decay is not None:
+        params = state.average
+    elif plan.swa_start is not None:
+        params = _where(state.averaged > 0, state.average, params)
+    if state.best_params is not None:
+        params = _where(state.best_epoch >= 0, state.best_params, params)
+    return jax.tree.map(jnp.asarray, params)
+
+
+def _where(condition: Any, chosen: PyTree, other: PyTree) -> PyTree:
+    def choose(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.where(condition.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(choose, chosen, other)

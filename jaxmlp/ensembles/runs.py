@@ -1,13 +1,13 @@
 """Turns members that are computed in one call into trained ones: orders, calls, what went wrong."""
 
 import threading
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, PyTree
+from jaxtyping import Array, Bool, Int, PyTree
 
 from ..batching import cut_order
 from ..data import DataLoader
@@ -18,12 +18,12 @@ from ..program import FitState
 from ..types import Batch
 from .programs import MemberInputs, Programs
 
-# What compiling the program for another number of members takes, by more than it usually does.
+# More than compiling the program for another number of members usually takes.
 _COMPILE_SECONDS = 5.0
 
 
 class Sweep(NamedTuple):
-    """What all members of a group share; `seeds` is `None` where they share the loader's order."""
+    """What all members of a cohort share; `seeds` is `None` where they share the loader's order."""
 
     programs: Programs
     loader: DataLoader
@@ -33,114 +33,156 @@ class Sweep(NamedTuple):
     epochs: int
     epochs_per_call: int
     compacts: bool
-    interrupted: threading.Event
 
 
 class Members(NamedTuple):
-    """Members that share a call: their numbers, and what is theirs, with a leading member axis.
-
-    All are arrays on the host, the keys' data among them. `limits` are the epochs that each may
-    run; those that only fill up the axis run none.
-    """
+    """What is each member's own, on the host, with a leading member axis; `keys` as their data."""
 
     numbers: Int[np.ndarray, " members"]
     params: PyTree | None
     inputs: MemberInputs
     keys: np.ndarray
-    limits: Int[np.ndarray, " members"]
 
 
-class Trained(NamedTuple):
-    """Trained members, with a leading member axis, and `history`: (numbers, epoch, metrics) each.
+class Reached(NamedTuple):
+    """How far members have come, on the host, with a leading member axis.
 
-    `bad_step` is the number of the step that was not finite, or -1.
+    Arrays are written to in place, each row by one thread. A state is zero before the first call.
+    `bad_step` is the number of the step that was not finite, or -1; `history` has shape
+    (members, epochs) per metric, NaN where a member did not run.
     """
 
-    numbers: Int[np.ndarray, " members"]
-    params: PyTree
-    best_epoch: np.ndarray
-    best_value: np.ndarray
-    epochs: np.ndarray
-    stopped: np.ndarray
-    bad_step: np.ndarray
+    state: FitState
+    bad_step: Int[np.ndarray, " members"]
+    history: dict[str, np.ndarray]
 
 
-class Record(NamedTuple):
-    """Metrics of some epochs from `first` on, shape (members, epochs) each."""
+class Cohort(NamedTuple):
+    """Members of one architecture."""
 
-    numbers: Int[np.ndarray, " members"]
-    first: int
-    metrics: dict[str, np.ndarray]
-
-
-def take_members(members: Members, numbers: Int[np.ndarray, " chosen"], size: int) -> Members:
-    """Takes members by position; copies of the last, which run nothing, fill up to `size`."""
-    positions = np.concatenate([numbers, np.full(size - len(numbers), numbers[-1])])
-    taken = jax.tree.map(lambda leaf: leaf[positions], members)
-    taken.limits[len(numbers) :] = 0
-    return taken
+    sweep: Sweep
+    members: Members
+    reached: Reached
 
 
-def train_piece(sweep: Sweep, members: Members) -> tuple[list[Trained], list[Record]]:
-    """Runs all epochs of some members; every call takes `epochs_per_call` of them."""
-    programs = sweep.programs
-    state = programs("start", members.params, members.inputs, members.keys)
-    trained, records = [], []
-    bad_step = np.full(len(members.numbers), -1)
-    index = draw_index(sweep, members, 0)
-    for first in range(0, sweep.epochs, sweep.epochs_per_call):
-        if sweep.interrupted.is_set():
+class Piece(NamedTuple):
+    """Members of a cohort for one call, as positions in it; those from `used` on only fill up."""
+
+    positions: Int[np.ndarray, " places"]
+    used: int
+
+
+class Watch(NamedTuple):
+    """What a sweep does between calls.
+
+    `after_call` is told how many epochs of members were run. It is called under the lock, under
+    which `Reached` is written to: states after every call, where `keeps_each_call`.
+    """
+
+    lock: threading.Lock
+    interrupted: threading.Event
+    stop_requested: Callable[[], bool]
+    after_call: Callable[[int], None]
+    keeps_each_call: bool
+
+    def stops(self) -> bool:
+        """Whether to end now."""
+        return self.interrupted.is_set() or self.stop_requested()
+
+
+def fill_up(positions: Int[np.ndarray, " chosen"], places: int) -> Piece:
+    """Returns a piece of so many places; copies of the last member, which run nothing, fill up."""
+    filling = np.full(places - len(positions), positions[-1])
+    return Piece(np.concatenate([positions, filling]), len(positions))
+
+
+def take_members(members: Members, positions: Int[np.ndarray, " chosen"]) -> Members:
+    """Takes members by position."""
+    return jax.tree.map(lambda leaf: leaf[positions], members)
+
+
+def train_piece(cohort: Cohort, piece: Piece, until: int, watch: Watch) -> None:
+    """Trains members, all of which have come equally far, until epoch `until`."""
+    sweep, reached = cohort.sweep, cohort.reached
+    programs, per_call = sweep.programs, sweep.epochs_per_call
+    members = take_members(cohort.members, piece.positions)
+    begin = int(reached.state.epoch[piece.positions[0]])
+    if begin:
+        state = jax.tree.map(lambda leaf: leaf[piece.positions], reached.state)
+    else:
+        state = programs("start", members.params, members.inputs, members.keys)
+    index = draw_index(sweep, members, begin)
+    for first in range(begin, until, per_call):
+        if watch.stops():
             break
-        shared = (members.inputs, sweep.rows, index, members.limits, sweep.validation)
+        limits = np.where(np.arange(len(piece.positions)) < piece.used, until, 0)
+        shared = (members.inputs, sweep.rows, index, limits.astype(np.int32), sweep.validation)
         after, metrics = programs("run", state, *shared)
         used = index
-        if first + sweep.epochs_per_call < sweep.epochs:
+        if first + per_call < until:
             # The device runs meanwhile.
-            index = draw_index(sweep, members, first + sweep.epochs_per_call)
+            index = draw_index(sweep, members, first + per_call)
         measured = {name: np.asarray(values) for name, values in metrics.items()}
         finite = measured.pop("finite")
-        if not finite.all():
+        is_bad: np.ndarray = np.logical_not(finite.all(axis=1))
+        if is_bad.any():
             after, measured = _recover(sweep, members, state, after, measured, used, finite)
-            is_bad = ~finite.all(axis=1)
-            bad_step = np.where(is_bad, np.asarray(after.train.step), bad_step)
-        records.append(Record(members.numbers, first, measured))
         state = after
-        running = ~np.asarray(state.stopped) & (np.asarray(state.epoch) < members.limits)
-        if not running.any():
+        going = ~np.asarray(state.stopped) & (np.asarray(state.epoch) < until)
+        going = going[: piece.used]
+        places = 1 << (max(int(going.sum()), 1) - 1).bit_length()
+        dropped = len(piece.positions) - places
+        shrinks = going.any() and sweep.compacts and _pays(sweep, state, dropped, until)
+        with watch.lock:
+            _record(reached, piece, first, measured)
+            bad = np.flatnonzero(is_bad)
+            reached.bad_step[piece.positions[bad]] = np.asarray(state.train.step)[bad]
+            if watch.keeps_each_call or shrinks:
+                _keep(reached, piece, state)
+            watch.after_call(int(measured["ran"].sum()))
+        if not going.any():
             break
-        size = 1 << (int(running.sum()) - 1).bit_length()
-        if sweep.compacts and _pays(sweep, state, len(running) - size):
-            trained.append(
-                _finish(sweep, members, state, bad_step, ~running & (members.limits > 0))
-            )
-            kept = np.flatnonzero(running)
-            positions = np.concatenate([kept, np.full(size - len(kept), kept[-1])])
-            state = jax.tree.map(lambda leaf, positions=positions: leaf[positions], state)
-            members, bad_step = take_members(members, kept, size), bad_step[positions]
+        if shrinks:
+            kept = fill_up(np.flatnonzero(going), places)
+            take = kept.positions
+            state = jax.tree.map(lambda leaf, take=take: leaf[take], state)
+            piece = Piece(piece.positions[take], kept.used)
+            members = take_members(cohort.members, piece.positions)
             if sweep.seeds is not None:
-                index = index[positions]
-    trained.append(_finish(sweep, members, state, bad_step, members.limits > 0))
-    return trained, records
+                index = index[take]
+    with watch.lock:
+        _keep(reached, piece, state)
 
 
-def _pays(sweep: Sweep, state: FitState, dropped: int) -> bool:
+def _record(reached: Reached, piece: Piece, first: int, metrics: dict[str, np.ndarray]) -> None:
+    # Members that only fill up run nothing, and joined epochs go beyond the last.
+    place, epoch = np.nonzero(metrics["ran"])
+    for name, history in reached.history.items():
+        history[piece.positions[place], first + epoch] = metrics[name][place, epoch]
+
+
+def _keep(reached: Reached, piece: Piece, state: FitState) -> None:
+    positions = piece.positions[: piece.used]
+
+    def keep(stored: np.ndarray, leaf: Array) -> None:
+        stored[positions] = np.asarray(leaf)[: piece.used]
+
+    jax.tree.map(keep, reached.state, state)
+
+
+def _pays(sweep: Sweep, state: FitState, dropped: int, until: int) -> bool:
     """Whether leaving out members saves more than compiling for another number of them costs."""
     if dropped < len(state.stopped) // 2:
         return False
-    left = (sweep.epochs - int(np.max(state.epoch))) * len(sweep.loader)
-    first = jax.tree.map(lambda leaf: leaf[0], state.train.params)
-    return left * dropped * seconds_per_step(first, sweep.loader.batch_size) > _COMPILE_SECONDS
+    left = until - int(np.max(state.epoch))
+    return outweighs_compiling(sweep, state, dropped * left)
 
 
-def _finish(
-    sweep: Sweep, members: Members, state: FitState, bad_step: np.ndarray, chosen: np.ndarray
-) -> Trained:
-    positions = np.flatnonzero(chosen)
-    params = sweep.programs("finish", state)
-    fields = (members.numbers, state.best_epoch, state.best_value, state.epoch, state.stopped)
-    numbers, best_epoch, best_value, epoch, stopped = (np.asarray(f)[positions] for f in fields)
-    params = jax.tree.map(lambda leaf: leaf[positions], params)
-    return Trained(numbers, params, best_epoch, best_value, epoch, stopped, bad_step[positions])
+def outweighs_compiling(sweep: Sweep, state: FitState, epochs: int) -> bool:
+    """Whether so many epochs of a member take longer than compiling a program usually does."""
+    params = jax.tree.map(lambda leaf: leaf[0], state.train.params)
+    seconds = len(sweep.loader) * seconds_per_step(params, sweep.loader.batch_size)
+    return epochs * seconds > _COMPILE_SECONDS
 
 
 def _recover(
@@ -150,7 +192,7 @@ def _recover(
     after: FitState,
     metrics: dict[str, np.ndarray],
     index: np.ndarray,
-    finite: np.ndarray,
+    finite: Bool[np.ndarray, "members epochs"],
 ) -> tuple[FitState, dict[str, np.ndarray]]:
     """Takes members that met NaN or infinity back to the step before; the others stay as they are.
 
@@ -193,17 +235,3 @@ def _member_orders(loader: DataLoader, seed: int, epochs: list[int]) -> Iterator
     for epoch in epochs:
         order = permutation(rows, seed=seed, epoch=epoch)
         yield cut_order(order, loader.batch_size, drop_last=loader.drop_last)
-
-
-def stack_trained(parts: list[Trained]) -> Trained:
-    """Joins trained members, in the order of their numbers."""
-    numbers = np.concatenate([part.numbers for part in parts])
-    order = np.argsort(numbers)
-
-    def join(*leaves: Any) -> Any:
-        if len(leaves) == 1 and (order == np.arange(len(order))).all():
-            return leaves[0]
-        stack = np.concatenate if isinstance(leaves[0], np.ndarray) else jnp.concatenate
-        return stack(leaves)[order]
-
-    return jax.tree.map(join, *parts)

@@ -1,59 +1,65 @@
-"""Turns a group of members into calls that fit into memory, and runs them, in threads on a CPU."""
+"""Turns cohorts of members into calls that fit into memory, and runs them, in threads on a CPU."""
 
 import contextlib
-import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Bool, Int, PyTree
 
 from ..data import DataLoader
 from ..pace import CALL_SECONDS, seconds_per_step
 from ..program import Plan
 from ..types import Batch
-from .layout import Layout, available_memory, split_layout
+from .layout import Layout, available_memory, split_layout, spread
 from .programs import make_programs
 from .recipes import Maker, Recipe
 from .runs import (
+    Cohort,
     Members,
-    Record,
+    Piece,
+    Reached,
     Sweep,
-    Trained,
+    Watch,
     draw_index,
-    stack_trained,
+    fill_up,
+    outweighs_compiling,
     take_members,
     train_piece,
 )
 
 # Row numbers in one call: 64 MB.
 _INDEX_NUMBERS = 2**24
+# What a call costs beside its epochs, as a part of the longest call.
+_CALL_SHARE = 0.02
 
 
 class Common(NamedTuple):
-    """What all groups of a sweep share; `memory` in bytes, `None` for what the device has left."""
+    """What all cohorts of a sweep share; `memory` in bytes, `None` for what the device has left.
+
+    `stages` are the epochs at which all members wait for each other, the last of them the end.
+    """
 
     plan: Plan
     loader: DataLoader
     rows: Batch
     validation: PyTree | None
     seeds: np.ndarray | None
-    epochs: int
+    stages: tuple[int, ...]
     memory: int | None
     key_kind: Hashable
-    interrupted: threading.Event
 
 
-def plan_sweep(
+def plan_cohort(
     common: Common,
     makers: tuple[Maker, Maker, Maker | None],
     static: Mapping[str, Hashable],
     members: Members,
     layout: Layout,
-) -> tuple[Sweep, Layout]:
-    """Compiles the programs of a group, for as many members at once as fit into the memory."""
+) -> tuple[Cohort, Layout]:
+    """Compiles the programs of a cohort, for as many members at once as fit into the memory."""
     memory = available_memory() if common.memory is None else common.memory
     count = len(members.numbers)
     while True:
@@ -64,7 +70,8 @@ def plan_sweep(
             validated=common.validation is not None,
             key_kind=common.key_kind,
         )
-        piece = take_members(members, np.arange(min(layout.piece, count)), layout.piece)
+        positions = fill_up(np.arange(min(layout.piece, count)), layout.piece).positions
+        piece = take_members(members, positions)
         start = programs.compiled("start", piece.params, piece.inputs, piece.keys)
         state = start.out_info
         sweep = Sweep(
@@ -73,45 +80,91 @@ def plan_sweep(
             common.rows,
             common.validation,
             common.seeds,
-            common.epochs,
+            common.stages[-1],
             _epochs_per_call(common, state.train.params, layout),
             layout.width == count > 1,
-            common.interrupted,
         )
         index = draw_index(sweep, piece, 0)
+        limits = np.zeros(layout.piece, np.int32)
         run = programs.compiled(
-            "run", state, piece.inputs, common.rows, index, piece.limits, common.validation
+            "run", state, piece.inputs, common.rows, index, limits, common.validation
         )
         smaller = split_layout(layout)
-        if memory is None or smaller is None:
-            return sweep, layout
-        if layout.threads * _bytes_of_call(run) <= memory:
-            return sweep, layout
+        fits = memory is None or layout.threads * _bytes_of_call(run) <= memory
+        if fits or smaller is None:
+            reached = _nothing_reached(count, state, run.out_info[1], common.stages[-1])
+            return Cohort(sweep, members, reached), layout
         layout = smaller
 
 
-def train_members(sweep: Sweep, layout: Layout, members: Members) -> tuple[Trained, list[Record]]:
-    """Trains all members of a group, piece by piece; an interrupt ends each after its call."""
-    numbers = np.arange(len(members.numbers))
-    pieces = [
-        take_members(members, numbers[first : first + layout.piece], layout.piece)
-        for first in range(0, len(numbers), layout.piece)
-    ]
+def _nothing_reached(members: int, state: PyTree, metrics: PyTree, epochs: int) -> Reached:
+    names = sorted(set(metrics) - {"finite", "ran"})
+    return Reached(
+        jax.tree.map(lambda leaf: np.zeros((members, *leaf.shape[1:]), leaf.dtype), state),
+        np.full(members, -1),
+        {
+            name: np.full((members, epochs), np.nan, np.promote_types(metrics[name].dtype, "f4"))
+            for name in names
+        },
+    )
+
+
+def train_cohort(
+    cohort: Cohort, layout: Layout, until: int, dropped: Bool[np.ndarray, " members"], watch: Watch
+) -> None:
+    """Trains what goes on of a cohort until an epoch; an interrupt ends each piece after its call.
+
+    Raises:
+        Exception: What went wrong in any piece; the others end after their calls.
+    """
+    epoch = np.asarray(cohort.reached.state.epoch)
+    going = ~np.asarray(cohort.reached.state.stopped) & (epoch < until) & ~dropped
+    if not going.any():
+        return
     train = _with_settings_of_this_thread(train_piece)
+    layout = _shrink(cohort, layout, int(going.sum()), until - int(epoch[going].min()))
     with ThreadPoolExecutor(layout.threads) as pool:
-        futures = [pool.submit(train, sweep, piece) for piece in pieces]
+        futures = [
+            pool.submit(train, cohort, piece, until, watch)
+            for piece in _cut_pieces(epoch, going, layout.piece)
+        ]
         while True:
             try:
-                results = [future.result() for future in futures]
-                break
+                for future in futures:
+                    future.result()
+                return
             except KeyboardInterrupt:
-                sweep.interrupted.set()
+                watch.interrupted.set()
             except BaseException:
                 # The others shall not go on for nothing.
-                sweep.interrupted.set()
+                watch.interrupted.set()
                 raise
-    trained = [part for parts, _ in results for part in parts]
-    return stack_trained(trained), [record for _, records in results for record in records]
+
+
+def _cut_pieces(
+    epoch: Int[np.ndarray, " members"], going: Bool[np.ndarray, " members"], places: int
+) -> Iterator[Piece]:
+    """Cuts members that go on into pieces; those of a piece have come equally far."""
+    for first in np.unique(epoch[going]):
+        positions = np.flatnonzero(going & (epoch == first))
+        for start in range(0, len(positions), places):
+            yield fill_up(positions[start : start + places], places)
+
+
+def _shrink(cohort: Cohort, layout: Layout, going: int, epochs: int) -> Layout:
+    """Makes pieces smaller where few members are left, if that saves more than it compiles."""
+    width = min(layout.width, going)
+    smaller = spread(going, width=width, threads=min(layout.threads, -(-going // width)))
+    if smaller.piece >= layout.piece:
+        return layout
+    saved = _places(layout, going) - _places(smaller, going)
+    pays = outweighs_compiling(cohort.sweep, cohort.reached.state, saved * epochs)
+    return smaller if pays else layout
+
+
+def _places(layout: Layout, members: int) -> int:
+    """Places that a thread computes one after the other."""
+    return layout.piece * -(-members // layout.piece // layout.threads)
 
 
 def _with_settings_of_this_thread(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -136,16 +189,21 @@ def _with_settings_of_this_thread(function: Callable[..., Any]) -> Callable[...,
 def _epochs_per_call(common: Common, params: PyTree, layout: Layout) -> int:
     """So many that a call takes about half a second and its row numbers little memory.
 
-    Calls are of one length, and the last has few epochs, if any, beyond those asked for.
+    Calls are of one length; those before a stage's end have few epochs, if any, beyond it.
     """
     batch_size, steps = common.loader.batch_size, len(common.loader)
     # `params` have the member axis, so that this is the time of all members' steps.
     seconds = seconds_per_step(params, batch_size) * steps
     own = layout.piece if common.seeds is not None else 1
     by_memory = _INDEX_NUMBERS // (own * steps * batch_size)
-    most = max(1, min(common.epochs, int(CALL_SECONDS / seconds), by_memory))
-    calls = -(-common.epochs // most)
-    return -(-common.epochs // calls)
+    most = max(1, min(int(CALL_SECONDS / seconds), by_memory))
+    lengths = np.diff((0, *common.stages))
+    most = min(most, int(lengths.max()))
+    candidates = np.arange(1, most + 1)
+    calls = -(-lengths[:, None] // candidates).sum(axis=0)
+    costs = calls * (candidates + _CALL_SHARE * most)
+    # The longest calls of those that cost least.
+    return most - int(costs[::-1].argmin())
 
 
 def _bytes_of_call(run: Any) -> int:

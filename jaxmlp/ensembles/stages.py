@@ -1,0 +1,81 @@
+"""Turns cohorts before their first epoch into trained ones: stages, dropping, checkpoints."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from jaxtyping import Bool
+
+from ..progress import ProgressBar
+from ..signals import stop_requests
+from ..writer import Checkpoints, open_writer
+from .layout import Layout
+from .results import join_history
+from .runs import Cohort, Watch
+from .sweep_files import SweepFiles
+from .sweeps import train_cohort
+
+# (epochs run, history of shape (members, epochs run) per metric) -> which members go on.
+Keep: TypeAlias = Callable[[int, Mapping[str, np.ndarray]], Any]
+
+
+def run_stages(
+    cohorts: Sequence[tuple[Cohort, Layout]],
+    stages: Sequence[int],
+    keep: Keep | None,
+    *,
+    files: SweepFiles | None,
+    checkpoints: Checkpoints | None,
+    resume: bool,
+    progress: bool | None,
+) -> Bool[np.ndarray, " members"]:
+    """Trains members up to each stage, and returns which were dropped at one.
+
+    Raises:
+        TypeError: `keep` returns something else than booleans.
+        ValueError: `keep` returns not one per member.
+    """
+    members = sum(len(cohort.members.numbers) for cohort, _ in cohorts)
+    dropped = np.zeros(members, bool)
+    with contextlib.ExitStack() as stack:
+        writer, stop_requested = None, lambda: False
+        if files is not None and checkpoints is not None:
+            writer = stack.enter_context(open_writer(checkpoints, files.encode, resume=resume))
+            if resume:
+                files.load(checkpoints.directory)
+            stop_requested = stack.enter_context(stop_requests())
+        bar = stack.enter_context(ProgressBar(members * stages[-1], show=progress))
+        bar.update(sum(int(cohort.reached.state.epoch.sum()) for cohort, _ in cohorts), {})
+
+        def after_call(epochs: int) -> None:
+            bar.update(epochs, {})
+            if writer is not None and files is not None and writer.is_due():
+                writer.offer(files.take())
+
+        watch = Watch(
+            threading.Lock(), threading.Event(), stop_requested, after_call, writer is not None
+        )
+        for until in stages:
+            for cohort, layout in cohorts:
+                train_cohort(cohort, layout, until, dropped[cohort.members.numbers], watch)
+            if watch.stops():
+                break
+            if keep is not None and until < stages[-1]:
+                history = join_history([cohort for cohort, _ in cohorts], until)
+                dropped |= ~_as_kept(keep(until, history), members)
+        if writer is not None and files is not None:
+            writer.finish(files.take())
+    return dropped
+
+
+def _as_kept(answer: Any, members: int) -> Bool[np.ndarray, " members"]:
+    kept = np.asarray(answer)
+    if kept.dtype != bool:
+        raise TypeError(f"keep must return booleans, one per member; got {answer!r}.")
+    if kept.shape != (members,):
+        raise ValueError(
+            f"keep must return one bool per member, shape ({members},); got {kept.shape}."
+        )
+    return kept

@@ -1,0 +1,133 @@
+"""Turns what the members of a sweep have reached into what a checkpoint file holds, and back."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from ..checkpoint import library_versions
+from ..container import CheckpointError, Contents, encode
+from ..data import DataLoader
+from ..key_paths import differences, flatten_by_path, restore_by_path
+from ..program import FitState
+from ..resume import check_state, read_position
+from ..rotation import newest_valid
+from ..run_files import check_settings
+from .runs import Cohort, Reached
+
+_SWEEP = "jaxmlp.sweep"
+
+
+class Snapshot(NamedTuple):
+    """A copy of what members have reached: the steps that all have taken, and arrays by name."""
+
+    steps: int
+    arrays: dict[str, np.ndarray]
+
+
+class _Stored(NamedTuple):
+    state: FitState
+    bad_step: np.ndarray
+    history: tuple[np.ndarray, ...]
+
+
+class _Header(NamedTuple):
+    """What a checkpoint says beside arrays; `metrics` are the names of each cohort's."""
+
+    settings: dict[str, Any]
+    data: dict[str, Any]
+    epochs: int
+    metrics: list[list[str]]
+    versions: dict[str, str]
+
+
+class SweepFiles:
+    """What the checkpoints of one sweep hold.
+
+    Args:
+        settings: What a resumed sweep must have the same, as JSON.
+        data: The loader whose rows must be the same.
+        epochs: The last epoch of all.
+        cohorts: Members that share programs.
+    """
+
+    def __init__(
+        self, settings: dict[str, Any], data: DataLoader, epochs: int, cohorts: Sequence[Cohort]
+    ) -> None:
+        self._cohorts = cohorts
+        self._data = data
+        self._header = _Header(
+            settings=settings,
+            data=data.state_at((0, 0)),
+            epochs=epochs,
+            metrics=[list(cohort.reached.history) for cohort in cohorts],
+            versions=library_versions(),
+        )
+
+    def take(self) -> Snapshot:
+        """Copies what members have reached."""
+        reached = [cohort.reached for cohort in self._cohorts]
+        steps = sum(int(one.state.train.step.sum(dtype=np.int64)) for one in reached)
+        return Snapshot(steps, flatten_by_path([_as_stored(one) for one in reached]))
+
+    def encode(self, snapshot: Snapshot) -> tuple[int, list[memoryview]]:
+        """Returns the number of steps taken, and the chunks of a checkpoint."""
+        header = json.dumps(self._header._asdict())
+        return snapshot.steps, encode(snapshot.arrays, {_SWEEP: header})
+
+    def load(self, directory: str | Path) -> None:
+        """Writes what the newest whole checkpoint holds into the cohorts, if there is one.
+
+        Raises:
+            CheckpointError: None is whole, or it is of other networks or optimizers.
+            ValueError: The sweep had other settings, data or random keys, or more epochs.
+        """
+        if (found := newest_valid(directory)) is not None:
+            self._restore(*found)
+
+    def _restore(self, path: Path, contents: Contents) -> None:
+        then = _read_header(path, contents)
+        now = self._header
+        check_settings(path, then.settings, now.settings)
+        check_state(then.data, now.data, len(self._data))
+        if then.epochs > now.epochs:
+            raise ValueError(
+                f"{path} is of a sweep over {then.epochs} epochs; resume with at least as many, "
+                f"got {now.epochs}."
+            )
+        skeleton = [_as_stored(cohort.reached, then.epochs) for cohort in self._cohorts]
+        problems = differences(skeleton, contents.arrays)
+        if problems or then.metrics != now.metrics:
+            raise CheckpointError(
+                f"{path} is of other networks, optimizers or metrics: {'; '.join(problems)}. "
+                "Resume with those of then, or start anew in another directory."
+            )
+        for cohort, stored in zip(
+            self._cohorts, restore_by_path(skeleton, contents.arrays), strict=True
+        ):
+            epoch = stored.state.epoch
+            if (epoch < 0).any() or (epoch > then.epochs).any():
+                raise CheckpointError(f"{path} has members at epochs that were never asked for.")
+            jax.tree.map(np.copyto, _as_stored(cohort.reached, then.epochs), stored)
+
+
+def _as_stored(reached: Reached, epochs: int | None = None) -> _Stored:
+    history = tuple(values[:, :epochs] for values in reached.history.values())
+    return _Stored(reached.state, reached.bad_step, history)
+
+
+def _read_header(path: Path, contents: Contents) -> _Header:
+    try:
+        header = _Header(**json.loads(contents.metadata[_SWEEP]))
+        read_position(header.data)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path} is no checkpoint of fit_members ({error}); give another directory."
+        ) from error
+    is_whole = isinstance(header.settings, dict) and type(header.epochs) is int
+    if not is_whole or header.epochs < 1:
+        raise CheckpointError(f"{path} does not tell the settings and epochs of its sweep.")
+    return header
