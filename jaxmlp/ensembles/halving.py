@@ -1,13 +1,15 @@
 """Turns scores of half-trained candidates into those that go on: successive halving."""
 
 import dataclasses
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from ..order import require_int
 from .scores import sort_scores
+from .stages import Keep
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,35 @@ def plan_rungs(halving: Halving, *, candidates: int, epochs: int) -> list[Rung]:
         rungs.append(Rung(epoch, candidates))
         epoch *= int(halving.factor)
     return rungs
+
+
+def make_keep(
+    rungs: Sequence[Rung],
+    score: Callable[[Mapping[str, np.ndarray]], Float[np.ndarray, " candidates"]],
+    *,
+    mode: Literal["min", "max"],
+    folds: int,
+) -> Keep:
+    """Returns what tells `fit_members` at each rung which members go on.
+
+    Args:
+        rungs: When candidates are dropped, and how many are left.
+        score: What scores all candidates by a history up to a rung.
+        mode: Which scores are best.
+        folds: Number of members per candidate.
+    """
+
+    def keep(epochs: int, history: Mapping[str, np.ndarray]) -> Bool[np.ndarray, " members"]:
+        goes_on: Any = True
+        # From the first rung on, since who was dropped there counts no more.
+        for epoch, survivors in rungs:
+            if epoch <= epochs:
+                scores = score({name: values[:, :epoch] for name, values in history.items()})
+                alive = np.where(goes_on, scores, np.nan)
+                goes_on = choose_survivors(alive, survivors, mode)
+        return np.repeat(goes_on, folds)
+
+    return keep
 
 
 def choose_survivors(

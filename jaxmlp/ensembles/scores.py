@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
+from ..program import Plan
 from .results import MembersResult
 
 # Beside the hyperparameters, and a column for each fold.
@@ -15,11 +16,31 @@ _REASONS = ("nonfinite", "interrupt", "dropped", "epochs", "patience")
 
 
 def score_members(
-    best_value: Float[np.ndarray, " members"], bad_step: Int[np.ndarray, " members"], folds: int
+    best_value: Float[np.ndarray, " members"], is_bad: Bool[np.ndarray, " members"], folds: int
 ) -> Float[np.ndarray, "candidates folds"]:
     """Returns the best monitored value of each fold, NaN if any step was not finite."""
-    scores = np.where(bad_step >= 0, np.nan, best_value.astype(np.float64))
-    return scores.reshape(-1, folds)
+    return np.where(is_bad, np.nan, best_value.astype(np.float64)).reshape(-1, folds)
+
+
+def find_best_values(
+    history: Mapping[str, np.ndarray], plan: Plan
+) -> tuple[Float[np.ndarray, " members"], Bool[np.ndarray, " members"]]:
+    """Returns each member's best value so far, or NaN, and whether it met NaN or infinity.
+
+    The members have not been dropped: who ended early has no patience left, or is bad.
+    """
+    values = history[f"validation_{plan.monitor}"]
+    cost = values if plan.mode == "min" else -values
+    best_epoch, best = np.full(len(cost), -1), np.full(len(cost), np.inf, cost.dtype)
+    for epoch, now in enumerate(cost.T):
+        improved = np.isfinite(now) & (now < best - cost.dtype.type(plan.min_delta))
+        best_epoch, best = np.where(improved, epoch, best_epoch), np.where(improved, now, best)
+    ran = count_epochs(history)
+    is_bad = ran < values.shape[1]
+    if plan.patience is not None:
+        is_bad = is_bad & (ran - 1 - best_epoch < plan.patience)
+    best = np.where(best_epoch < 0, np.nan, best)
+    return best if plan.mode == "min" else -best, is_bad
 
 
 def sort_scores(
@@ -40,7 +61,7 @@ def make_table(
 
     The mean of a candidate with a NaN is NaN.
     """
-    scores = score_members(members.best_value, members.bad_step, folds)
+    scores = score_members(members.best_value, members.bad_step >= 0, folds)
     mean = scores.mean(axis=1)
     rank = np.empty(len(mean), np.int64)
     rank[sort_scores(mean, mode)] = np.arange(1, len(mean) + 1)
@@ -53,7 +74,7 @@ def make_table(
         **{f"score_fold_{fold}": scores[:, fold] for fold in range(folds)},
         "rank": rank,
         "best_epoch": best_epoch.reshape(-1, folds).mean(axis=1),
-        "epochs": count_epochs(members).reshape(-1, folds).mean(axis=1),
+        "epochs": count_epochs(members.history).reshape(-1, folds).mean(axis=1),
         "stopped_by": np.array(
             [next(reason for reason in _REASONS if reason in row) for row in reasons]
         ),
@@ -80,6 +101,6 @@ def find_best(table: Mapping[str, Any], members: MembersResult) -> int:
     )
 
 
-def count_epochs(members: MembersResult) -> Int[np.ndarray, " members"]:
+def count_epochs(history: Mapping[str, np.ndarray]) -> Int[np.ndarray, " members"]:
     """Returns how many epochs each member ran: those with any metric."""
-    return np.any([~np.isnan(values) for values in members.history.values()], axis=0).sum(axis=1)
+    return np.any([~np.isnan(values) for values in history.values()], axis=0).sum(axis=1)

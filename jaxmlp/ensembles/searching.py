@@ -2,18 +2,21 @@
 
 import functools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import PRNGKeyArray, PyTree
 
 from ..data import DataLoader
+from ..settings import make_plan
+from ..writer import Checkpoints
 from .checks import dense_rows
-from .halving import Halving, plan_rungs
+from .halving import Halving, make_keep, plan_rungs
 from .layout import Strategy
 from .members import fit_members
 from .results import MembersResult
-from .scores import SCORE_COLUMNS, find_best, make_table
+from .scores import SCORE_COLUMNS, find_best, find_best_values, make_table, score_members
 from .trials import as_columns, make_folds, make_keys, repeat_settings, repeat_weights, require_init
 
 
@@ -71,6 +74,9 @@ def search(
     members_at_once: int | None = None,
     threads: int | None = None,
     memory: int | None = None,
+    progress: bool | None = None,
+    checkpoint: str | Path | Checkpoints | None = None,
+    resume: bool = False,
 ) -> SearchResult:
     """Finds the best hyperparameters by cross-validation or on validation rows, as one sweep.
 
@@ -122,12 +128,17 @@ def search(
         members_at_once: As for `fit_members`.
         threads: As for `fit_members`.
         memory: As for `fit_members`.
+        progress: As for `fit_members`.
+        checkpoint: As for `fit`; of the sweep, while the training of the best starts anew.
+        resume: As for `fit_members`.
 
     Returns:
         The table of all candidates, the best one, and its parameters. An interrupt from the
         keyboard returns what was reached, with no parameters.
 
     Raises:
+        CheckpointError: As for `fit_members`.
+        OSError: As for `fit_members`.
         TypeError: An argument has the wrong type.
         ValueError: An argument is out of range or has no effect, or no candidate has a finite
             score.
@@ -154,12 +165,11 @@ def search(
     """
     if mode is None and monitor == "loss":
         mode = "min"
+    plan = make_plan(
+        accumulate_steps, monitor, mode, patience, min_delta, ema_decay, swa_start, nonfinite
+    )
     columns = as_columns(candidates, SCORE_COLUMNS)
     count = len(next(iter(columns.values())))
-    rungs = []
-    if halving is not None:
-        rungs = plan_rungs(halving, candidates=count, epochs=epochs)
-        raise NotImplementedError(f"halving at {rungs}")
     dense_rows(data)
     require_init(params)
     dealt = make_folds(folds, stratify, validation, data)
@@ -175,7 +185,19 @@ def search(
         accumulate_steps=accumulate_steps,
         nonfinite=nonfinite,
         memory=memory,
+        progress=progress,
     )
+    stages: list[int] = []
+    keep = None
+    if halving is not None:
+        rungs = plan_rungs(halving, candidates=count, epochs=epochs)
+
+        def score(history: Mapping[str, np.ndarray]) -> np.ndarray:
+            best_value, is_bad = find_best_values(history, plan)
+            return score_members(best_value, is_bad, dealt.number).mean(axis=1)
+
+        stages = [rung.epoch for rung in rungs]
+        keep = make_keep(rungs, score, mode=plan.mode, folds=dealt.number)
     members = train(
         epochs=epochs,
         # Candidate after candidate: member c * folds + f is fold f of candidate c.
@@ -192,9 +214,12 @@ def search(
         strategy=strategy,
         members_at_once=members_at_once,
         threads=threads,
+        stages=stages,
+        keep=keep,
+        checkpoint=checkpoint,
+        resume=resume,
     )
-    assert mode is not None
-    table = make_table(columns, members, dealt.number, mode)
+    table = make_table(columns, members, dealt.number, plan.mode)
     best = find_best(table, members)
     chosen = None
     if refit and "interrupt" not in members.stopped_by:
@@ -219,6 +244,6 @@ def search(
         best_settings={name: column[best] for name, column in columns.items()},
         params=chosen,
         monitor=monitor,
-        mode=mode,
+        mode=plan.mode,
         members=members,
     )
