@@ -16,11 +16,16 @@ Index = Int[np.ndarray, "steps batch"]
 Numbers = Int[np.ndarray, " rows"]
 
 
-def cut_order(order: Int[np.ndarray, " rows"], batch_size: int, *, drop_last: bool) -> Index:
-    """Cuts an order into batches; the last is filled up with ~i for row i, or dropped."""
-    steps = count_steps(len(order), batch_size, drop_last=drop_last)
-    wanted = min(len(order), steps * batch_size)
-    return np.concatenate([*cut_windows([order], wanted, batch_size)]).reshape(steps, batch_size)
+def cut_order(
+    order: Int[np.ndarray, "*many rows"], batch_size: int, *, drop_last: bool
+) -> Int[np.ndarray, "*many steps batch"]:
+    """Cuts orders into batches; the last is filled up with ~i for row i, or dropped."""
+    steps = count_steps(order.shape[-1], batch_size, drop_last=drop_last)
+    taken = order[..., : steps * batch_size]
+    # As cut_windows does.
+    padding = np.repeat(~taken[..., -1:], steps * batch_size - taken.shape[-1], axis=-1)
+    filled = np.concatenate([taken, padding], axis=-1)
+    return filled.reshape(*order.shape[:-1], steps, batch_size)
 
 
 def cut_windows(windows: Iterable[Numbers], wanted: int, batch_size: int) -> Iterator[Numbers]:

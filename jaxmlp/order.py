@@ -1,5 +1,6 @@
 """Turns a seed and the number of an epoch into random words and into an order of rows."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,10 +35,45 @@ def permutation(rows: int, *, seed: int, epoch: int, stream: int = 0) -> Int[np.
     """
     require_int("rows", rows, 1, 2**32)
     words = philox_words(rows, seed=seed, epoch=epoch, stream=stream)
-    low_bits = np.uint64((1 << (rows - 1).bit_length()) - 1)
-    words = (words & ~low_bits) | np.arange(rows, dtype=np.uint64)
-    words.sort()
-    return (words & low_bits).astype(np.int64)
+    _sort_rows(words)
+    return words.astype(np.int64)
+
+
+def permutations(
+    rows: int, *, seeds: Sequence[int] | UInt64[np.ndarray, " seeds"], epochs: Sequence[int]
+) -> Int[np.ndarray, "seeds epochs rows"]:
+    """Returns what `permutation` does for each seed in each epoch, in less time and 32 bits.
+
+    Args:
+        rows: Number of rows, in [1, 2**31).
+        seeds: Numbers in [0, 2**64).
+        epochs: Numbers in [0, 2**64).
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    Example:
+        >>> orders = permutations(5, seeds=[0, 1], epochs=[3])
+        >>> (orders[1, 0] == permutation(5, seed=1, epoch=3)).all().item()
+        True
+    """
+    require_int("rows", rows, 1, 2**31)
+    for name, numbers in {"seeds": seeds, "epochs": epochs}.items():
+        for position, number in enumerate(numbers):
+            require_int(f"{name}[{position}]", number, 0, 2**64)
+    orders = np.empty((len(seeds), len(epochs), rows), np.int32)
+    words = np.empty((len(epochs), rows), np.uint64)
+    # Setting a generator's key takes a tenth of the time of making one.
+    generator = np.random.Philox(counter=_counter(0), key=0)
+    state: Any = generator.state
+    for seed, of_seed in zip(seeds, orders, strict=True):
+        for epoch, row in zip(epochs, words, strict=True):
+            state["state"]["key"] = np.array([seed, epoch], np.uint64)
+            generator.state = state
+            row[:] = generator.random_raw(rows)
+        _sort_rows(words)
+        of_seed[:] = words
+    return orders
 
 
 def philox_words(
@@ -57,8 +93,22 @@ def philox_words(
     """
     for name, value in {"seed": seed, "epoch": epoch, "stream": stream}.items():
         require_int(name, value, 0, 2**64)
-    counter, key = (np.array(v, np.uint64) for v in ([0, 0, 0, stream], [seed, epoch]))
-    return np.random.Philox(counter=counter, key=key).random_raw(count)
+    key = np.array([seed, epoch], np.uint64)
+    return np.random.Philox(counter=_counter(stream), key=key).random_raw(count)
+
+
+def _counter(stream: int) -> UInt64[np.ndarray, "4"]:
+    return np.array([0, 0, 0, stream], np.uint64)
+
+
+def _sort_rows(words: UInt64[np.ndarray, "*many rows"]) -> None:
+    """Puts in place of each row's words the numbers of the words in their order."""
+    rows = words.shape[-1]
+    low_bits = np.uint64((1 << (rows - 1).bit_length()) - 1)
+    words &= ~low_bits
+    words |= np.arange(rows, dtype=np.uint64)
+    words.sort(axis=-1)
+    words &= low_bits
 
 
 def require_int(name: str, value: Any, lowest: int, end: int | None) -> None:

@@ -250,8 +250,13 @@ def run_epochs(
     index: Int[Array, "epochs steps batch"],
     epochs: Int[Array, ""],
     validation: PyTree | None,
+    *,
+    vmapped: bool = False,
 ) -> tuple[FitState, Metrics]:
     """Runs whole epochs; those after the run has stopped or from epoch `epochs` on change nothing.
+
+    `vmapped` says that `vmap` will map over the state: members then share the rows. Without it they
+    would get the same results from copies of the rows, one for each member.
 
     Returns the state, and every epoch's metrics, shape (epochs,) each; "ran" says which epochs ran.
     """
@@ -268,6 +273,26 @@ def run_epochs(
         nothing = {name: jnp.zeros(shape.shape, shape.dtype) for name, shape in shapes.items()}
         nothing["finite"] = jnp.ones((), bool)
         active = ~state.stopped & (state.epoch < epochs)
+        if vmapped:
+            return _loop_once(active, functools.partial(run, index=index), state, nothing)
         return jax.lax.cond(active, run, lambda state, _: (state, nothing), state, index)
 
     return jax.lax.scan(body, state, index)
+
+
+def _loop_once(
+    active: Bool[Array, ""],
+    run: Callable[[FitState], tuple[FitState, Metrics]],
+    state: FitState,
+    nothing: Metrics,
+) -> tuple[FitState, Metrics]:
+    """Runs if active: a branch as a loop of one pass at most.
+
+    Under `vmap`, `cond` copies all that its branches close over for each member, a loop does not.
+    """
+
+    def body(carry: tuple[Array, FitState, Metrics]) -> tuple[Array, FitState, Metrics]:
+        return jnp.zeros((), bool), *run(carry[1])
+
+    _, state, metrics = jax.lax.while_loop(lambda carry: carry[0], body, (active, state, nothing))
+    return state, metrics

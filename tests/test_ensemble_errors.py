@@ -193,7 +193,7 @@ CASES = {
     "unknown strategy": (
         {"strategy": "pmap"},
         ValueError,
-        "strategy must be one of 'auto', 'vmap', 'map'; got 'pmap'",
+        "strategy must be one of 'auto', 'vmap', 'map', 'shard'; got 'pmap'",
     ),
     "vmap of some": (
         {"strategy": "vmap", "members_at_once": 2},
@@ -204,6 +204,11 @@ CASES = {
         {"strategy": "vmap", "threads": 2},
         ValueError,
         "threads is a setting of strategy='map'",
+    ),
+    "threads beside devices": (
+        {"strategy": "shard", "threads": 2},
+        ValueError,
+        "threads is a setting of strategy='map'; with strategy='shard'",
     ),
     "no thread": ({"threads": 0}, ValueError, "threads must be an int of at least 1; got 0"),
     "none at once": (

@@ -1,5 +1,6 @@
 """Tests of how members are spread over calls, threads and memory."""
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,7 +26,7 @@ def test_calls_hold_whole_batches_and_few_places_are_left_empty(members, threads
     layout = choose(members, threads=threads, members_at_once=width, stops_early=early)
     assert layout.piece % layout.width == 0
     assert layout.width <= members
-    assert layout.threads <= members
+    assert layout.threads == threads
     pieces = -(-members // layout.piece)
     assert pieces * layout.piece - members < layout.piece
     # The last thread is not left waiting for one long piece.
@@ -42,6 +43,18 @@ def test_on_cpu_members_go_four_at_once_and_one_by_one_where_they_stop_early():
 def test_vmap_computes_all_members_in_one_call():
     layout = choose(100, strategy="vmap", threads=None)
     assert layout == Layout(piece=100, width=100, threads=1)
+
+
+def test_shard_spreads_members_over_all_devices():
+    layout = choose(100, strategy="shard", threads=None)
+    assert layout == Layout(piece=104, width=4, threads=1, devices=2)
+    assert split_layout(layout) == Layout(piece=56, width=4, threads=1, devices=2)
+
+
+def test_shard_needs_several_devices(monkeypatch):
+    monkeypatch.setattr(jax, "local_devices", lambda: jax.devices()[:1])
+    with pytest.raises(ValueError, match=r"needs several local devices; got one.*num_cpu_devices"):
+        choose(100, strategy="shard", threads=None)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from fits import LINEAR, LINEAR_CONFIG, VALIDATION, X, Y, assert_same, fit, make_loader
 
 import jaxmlp
+from jaxmlp.ensembles.programs import Programs
 
 KEYS = jax.random.split(jax.random.key(0), 4)
 # The step whose update becomes infinite, or never.
@@ -62,7 +63,11 @@ def fit_alone(k, validated=True):
         )
 
 
-STRATEGIES = {"vmap": {"strategy": "vmap"}, "one": {"members_at_once": 1}}
+STRATEGIES = {
+    "vmap": {"strategy": "vmap"},
+    "one": {"members_at_once": 1},
+    "two devices": {"strategy": "shard"},
+}
 
 
 @functools.cache
@@ -102,6 +107,23 @@ def test_a_member_that_diverges_changes_no_other(strategy):
     assert_same(calm.member(0), result.member(0))
     assert_same(calm.member(1), result.member(2))
     np.testing.assert_array_equal(calm.history["loss"][:2], result.history["loss"][[0, 2]])
+
+
+def test_members_computed_together_share_the_rows(monkeypatch):
+    programs = {}
+    compiled = Programs.compiled
+
+    def record(self, name, *arguments):
+        programs[name] = self._jitted[name].lower(*arguments).as_text()
+        return compiled(self, name, *arguments)
+
+    monkeypatch.setattr(Programs, "compiled", record)
+    fit_members(range(4), strategy="vmap")
+    assert {"run", "recover"} <= programs.keys()
+    for text in programs.values():
+        for rows in (X, VALIDATION[0]):
+            copies = "x".join(map(str, (4, *rows.shape)))
+            assert f"tensor<{copies}xf32>" not in text
 
 
 def test_one_warning_names_all_members_that_diverged():

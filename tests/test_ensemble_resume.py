@@ -70,6 +70,7 @@ SWEEPS = {
     "one at a time": {"row_weights": ROW_WEIGHTS, "ema_decay": 0.5},
     "two at once in two threads": {"members_at_once": 2, "threads": 2},
     "all at once": {"members_at_once": None, "strategy": "vmap"},
+    "on two devices": {"members_at_once": None, "strategy": "shard"},
     "dropout and patience": {
         "loss": make_dropout_loss,
         "params": lambda key: jaxmlp.init_params(CONFIG, key=key),

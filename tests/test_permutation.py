@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from jaxmlp.order import permutation
+from jaxmlp.order import permutation, permutations
 
 # Fixed seeds make these tests deterministic; a right generator fails one of them in a thousand
 # at either end, for some choice of seeds.
@@ -135,6 +135,24 @@ class TestUniformity:
         first = [order[0] for order in orders(8, 12_000, vary)]
         np.add.at(counts, (first[::2], first[1::2]), 1)
         assert_uniform(counts)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 64, 1797])
+def test_many_at_once_are_those_one_by_one(rows):
+    seeds, epochs = [0, 7, 2**64 - 1], [5, 0, 2**64 - 1]
+    together = permutations(rows, seeds=seeds, epochs=epochs)
+    alone = [[permutation(rows, seed=s, epoch=e) for e in epochs] for s in seeds]
+    np.testing.assert_array_equal(together, alone)
+    assert together.dtype == np.int32
+
+
+def test_many_at_once_refuse_arguments_out_of_range():
+    with pytest.raises(ValueError, match=r"rows must be an int of at least 1 and below 2147483648"):
+        permutations(2**31, seeds=[0], epochs=[0])
+    with pytest.raises(ValueError, match=r"seeds\[1\] must be an int of at least 0 .*; got -1"):
+        permutations(5, seeds=[0, -1], epochs=[0])
+    with pytest.raises(ValueError, match=r"epochs\[0\] must be an int of at least 0 .*; got -1"):
+        permutations(5, seeds=[0], epochs=[-1])
 
 
 @pytest.mark.parametrize(

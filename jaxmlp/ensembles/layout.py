@@ -8,7 +8,7 @@ import jax
 
 from ..order import require_int
 
-Strategy: TypeAlias = Literal["vmap", "map"]
+Strategy: TypeAlias = Literal["vmap", "map", "shard"]
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
 
 # At once on a CPU core, where nothing is stopped early: benchmarks/NOTES.md has the measurement.
@@ -19,11 +19,15 @@ _PIECES_PER_THREAD = 4
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How members are spread: `piece` of them in a call, `width` of those at once, in `threads`."""
+    """How members are spread: `piece` of them in a call, over `devices`, `threads` calls at a time.
+
+    Each device computes `width` of its members at once.
+    """
 
     piece: int
     width: int
     threads: int
+    devices: int = 1
 
 
 def choose_layout(
@@ -44,8 +48,10 @@ def choose_layout(
         known = ", ".join(map(repr, ("auto", *STRATEGIES)))
         raise ValueError(f"strategy must be one of {known}; got {strategy!r}.")
     on_cpu = jax.default_backend() == "cpu"
+    devices = len(jax.local_devices())
     if strategy == "auto":
         strategy = "map" if on_cpu or members_at_once is not None else "vmap"
+        strategy = "shard" if devices > 1 and not on_cpu and threads is None else strategy
     if strategy == "vmap":
         for name, value in (("members_at_once", members_at_once), ("threads", threads)):
             if value is not None:
@@ -54,34 +60,55 @@ def choose_layout(
                     f"computed at once; got {name}={value}."
                 )
         return Layout(piece=members, width=members, threads=1)
+    if strategy == "map":
+        devices = 1
+    else:
+        _require_devices(devices, threads)
+        threads = 1
     if threads is None:
         threads = _count_cores() if on_cpu else 1
     require_int("threads", threads, 1, None)
-    threads = min(threads, members)
+    each = -(-members // (threads * devices))
     if members_at_once is None:
-        # Members of one batch go on until the last of them stops.
-        members_at_once = 1 if stops_early else min(_MAPPED_WIDTH, -(-members // threads))
+        members_at_once = each
+        if on_cpu or strategy == "map":
+            # Members of one batch go on until the last of them stops.
+            members_at_once = 1 if stops_early else min(_MAPPED_WIDTH, each)
     require_int("members_at_once", members_at_once, 1, None)
-    width = min(members_at_once, members)
-    return spread(members, width=width, threads=threads)
+    width = min(members_at_once, -(-members // devices))
+    return spread(members, Layout(piece=members, width=width, threads=threads, devices=devices))
 
 
-def spread(members: int, *, width: int, threads: int) -> Layout:
-    """Cuts members into pieces that end together in all threads."""
-    batches = -(-members // width)
-    pieces = threads * _PIECES_PER_THREAD if threads > 1 else 1
-    return Layout(piece=width * -(-batches // pieces), width=width, threads=threads)
+def spread(members: int, like: Layout) -> Layout:
+    """Cuts members into pieces that end together on all devices and in all threads."""
+    width = min(like.width, -(-members // like.devices))
+    at_once = width * like.devices
+    pieces = like.threads * _PIECES_PER_THREAD if like.threads > 1 else 1
+    piece = at_once * -(-members // (at_once * pieces))
+    return dataclasses.replace(like, piece=piece, width=width)
+
+
+def _require_devices(devices: int, threads: int | None) -> None:
+    if threads is not None:
+        raise ValueError(
+            "threads is a setting of strategy='map'; with strategy='shard' the devices compute at "
+            f"the same time; got threads={threads}."
+        )
+    if devices == 1:
+        raise ValueError(
+            "strategy='shard' needs several local devices; got one. A CPU becomes several by "
+            "jax.config.update('jax_num_cpu_devices', cores) before JAX is first used."
+        )
 
 
 def split_layout(layout: Layout) -> Layout | None:
     """Returns a layout of about half the memory, or `None` where there is none."""
-    if layout.piece > layout.width:
-        return dataclasses.replace(
-            layout, piece=layout.width * -(-layout.piece // layout.width // 2)
-        )
+    at_once = layout.width * layout.devices
+    if layout.piece > at_once:
+        return dataclasses.replace(layout, piece=at_once * -(-layout.piece // at_once // 2))
     if layout.width > 1:
         half = -(-layout.width // 2)
-        return dataclasses.replace(layout, piece=half, width=half)
+        return dataclasses.replace(layout, piece=half * layout.devices, width=half)
     return dataclasses.replace(layout, threads=1) if layout.threads > 1 else None
 
 

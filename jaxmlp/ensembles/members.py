@@ -28,7 +28,7 @@ from .checks import (
     warn_of_bad_members,
 )
 from .layout import Strategy, choose_layout
-from .programs import MemberInputs
+from .programs import MemberInputs, put_everywhere
 from .recipes import as_init, as_loss, as_optimizer, group_members, split_hyperparameters
 from .results import MembersResult, make_result
 from .runs import Members, take_members
@@ -104,10 +104,12 @@ def fit_members(
             state, with one warning for all such members at the end, or "skip" the step. Either way
             the other members go on as if nothing had happened.
         strategy: "vmap" computes all members at once; "map" some at once, one batch of them after
-            the other, which keeps them in a CPU's caches; "auto" takes "map" on CPU, else "vmap".
-            Results do not depend on it beyond rounding.
-        members_at_once: How many members "map" computes at once, at least 1; by default 4, or 1
-            with `patience`, where a stopped member then costs nothing further.
+            the other, which keeps them in a CPU's caches; "shard" spreads them over the local
+            devices. "auto" takes "map" on CPU, else "shard" where there are several devices, else
+            "vmap". Results do not depend on it beyond rounding.
+        members_at_once: How many members "map", or each device of "shard", computes at once, at
+            least 1; by default 4 on a CPU, or 1 with `patience`, where a stopped member then costs
+            nothing further.
         threads: How many threads run "map", at least 1; by default one per core of a CPU.
         memory: Bytes that the sweep may take, at least 1; by default what the device has left. A
             sweep that does not fit is split, into one member at a time if need be.
@@ -165,6 +167,7 @@ def fit_members(
     rows = dense_rows(data)
     members = count_keys(keys)
     traced, static = split_hyperparameters(hyperparameters, members)
+    groups = group_members(static, members)
     validation = as_validation(validation)
     init = as_init(params)
     everyone = Members(
@@ -179,25 +182,28 @@ def fit_members(
     )
     makers = as_loss(loss), as_optimizer(optimizer), init
     require_maker(hyperparameters, makers)
-    layout = choose_layout(
-        members,
-        strategy=strategy,
-        members_at_once=members_at_once,
-        threads=threads,
-        stops_early=patience is not None,
-    )
+    layouts = [
+        choose_layout(
+            len(numbers),
+            strategy=strategy,
+            members_at_once=members_at_once,
+            threads=threads,
+            stops_early=patience is not None,
+        )
+        for numbers in groups
+    ]
     common = Common(
         dataclasses.replace(plan, transform=data.transform),
         data,
-        jax.device_put(rows),
-        validation,
+        put_everywhere(rows, layouts[0].devices),
+        put_everywhere(validation, layouts[0].devices),
         as_seeds(seeds, members, data),
         as_stages(stages, keep, epochs),
         as_memory(memory),
         jax.random.key_impl(keys),
     )
     cohorts, settings = [], []
-    for numbers in group_members(static, members):
+    for numbers, layout in zip(groups, layouts, strict=True):
         settings.append({name: values[numbers[0]] for name, values in static.items()})
         cohorts.append(
             plan_cohort(common, makers, settings[-1], take_members(everyone, numbers), layout)

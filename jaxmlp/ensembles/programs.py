@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from .. import program
@@ -18,6 +19,8 @@ from ..program import FitState, Metrics, init_fit_state
 from ..train_step import init_state
 from ..types import Batch
 from .recipes import Recipe
+
+MEMBERS, EVERYWHERE = PartitionSpec("members"), PartitionSpec()
 
 
 class MemberInputs(NamedTuple):
@@ -47,13 +50,12 @@ class Programs:
         self.read: set[str] = set()
         self._validated, self._key_kind = validated, key_kind
         index_axis = 0 if has_own_order else None
-        over = functools.partial(over_members, width=recipe.width)
         self._recipe = recipe
         self._jitted: dict[str, Any] = {
             # One member at a time, so that its parameters are those that `init` draws alone.
-            "start": jax.jit(over_members(self._start, (0, 0, 0), 1)),
-            "run": jax.jit(over(self._run, (0, 0, None, index_axis, 0, None))),
-            "recover": jax.jit(over(self._recover, (0, 0, None, 0, 0))),
+            "start": self._jit(self._start, (0, 0, 0), 1),
+            "run": self._jit(self._run, (0, 0, None, index_axis, 0, None), recipe.width),
+            "recover": self._jit(self._recover, (0, 0, None, 0, 0), recipe.width),
         }
         self._compiled: dict[Any, Any] = {}
 
@@ -68,6 +70,22 @@ class Programs:
     def __call__(self, name: str, *arguments: Any) -> Any:
         """Runs a program, compiled before or now."""
         return self.compiled(name, *arguments)(*arguments)
+
+    def _jit(self, function: Callable[..., Any], axes: tuple[int | None, ...], width: int) -> Any:
+        mapped = over_members(function, axes, width)
+        if self._recipe.devices == 1:
+            return jax.jit(mapped)
+        mesh = _make_mesh(self._recipe.devices)
+        specs = tuple(MEMBERS if axis == 0 else EVERYWHERE for axis in axes)
+        # No device asks another for anything, so that nothing need be known of what varies.
+        spread = jax.shard_map(
+            mapped, mesh=mesh, in_specs=specs, out_specs=MEMBERS, check_vma=False
+        )
+        return jax.jit(
+            spread,
+            in_shardings=tuple(NamedSharding(mesh, spec) for spec in specs),
+            out_shardings=NamedSharding(mesh, MEMBERS),
+        )
 
     def _start(self, params: PyTree | None, inputs: MemberInputs, key: Array) -> FitState:
         recipe = self._recipe
@@ -99,6 +117,7 @@ class Programs:
             index,
             limit,
             validation,
+            vmapped=self._recipe.width > 1,
         )
         return _without_key(state), metrics
 
@@ -114,21 +133,18 @@ class Programs:
         loss_fn, optimizer = self._recipe.make(inputs.hyperparameters, self.read)
         rows = _weigh(rows, inputs.row_weights)
 
-        def body(
-            carry: tuple[FitState, Array], index: Int[Array, " batch"]
-        ) -> tuple[tuple[FitState, Array], None]:
-            state, good = carry
-            batch = program.take_batch(rows, index)
+        # A loop and no branch, which under vmap would copy the rows for each member.
+        def body(carry: tuple[FitState, Array, Array]) -> tuple[FitState, Array, Array]:
+            state, position, _ = carry
+            batch = program.take_batch(rows, index[position])
             after, metrics = program.advance(loss_fn, optimizer, self._recipe.plan, state, batch)
-            good = good & program.all_finite((metrics["loss"], after.train.params))
-            return (jax.tree.map(functools.partial(jnp.where, good), after, state), good), None
+            good = program.all_finite((metrics["loss"], after.train.params))
+            state = jax.tree.map(functools.partial(jnp.where, good), after, state)
+            return state, position + 1, good & (position + 1 < len(index))
 
-        def repeat(state: FitState) -> FitState:
-            start = self._with_key(state), jnp.ones((), bool)
-            (state, _), _ = jax.lax.scan(body, start, index)
-            return _without_key(state._replace(stopped=jnp.ones((), bool)))
-
-        return jax.lax.cond(is_bad, repeat, lambda state: state, state)
+        carry = (self._with_key(state), jnp.zeros((), jnp.int32), jnp.asarray(is_bad))
+        state, _, _ = jax.lax.while_loop(lambda carry: carry[2], body, carry)
+        return _without_key(state._replace(stopped=state.stopped | is_bad))
 
     def _with_key(self, state: FitState) -> FitState:
         return state._replace(train=state.train._replace(key=self._wrap(state.train.key)))
@@ -165,6 +181,16 @@ def over_members(
         return jax.tree.map(lambda a: a.reshape(members, *a.shape[2:]), results)
 
     return mapped
+
+
+def put_everywhere(tree: PyTree, devices: int) -> PyTree:
+    """Puts arrays on so many local devices, once for all calls; on one, where JAX puts them."""
+    sharding = None if devices == 1 else NamedSharding(_make_mesh(devices), EVERYWHERE)
+    return jax.device_put(tree, sharding)
+
+
+def _make_mesh(devices: int) -> Mesh:
+    return Mesh(np.array(jax.local_devices()[:devices]), ("members",))
 
 
 # Shared by sweeps of the same functions; bounded, since it keeps what they close over.

@@ -29,7 +29,7 @@ class Recipe:
     """What is compiled into the program of a group of members; equal ones share it.
 
     `init` is `None` where parameters are given. `static` holds the hyperparameters that are no
-    numbers, by name; `width` says how many members are computed at once.
+    numbers, by name; `width` says how many members are computed at once on each of `devices`.
     """
 
     loss: Maker
@@ -38,6 +38,7 @@ class Recipe:
     plan: Plan
     static: tuple[tuple[str, Hashable], ...]
     width: int
+    devices: int
 
     def make(self, traced: Mapping[str, Any], read: set[str]) -> tuple[Any, Any]:
         """Makes one member's loss function and optimizer; the names that they ask for join `read`.

@@ -9,7 +9,7 @@ from jaxtyping import Bool, PyTree
 
 from ..order import require_int
 from ..program import FitState, Plan
-from .runs import Cohort
+from .runs import Cohort, where
 
 
 class Group(NamedTuple):
@@ -132,14 +132,7 @@ def _choose_params(plan: Plan, state: FitState) -> PyTree:
     if plan.ema_decay is not None:
         params = state.average
     elif plan.swa_start is not None:
-        params = _where(state.averaged > 0, state.average, params)
+        params = where(np.asarray(state.averaged) > 0, state.average, params)
     if state.best_params is not None:
-        params = _where(state.best_epoch >= 0, state.best_params, params)
+        params = where(np.asarray(state.best_epoch) >= 0, state.best_params, params)
     return jax.tree.map(jnp.asarray, params)
-
-
-def _where(condition: Any, chosen: PyTree, other: PyTree) -> PyTree:
-    def choose(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return np.where(condition.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
-
-    return jax.tree.map(choose, chosen, other)

@@ -1,18 +1,17 @@
 """Turns members that are computed in one call into trained ones: orders, calls, what went wrong."""
 
 import threading
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, PyTree
 
 from ..batching import cut_order
 from ..data import DataLoader
 from ..drivers import order_index
-from ..order import permutation
+from ..order import permutations
 from ..pace import seconds_per_step
 from ..program import FitState
 from ..types import Batch
@@ -205,13 +204,17 @@ def _recover(
     good, repeated = sweep.programs("run", before, *arguments)
     own = index[np.arange(len(is_bad)), bad_epoch] if index.ndim == 4 else index[bad_epoch]
     good = sweep.programs("recover", good, members.inputs, sweep.rows, own, is_bad)
-    state = jax.tree.map(lambda a, b: _where(is_bad, a, b), good, after)
-    chosen = is_bad[:, None]
-    return state, {name: np.where(chosen, repeated[name], metrics[name]) for name in metrics}
+    state = where(is_bad, good, after)
+    return state, where(is_bad, {name: repeated[name] for name in metrics}, metrics)
 
 
-def _where(condition: np.ndarray, a: Array, b: Array) -> Array:
-    return jnp.where(condition.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
+def where(condition: Bool[np.ndarray, " members"], chosen: PyTree, other: PyTree) -> PyTree:
+    """Chooses between two trees member by member, on the host."""
+
+    def choose(a: Any, b: Any) -> np.ndarray:
+        return np.where(condition.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(choose, chosen, other)
 
 
 def draw_index(sweep: Sweep, members: Members, first: int) -> Int[np.ndarray, "..."]:
@@ -224,14 +227,14 @@ def draw_index(sweep: Sweep, members: Members, first: int) -> Int[np.ndarray, ".
     ]
     if sweep.seeds is None:
         return np.stack([order_index(sweep.loader, epoch) for epoch in numbers])
-    seeds = sweep.seeds[members.numbers]
-    orders = [list(_member_orders(sweep.loader, int(seed), numbers)) for seed in seeds]
-    return np.array(orders, np.int32)
+    orders = permutations(
+        len(sweep.loader.source), seeds=sweep.seeds[members.numbers], epochs=numbers
+    )
+    return cut_order(orders, sweep.loader.batch_size, drop_last=sweep.loader.drop_last)
 
 
-def _member_orders(loader: DataLoader, seed: int, epochs: list[int]) -> Iterator[np.ndarray]:
-    """Orders of a loader with the member's own seed."""
-    rows = len(loader.source)
-    for epoch in epochs:
-        order = permutation(rows, seed=seed, epoch=epoch)
-        yield cut_order(order, loader.batch_size, drop_last=loader.drop_last)
+def shape_of_index(sweep: Sweep, members: Members) -> jax.ShapeDtypeStruct:
+    """Returns the shape of what `draw_index` draws."""
+    own = () if sweep.seeds is None else (len(members.numbers),)
+    steps = (sweep.epochs_per_call, len(sweep.loader), sweep.loader.batch_size)
+    return jax.ShapeDtypeStruct((*own, *steps), np.int32)

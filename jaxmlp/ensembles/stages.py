@@ -15,7 +15,7 @@ from .layout import Layout
 from .results import join_history
 from .runs import Cohort, Watch
 from .sweep_files import SweepFiles
-from .sweeps import train_cohort
+from .sweeps import train_stage
 
 # (epochs run, history of shape (members, epochs run) per metric) -> which members go on.
 Keep: TypeAlias = Callable[[int, Mapping[str, np.ndarray]], Any]
@@ -58,8 +58,7 @@ def run_stages(
             threading.Lock(), threading.Event(), stop_requested, after_call, writer is not None
         )
         for until in stages:
-            for cohort, layout in cohorts:
-                train_cohort(cohort, layout, until, dropped[cohort.members.numbers], watch)
+            train_stage(cohorts, until, dropped, watch)
             if watch.stops():
                 break
             if keep is not None and until < stages[-1]:

@@ -1,13 +1,13 @@
 """Turns cohorts of members into calls that fit into memory, and runs them, in threads on a CPU."""
 
 import contextlib
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Int, PyTree
+from jaxtyping import Bool, PyTree
 
 from ..data import DataLoader
 from ..pace import CALL_SECONDS, seconds_per_step
@@ -23,9 +23,9 @@ from .runs import (
     Reached,
     Sweep,
     Watch,
-    draw_index,
     fill_up,
     outweighs_compiling,
+    shape_of_index,
     take_members,
     train_piece,
 )
@@ -63,7 +63,7 @@ def plan_cohort(
     memory = available_memory() if common.memory is None else common.memory
     count = len(members.numbers)
     while True:
-        recipe = Recipe(*makers, common.plan, tuple(static.items()), layout.width)
+        recipe = Recipe(*makers, common.plan, tuple(static.items()), layout.width, layout.devices)
         programs = make_programs(
             recipe,
             has_own_order=common.seeds is not None,
@@ -84,7 +84,7 @@ def plan_cohort(
             _epochs_per_call(common, state.train.params, layout),
             layout.width == count > 1,
         )
-        index = draw_index(sweep, piece, 0)
+        index = shape_of_index(sweep, piece)
         limits = np.zeros(layout.piece, np.int32)
         run = programs.compiled(
             "run", state, piece.inputs, common.rows, index, limits, common.validation
@@ -109,24 +109,23 @@ def _nothing_reached(members: int, state: PyTree, metrics: PyTree, epochs: int) 
     )
 
 
-def train_cohort(
-    cohort: Cohort, layout: Layout, until: int, dropped: Bool[np.ndarray, " members"], watch: Watch
+def train_stage(
+    cohorts: Sequence[tuple[Cohort, Layout]],
+    until: int,
+    dropped: Bool[np.ndarray, " members"],
+    watch: Watch,
 ) -> None:
-    """Trains what goes on of a cohort until an epoch; an interrupt ends each piece after its call.
+    """Trains what goes on of all cohorts until an epoch; an interrupt ends calls under way.
 
     Raises:
         Exception: What went wrong in any piece; the others end after their calls.
     """
-    epoch = np.asarray(cohort.reached.state.epoch)
-    going = ~np.asarray(cohort.reached.state.stopped) & (epoch < until) & ~dropped
-    if not going.any():
-        return
     train = _with_settings_of_this_thread(train_piece)
-    layout = _shrink(cohort, layout, int(going.sum()), until - int(epoch[going].min()))
-    with ThreadPoolExecutor(layout.threads) as pool:
+    with ThreadPoolExecutor(min(layout.threads for _, layout in cohorts)) as pool:
         futures = [
             pool.submit(train, cohort, piece, until, watch)
-            for piece in _cut_pieces(epoch, going, layout.piece)
+            for cohort, layout in cohorts
+            for piece in _cut_pieces(cohort, layout, until, dropped[cohort.members.numbers])
         ]
         while True:
             try:
@@ -142,19 +141,23 @@ def train_cohort(
 
 
 def _cut_pieces(
-    epoch: Int[np.ndarray, " members"], going: Bool[np.ndarray, " members"], places: int
+    cohort: Cohort, layout: Layout, until: int, dropped: Bool[np.ndarray, " members"]
 ) -> Iterator[Piece]:
     """Cuts members that go on into pieces; those of a piece have come equally far."""
+    epoch = np.asarray(cohort.reached.state.epoch)
+    going = ~np.asarray(cohort.reached.state.stopped) & (epoch < until) & ~dropped
+    if not going.any():
+        return
+    layout = _shrink(cohort, layout, int(going.sum()), until - int(epoch[going].min()))
     for first in np.unique(epoch[going]):
         positions = np.flatnonzero(going & (epoch == first))
-        for start in range(0, len(positions), places):
-            yield fill_up(positions[start : start + places], places)
+        for start in range(0, len(positions), layout.piece):
+            yield fill_up(positions[start : start + layout.piece], layout.piece)
 
 
 def _shrink(cohort: Cohort, layout: Layout, going: int, epochs: int) -> Layout:
     """Makes pieces smaller where few members are left, if that saves more than it compiles."""
-    width = min(layout.width, going)
-    smaller = spread(going, width=width, threads=min(layout.threads, -(-going // width)))
+    smaller = spread(going, layout)
     if smaller.piece >= layout.piece:
         return layout
     saved = _places(layout, going) - _places(smaller, going)
