@@ -8,7 +8,7 @@ from .compilation import enable_compilation_cache
 from .config import MLPConfig
 from .container import CheckpointError
 from .data import DataLoader
-from .ensembles import MembersResult, fit_members
+from .ensembles import MembersResult, SearchResult, fit_members, search
 from .forward import Layer, apply, intermediates
 from .gradients import per_example_grad_norms
 from .init import MupLabels, init_params, mup_labels
@@ -42,6 +42,7 @@ __all__ = [
     "NonFiniteError",
     "Norm",
     "Params",
+    "SearchResult",
     "Standardization",
     "StratifiedSampler",
     "TrainState",
@@ -64,6 +65,7 @@ __all__ = [
     "mup_labels",
     "per_example_grad_norms",
     "save",
+    "search",
     "sources",
     "summary",
     "train_test_split",

@@ -90,9 +90,15 @@ LAYERS = (
     "ensembles.sweep_files",
     "ensembles.stages",
     "ensembles.members",
+    "ensembles.candidates",
+    "ensembles.scores",
+    "ensembles.halving",
+    "ensembles.trials",
+    "ensembles.searching",
     "ensembles",
     "",
     "tensorboard",
+    "plot",
     "orbax",
 )
 SOURCES = sorted(PACKAGE.rglob("*.py"))

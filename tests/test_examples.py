@@ -18,6 +18,7 @@ OUTPUTS = {
     "ensemble": {"ensemble.png"},
     "from_pytorch": set(),
     "inside": set(),
+    "optuna_search": set(),
     "own_model": {"own_model.png"},
     "perceptron": {"perceptron.png"},
     "regression": {"regression.png"},

@@ -1,5 +1,7 @@
-"""Many networks at once: ensembles, sweeps over hyperparameters, cross-validation."""
+"""Many networks at once: ensembles, searches for hyperparameters, cross-validation."""
 
+from .candidates import draw_candidates, grid, integers, log_uniform, uniform
+from .halving import Halving
 from .members import fit_members
 from .predictions import (
     Mixture,
@@ -12,22 +14,31 @@ from .predictions import (
 )
 from .recipes import Settings
 from .results import Group, MembersResult
+from .searching import SearchResult, search
 from .selection import select_greedily
 from .weights import bootstrap_weights, fold_weights
 
 __all__ = [
     "Group",
+    "Halving",
     "MembersResult",
     "Mixture",
+    "SearchResult",
     "Settings",
     "Uncertainty",
     "bootstrap_weights",
     "class_uncertainty",
+    "draw_candidates",
     "fit_members",
     "fold_weights",
+    "grid",
+    "integers",
+    "log_uniform",
     "majority_vote",
     "mean_probabilities",
     "member_quantiles",
     "mixture_moments",
+    "search",
     "select_greedily",
+    "uniform",
 ]
