@@ -29,7 +29,7 @@ def test_ci_runs_the_test_command_of_the_readme():
 
 def test_the_training_script_learns_and_equals_the_loop(capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    script, loop, members, files, run = blocks("python")
+    script, loop, members, search, files, run = blocks("python")
     assert len([line for line in script.splitlines() if line.strip()]) <= 20
     names = {}
     exec(compile(script, "README.md", "exec"), names)
@@ -40,6 +40,9 @@ def test_the_training_script_learns_and_equals_the_loop(capsys, monkeypatch, tmp
     assert accuracy > 0.95
     exec(compile(members, "README.md", "exec"), names)
     assert names["members"].history["loss"].shape == (4, 10)
+    exec(compile(search, "README.md", "exec"), names)
+    assert names["found"].best_settings in ({"learning_rate": 1e-3}, {"learning_rate": 1e-2})
+    assert "dropped" in names["found"].table["stopped_by"]
     exec(compile(files, "README.md", "exec"), names)
     jax.tree.map(np.testing.assert_array_equal, names["result"].params, names["params"])
     for _ in range(2):
