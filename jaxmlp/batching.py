@@ -20,7 +20,8 @@ def cut_order(order: Int[np.ndarray, " rows"], batch_size: int, *, drop_last: bo
     """Cuts an order into batches; the last is filled up with ~i for row i, or dropped."""
     steps = count_steps(len(order), batch_size, drop_last=drop_last)
     wanted = min(len(order), steps * batch_size)
-    return np.concatenate([*cut_windows([order], wanted, batch_size)]).reshape(steps, batch_size)
+    (numbers,) = cut_windows([order], wanted, batch_size)
+    return numbers.reshape(steps, batch_size)
 
 
 def cut_windows(windows: Iterable[Numbers], wanted: int, batch_size: int) -> Iterator[Numbers]:
@@ -34,7 +35,9 @@ def cut_windows(windows: Iterable[Numbers], wanted: int, batch_size: int) -> Ite
             return
         taken = numbers[:wanted]
         wanted -= len(taken)
-        yield taken if wanted else np.concatenate([taken, np.full(padding, ~taken[-1])])
+        if padding and not wanted:
+            taken = np.concatenate([taken, np.full(padding, ~taken[-1])])
+        yield taken
 
 
 def join_windows(windows: Iterable[Numbers], batch_size: int) -> Iterator[Numbers]:

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, UInt64
 
+_TILE = 2**13
+
 
 def permutation(rows: int, *, seed: int, epoch: int, stream: int = 0) -> Int[np.ndarray, " rows"]:
     """Returns a random order of `rows` rows that depends on its arguments and nothing else.
@@ -35,9 +37,14 @@ def permutation(rows: int, *, seed: int, epoch: int, stream: int = 0) -> Int[np.
     require_int("rows", rows, 1, 2**32)
     words = philox_words(rows, seed=seed, epoch=epoch, stream=stream)
     low_bits = np.uint64((1 << (rows - 1).bit_length()) - 1)
-    words = (words & ~low_bits) | np.arange(rows, dtype=np.uint64)
+    # In place and by tiles: the pages of further arrays would take as long as the sort.
+    words &= ~low_bits
+    for first in range(0, rows, _TILE):
+        tile = words[first : first + _TILE]
+        tile |= np.arange(first, first + len(tile), dtype=np.uint64)
     words.sort()
-    return (words & low_bits).astype(np.int64)
+    words &= low_bits
+    return words.view(np.int64)
 
 
 def philox_words(
