@@ -22,10 +22,11 @@ def cut_order(
     """Cuts orders into batches; the last is filled up with ~i for row i, or dropped."""
     steps = count_steps(order.shape[-1], batch_size, drop_last=drop_last)
     taken = order[..., : steps * batch_size]
-    # As cut_windows does.
-    padding = np.repeat(~taken[..., -1:], steps * batch_size - taken.shape[-1], axis=-1)
-    filled = np.concatenate([taken, padding], axis=-1)
-    return filled.reshape(*order.shape[:-1], steps, batch_size)
+    if places := steps * batch_size - taken.shape[-1]:
+        # As cut_windows does.
+        padding = np.repeat(~taken[..., -1:], places, axis=-1)
+        taken = np.concatenate([taken, padding], axis=-1)
+    return taken.reshape(*order.shape[:-1], steps, batch_size)
 
 
 def cut_windows(windows: Iterable[Numbers], wanted: int, batch_size: int) -> Iterator[Numbers]:
@@ -39,7 +40,9 @@ def cut_windows(windows: Iterable[Numbers], wanted: int, batch_size: int) -> Ite
             return
         taken = numbers[:wanted]
         wanted -= len(taken)
-        yield taken if wanted else np.concatenate([taken, np.full(padding, ~taken[-1])])
+        if padding and not wanted:
+            taken = np.concatenate([taken, np.full(padding, ~taken[-1])])
+        yield taken
 
 
 def join_windows(windows: Iterable[Numbers], batch_size: int) -> Iterator[Numbers]:

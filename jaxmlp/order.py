@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, UInt64
 
+_TILE = 2**13
+
 
 def permutation(rows: int, *, seed: int, epoch: int, stream: int = 0) -> Int[np.ndarray, " rows"]:
     """Returns a random order of `rows` rows that depends on its arguments and nothing else.
@@ -36,7 +38,7 @@ def permutation(rows: int, *, seed: int, epoch: int, stream: int = 0) -> Int[np.
     require_int("rows", rows, 1, 2**32)
     words = philox_words(rows, seed=seed, epoch=epoch, stream=stream)
     _sort_rows(words)
-    return words.astype(np.int64)
+    return words.view(np.int64)
 
 
 def permutations(
@@ -105,8 +107,11 @@ def _sort_rows(words: UInt64[np.ndarray, "*many rows"]) -> None:
     """Puts in place of each row's words the numbers of the words in their order."""
     rows = words.shape[-1]
     low_bits = np.uint64((1 << (rows - 1).bit_length()) - 1)
+    # In place and by tiles: the pages of further arrays would take as long as the sort.
     words &= ~low_bits
-    words |= np.arange(rows, dtype=np.uint64)
+    for first in range(0, rows, _TILE):
+        tile = words[..., first : first + _TILE]
+        tile |= np.arange(first, first + tile.shape[-1], dtype=np.uint64)
     words.sort(axis=-1)
     words &= low_bits
 
