@@ -15,6 +15,7 @@ import jaxmlp
 EXAMPLES = Path(__file__).parent.parent / "examples"
 OUTPUTS = {
     "digits": {"digits.png", "digits.safetensors"},
+    "deep_ensemble": {"deep_ensemble.png"},
     "ensemble": {"ensemble.png"},
     "from_pytorch": set(),
     "inside": set(),
@@ -24,6 +25,7 @@ OUTPUTS = {
     "regression": {"regression.png"},
     "schedules": {"schedules.png"},
     "streaming": {"table.parquet"},
+    "sweep": {"sweep.png"},
 }
 
 
