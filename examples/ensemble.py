@@ -2,7 +2,6 @@
 
 # %% How much to train, and where the picture goes
 import argparse
-import itertools
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from sklearn.model_selection import train_test_split
 
 import jaxmlp
 from jaxmlp import ensembles
+from jaxmlp.plot import plot_search
 
 parser = argparse.ArgumentParser(description="A cross-validated sweep, and an ensemble.")
 parser.add_argument("--output", type=Path, default=Path("output"), help="folder for the picture")
@@ -22,6 +22,7 @@ parser.add_argument("--smoke", action="store_true", help="two epochs, few member
 args = parser.parse_args([] if "ipykernel" in sys.modules else None)
 args.output.mkdir(parents=True, exist_ok=True)
 epochs, folds, members = (2, 2, 3) if args.smoke else (30, 5, 20)
+rates, dropout_rates = (1e-3, 3e-3, 1e-2), (0.0, 0.2, 0.5)
 
 # %% 1,797 images of 8 x 8 pixels, a quarter of them for the test
 images, digits = load_digits(return_X_y=True)
@@ -47,33 +48,27 @@ def make_optimizer(h: ensembles.Settings) -> optax.GradientTransformation:
     return optax.adamw(h["learning_rate"], weight_decay=1e-2, mask=jaxmlp.kernel_mask)
 
 
-# %% A member for every setting and fold; each stops where its own fold is best
-settings = list(itertools.product((1e-3, 3e-3, 1e-2), (0.0, 0.2, 0.5)))
-rates, dropout_rates = np.repeat(settings, folds, axis=0).T
-training, validation = ensembles.fold_weights(len(train.x), folds, seed=0, stratify=train.y)
-sweep = jaxmlp.fit_members(
+# %% Every setting on every fold: members of one program, each stopped where its own fold is best
+found = jaxmlp.search(
     make_loss,
     make_optimizer,
     init,
     loader,
+    candidates=ensembles.grid({"learning_rate": rates, "dropout_rate": dropout_rates}),
+    folds=folds,
+    stratify=train.y,
     epochs=epochs,
-    keys=jax.random.split(jax.random.key(0), len(rates)),
-    hyperparameters={"learning_rate": rates, "dropout_rate": dropout_rates},
-    row_weights=np.tile(training, (len(settings), 1)),
-    validation=loader,
-    validation_weights=np.tile(validation, (len(settings), 1)),
     patience=5,
+    refit=False,
+    key=jax.random.key(0),
 )
-losses = sweep.best_value.reshape(-1, folds)
-for (rate, dropout_rate), row in zip(settings, losses, strict=True):
-    print(f"rate {rate:.3f}, dropout {dropout_rate:.1f}: {row.mean():.3f} +- {row.std():.3f}")
-best_rate, best_dropout = settings[int(losses.mean(axis=1).argmin())]
+columns = ("learning_rate", "dropout_rate", "score_mean", "score_std")
+for rate, dropout_rate, mean, deviation in zip(*map(found.table.get, columns), strict=True):
+    print(f"rate {rate:.3f}, dropout {dropout_rate:.1f}: {mean:.3f} +- {deviation:.3f}")
+plot_search(found, x="learning_rate", hue="dropout_rate").savefig(args.output / "search.png")
 
 # %% An ensemble with the best setting: initialisations, orders and dropout differ
-chosen = {
-    "learning_rate": np.full(members, best_rate),
-    "dropout_rate": np.full(members, best_dropout),
-}
+chosen = {name: np.full(members, value) for name, value in found.best_settings.items()}
 result = jaxmlp.fit_members(
     make_loss,
     make_optimizer,
