@@ -1,6 +1,13 @@
-"""Runs that are interrupted after so many calls, and what they must equal."""
+"""Runs that are interrupted, within a process or with it, and what they must equal."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 from fits import assert_same, fit
+
+import jaxmlp
 
 
 class StopAfter:
@@ -32,3 +39,14 @@ def assert_same_result(one, other):
     assert list(one.history) == list(other.history)
     assert_same(one.history, other.history)
     assert (one.best_epoch, one.stopped_by) == (other.best_epoch, other.stopped_by)
+
+
+def start_python(script, *arguments):
+    """Starts a process that runs a script with this jaxmlp."""
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(jaxmlp.__file__).parents[1])},
+    )

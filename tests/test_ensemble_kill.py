@@ -2,15 +2,12 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from interruptions import start_python
 
-import jaxmlp
 from jaxmlp.rotation import checkpoint_paths
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -42,13 +39,7 @@ np.savez(sys.argv[1] + "/result.npz", *jax.tree.leaves((result.params, result.hi
 
 def start(directory, epochs):
     directory.mkdir(exist_ok=True)
-    return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(directory), str(epochs)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(jaxmlp.__file__).parents[1])},
-    )
+    return start_python(SCRIPT, directory, epochs)
 
 
 def wait_for_checkpoint(process, directory):

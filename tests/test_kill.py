@@ -6,15 +6,11 @@ Two hundred kills take some minutes, so they are not part of the suite:
 
 import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-import jaxmlp
+from interruptions import start_python
 
 SCRIPT = """
 import sys, time
@@ -39,20 +35,10 @@ np.savez(sys.argv[1] + "/result.npz", *jax.tree.leaves((result.params, result.hi
 """
 
 
-def start(directory, epochs):
-    return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(directory), str(epochs)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(jaxmlp.__file__).parents[1])},
-    )
-
-
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_cleanly_and_it_can_be_resumed(number, tmp_path):
-    process = start(tmp_path, 100_000)
+    process = start_python(SCRIPT, tmp_path, 100_000)
     while "epoch 2" not in process.stdout.readline():
         assert process.poll() is None, process.stderr.read()
     process.send_signal(number)
@@ -64,7 +50,10 @@ def test_a_signal_ends_a_run_cleanly_and_it_can_be_resumed(number, tmp_path):
     reason, step, _ = out.splitlines()[-1].split()
     assert reason == "interrupt"
     epochs = int(step) // 8 + 2
-    resumed, whole = (start(tmp_path, epochs), start(tmp_path / "whole", epochs))
+    resumed, whole = (
+        start_python(SCRIPT, tmp_path, epochs),
+        start_python(SCRIPT, tmp_path / "whole", epochs),
+    )
     (tmp_path / "whole").mkdir(exist_ok=True)
     last = [process.communicate(timeout=120)[0].splitlines()[-1] for process in (resumed, whole)]
     assert last[0] == last[1]
@@ -74,7 +63,7 @@ def kill_until_done(directory, epochs, kills, generator):
     """Kills a run at random instants, and returns how often it was killed before it ended."""
     killed = 0
     while True:
-        process = start(directory, epochs)
+        process = start_python(SCRIPT, directory, epochs)
         # Python and the compiler take some seconds; kill only while it trains and saves.
         line = process.stdout.readline()
         if line.startswith("epoch") and killed < kills:
