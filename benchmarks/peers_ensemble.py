@@ -152,7 +152,7 @@ def prepare_sklearn(task: EnsembleTask) -> Contestant:
     def train(seed: int, epochs: int) -> Any:
         warnings.simplefilter("ignore")
         network = kind(
-            workload.hidden_features,
+            hidden_layer_sizes=workload.hidden_features,
             batch_size=workload.batch_size,
             alpha=0,
             learning_rate_init=LEARNING_RATE,
@@ -164,7 +164,7 @@ def prepare_sklearn(task: EnsembleTask) -> Contestant:
 
     def run(epochs: int) -> float:
         start = time.perf_counter()
-        with joblib.parallel_config(inner_max_num_threads=1):
+        with joblib.parallel_config("loky", inner_max_num_threads=1):
             joblib.Parallel(n_jobs=-1)(joblib.delayed(train)(k, epochs) for k in range(members))
         return time.perf_counter() - start
 
