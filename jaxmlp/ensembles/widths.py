@@ -5,6 +5,7 @@ reaches it, and it stays as it is: the wide network is the narrow one, in traini
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -57,7 +58,7 @@ def pad_widths(params: Params, config: MLPConfig, hidden_features: tuple[int, ..
     wide = dataclasses.replace(config, hidden_features=hidden_features)
     _require_paddable(config, wide)
     _require_shapes(params, config)
-    return _resize(params, config, wide, _pad)
+    return _resize(params, old=config, new=wide, change=_pad)
 
 
 def crop_widths(params: Params, config: MLPConfig) -> Params:
@@ -95,10 +96,10 @@ def crop_widths(params: Params, config: MLPConfig) -> Params:
     wide = dataclasses.replace(config, hidden_features=widths)
     _require_paddable(config, wide)
     _require_shapes(params, wide)
-    cropped = _resize(params, wide, config, _crop)
+    cropped = _resize(params, old=wide, new=config, change=_crop)
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(params)):
         return cropped
-    padded = jax.tree.leaves(_resize(cropped, config, wide, _pad))
+    padded = jax.tree.leaves(_resize(cropped, old=config, new=wide, change=_pad))
     if not all(map(np.array_equal, padded, jax.tree.leaves(params))):
         raise ValueError(
             f"params must be zero beyond hidden_features={config.hidden_features}, as pad_widths "
@@ -107,7 +108,11 @@ def crop_widths(params: Params, config: MLPConfig) -> Params:
     return cropped
 
 
-def _resize(params: Params, old: MLPConfig, new: MLPConfig, change: Callable[..., Array]) -> Params:
+# Jitted, since eager operations compile a program each.
+@functools.partial(jax.jit, static_argnames=("old", "new", "change"))
+def _resize(
+    params: Params, *, old: MLPConfig, new: MLPConfig, change: Callable[..., Array]
+) -> Params:
     """Changes the widths of hidden layers: `change(array, axis, parts, width)` does one axis."""
     layers = []
     before = zip(_layers(params, old), _layers(params, new), strict=True)
