@@ -29,9 +29,12 @@ def pad_widths(params: Params, config: MLPConfig, hidden_features: tuple[int, ..
     by the global norm, but none that adds noise or averages over a layer, as Adafactor. With
     dropout, masks are other draws than those of the narrow network.
 
-    Every member costs what the widest does, and one program is compiled instead of one per width.
-    On a CPU that pays for short sweeps over many widths, and not for long ones: there give the
-    configs as a hyperparameter, which makes a group of each.
+    Every member then costs what the widest does, but one program is compiled instead of one per
+    width, and members of different widths are computed together. On digits, with widths from 8 to
+    64 or 64 to 512, that took about half the time of a group per width in sweeps of 10 to 100
+    epochs with compilation, and 0.5 to 0.8 of it without (benchmarks/NOTES.md, 2 CPU cores). For
+    networks so large that arithmetic decides, measure it against the configs as a
+    hyperparameter, which make a group each.
 
     Args:
         params: Parameters of `config`, also with leading member axes.
