@@ -34,6 +34,7 @@ PEERS = {
     "vmap": _peer("JAX by hand, vmap", "prepare_vmap"),
     "torch": _peer(f"torch.func, {ALL} threads", "prepare_torch"),
     "torch-1": _peer("torch.func, 1 thread", "prepare_torch", ONE_THREAD),
+    "processes": _peer(f"PyTorch loops, {ALL} processes", "prepare_processes", ONE_THREAD),
     "sklearn": _peer(f"scikit-learn, {ALL} processes", "prepare_sklearn"),
 }
 

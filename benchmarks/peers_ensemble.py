@@ -6,6 +6,7 @@ the task; a step of a contestant is one step of one member.
 
 import functools
 import importlib
+import multiprocessing
 import os
 import time
 from typing import Any, NamedTuple
@@ -124,6 +125,20 @@ def prepare_torch(task: EnsembleTask) -> Contestant:
     return Contestant(_whole_batches(workload) * members, run)
 
 
+def prepare_processes(task: EnsembleTask) -> Contestant:
+    """One eager PyTorch loop per member, over processes of one thread each, which stay."""
+    workload, members = task
+    pool = multiprocessing.get_context("spawn").Pool()
+
+    def run(epochs: int) -> float:
+        start = time.perf_counter()
+        jobs = [(member, workload, epochs) for member in range(members)]
+        pool.starmap(_train_alone, jobs, chunksize=1)
+        return time.perf_counter() - start
+
+    return Contestant(-(-workload.rows // workload.batch_size) * members, run)
+
+
 def prepare_sklearn(task: EnsembleTask) -> Contestant:
     """One scikit-learn network per member, over processes by joblib."""
     import warnings
@@ -137,7 +152,7 @@ def prepare_sklearn(task: EnsembleTask) -> Contestant:
     def train(seed: int, epochs: int) -> Any:
         warnings.simplefilter("ignore")
         network = kind(
-            workload.hidden_features,
+            hidden_layer_sizes=workload.hidden_features,
             batch_size=workload.batch_size,
             alpha=0,
             learning_rate_init=LEARNING_RATE,
@@ -149,11 +164,23 @@ def prepare_sklearn(task: EnsembleTask) -> Contestant:
 
     def run(epochs: int) -> float:
         start = time.perf_counter()
-        with joblib.parallel_config(inner_max_num_threads=1):
+        with joblib.parallel_config("loky", inner_max_num_threads=1):
             joblib.Parallel(n_jobs=-1)(joblib.delayed(train)(k, epochs) for k in range(members))
         return time.perf_counter() - start
 
     return Contestant(-(-workload.rows // workload.batch_size) * members, run)
+
+
+def _train_alone(member: int, workload: Workload, epochs: int) -> None:
+    importlib.import_module("torch").manual_seed(member)
+    _prepare_alone(workload).run(epochs)
+
+
+@functools.cache
+def _prepare_alone(workload: Workload) -> Contestant:
+    from peers_torch import prepare_eager
+
+    return prepare_eager(workload)
 
 
 def orders(task: EnsembleTask, epochs: int) -> Any:

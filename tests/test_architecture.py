@@ -79,6 +79,7 @@ LAYERS = (
     "training",
     "ensembles.recipes",
     "ensembles.weights",
+    "ensembles.widths",
     "ensembles.predictions",
     "ensembles.selection",
     "ensembles.programs",

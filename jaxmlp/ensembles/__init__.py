@@ -17,6 +17,7 @@ from .results import Group, MembersResult
 from .searching import SearchResult, search
 from .selection import select_greedily
 from .weights import bootstrap_weights, fold_weights
+from .widths import crop_widths, pad_widths
 
 __all__ = [
     "Group",
@@ -28,6 +29,7 @@ __all__ = [
     "Uncertainty",
     "bootstrap_weights",
     "class_uncertainty",
+    "crop_widths",
     "draw_candidates",
     "fit_members",
     "fold_weights",
@@ -38,6 +40,7 @@ __all__ = [
     "mean_probabilities",
     "member_quantiles",
     "mixture_moments",
+    "pad_widths",
     "search",
     "select_greedily",
     "uniform",
