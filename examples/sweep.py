@@ -6,6 +6,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +28,7 @@ folds, epochs = (2, 1) if args.smoke else (5, 30)
 
 # %% 1,797 images of 8 x 8 pixels, and a member for every depth, width and fold
 images, digits = load_digits(return_X_y=True)
-x = (images / 16).astype(np.float32)
+x = np.asarray(images, np.float32) / 16
 training, validation = fold_weights(1797, folds, seed=0, stratify=digits)
 depth, width, fold = np.reshape(np.meshgrid(depths, widths, range(folds), indexing="ij"), (3, -1))
 
@@ -40,8 +41,7 @@ config = jaxmlp.MLPConfig(in_features=64, hidden_features=(room,) * most, out_fe
 def init(h: Settings, key: jax.Array) -> jaxmlp.Params:
     (first, *others), output, _ = jaxmlp.init_params(config, key=key)
     used = jnp.arange(room) < h["width"]
-    # Kernels are drawn with a variance inverse to the number of inputs, of which fewer are used.
-    scale = used[:, None] * jnp.sqrt(room / h["width"])
+    scale = used[:, None] * jnp.sqrt(room / h["width"])  # the variance is inverse to the inputs
     hidden = [first._replace(kernel=first.kernel * used)]
     for number, layer in enumerate(others, start=1):
         kernel = jnp.where(number < h["depth"], layer.kernel * scale * used, jnp.eye(room))
@@ -50,7 +50,7 @@ def init(h: Settings, key: jax.Array) -> jaxmlp.Params:
 
 
 def make_optimizer(h: Settings) -> optax.GradientTransformation:
-    def freeze(updates: jaxmlp.Params, _: jaxmlp.Params | None) -> jaxmlp.Params:
+    def freeze(updates: Any, _: Any) -> Any:
         used = jnp.arange(most) < h["depth"]  # units of 0 stay it: their gradients are 0
         return updates._replace(hidden=tuple(map(optax.tree.scale, used, updates.hidden)))
 
@@ -70,13 +70,13 @@ params = jaxmlp.fit_members(
     row_weights=training[fold],
     members_at_once=1,  # the fastest for networks of this size
 ).params
-logits = jax.vmap(lambda params: jaxmlp.apply(params, x, config=config))(params)
+logits = jax.vmap(lambda member: jaxmlp.apply(member, x, config=config))(params)
 scores = 100 * np.average(logits.argmax(axis=-1) == digits, axis=1, weights=validation[fold])
 means = scores.reshape(len(depths), len(widths), folds).mean(axis=-1)
 ours = time.perf_counter() - start
 
 # %% A table, and a picture of it
-axis = Figure(figsize=(8, 4), dpi=120, layout="constrained").subplots()
+axis = (figure := Figure(figsize=(8, 4), dpi=120, layout="constrained")).subplots()
 axis.matshow(means, cmap="YlGn", vmin=np.quantile(means, 0.1), aspect="auto", alpha=0.6)
 for (i, j), mean in np.ndenumerate(means):
     deep, wide = depths[i], widths[j]
@@ -84,15 +84,15 @@ for (i, j), mean in np.ndenumerate(means):
     print(f"{deep} hidden layers of {wide:3}: {count:6,} parameters, {mean:.1f} %")
     axis.text(j, i, f"{mean:.1f} %\n{count:,}", ha="center", va="center")
 axis.set(title="Unseen digits read, and parameters", xlabel="Width", ylabel="Hidden layers")
-axis.set_xticks(range(len(widths)), widths)
-axis.set_yticks(range(len(depths)), depths)
+axis.set_xticks(range(len(widths)), map(str, widths))
+axis.set_yticks(range(len(depths)), map(str, depths))
 args.output.mkdir(parents=True, exist_ok=True)
-axis.figure.savefig(args.output / "sweep.png")
+figure.savefig(args.output / "sweep.png")
 
 # %% The time of all of it beside that of scikit-learn for the best architecture alone
 i, j = np.unravel_index(means.argmax(), means.shape)
 warnings.filterwarnings("ignore", "Stochastic Optimizer: Maximum iterations")
-model = MLPClassifier((widths[j],) * depths[i], batch_size=32, max_iter=epochs)
+model = MLPClassifier((widths[j],) * depths[i], max_iter=epochs).set_params(batch_size=32)
 start = time.perf_counter()
 for weights in training:
     model.fit(x[weights > 0], digits[weights > 0])

@@ -112,6 +112,63 @@ def test_a_weight_counts_a_member_so_often():
         )
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        ensembles.mean_probabilities,
+        ensembles.class_uncertainty,
+        ensembles.mixture_moments,
+        ensembles.majority_vote,
+    ],
+)
+def test_a_member_of_weight_zero_does_not_count_even_where_it_is_nan(function):
+    broken = LOGITS.copy()
+    broken[1] = np.nan
+    assert WEIGHTS[1] == 0
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        function(broken, weights=WEIGHTS),
+        function(LOGITS, weights=WEIGHTS),
+    )
+    assert np.all(np.isnan(ensembles.mean_probabilities(broken)))
+
+
+def test_selected_weights_leave_out_a_member_that_is_nan():
+    predictions = PREDICTIONS.copy()
+    predictions[2] = np.nan
+    counts = ensembles.select_greedily(predictions, squared, picks=5)
+    mean = ensembles.mixture_moments(predictions, weights=counts).mean
+    np.testing.assert_allclose(
+        mean, np.average(np.delete(PREDICTIONS, 2, 0), 0, np.delete(counts, 2)), rtol=RTOL
+    )
+
+
+@pytest.mark.parametrize("masked", [-np.inf, -3e38])
+def test_a_masked_class_adds_nothing_to_entropies(masked):
+    with_class = np.concatenate([LOGITS, np.full((5, 7, 1), masked, np.float32)], axis=-1)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=RTOL, atol=1e-6),
+        ensembles.class_uncertainty(with_class),
+        ensembles.class_uncertainty(LOGITS),
+    )
+
+
+def test_uncertainty_of_a_nan_member_is_nan():
+    broken = LOGITS.copy()
+    broken[1, 0] = np.nan
+    for entropy_ in ensembles.class_uncertainty(broken):
+        assert np.flatnonzero(np.isnan(entropy_)).tolist() == [0]
+
+
+def test_one_member_is_itself_and_agrees_with_itself():
+    one = LOGITS[:1]
+    np.testing.assert_array_equal(ensembles.majority_vote(one), one[0].argmax(-1))
+    mixture = ensembles.mixture_moments(one, np.exp(one), weights=np.array([3]))
+    np.testing.assert_array_equal(mixture.mean, one[0])
+    assert not mixture.epistemic.any()
+    np.testing.assert_allclose(ensembles.class_uncertainty(one).epistemic, 0, atol=1e-6)
+
+
 def test_the_order_of_members_does_not_matter():
     for function in (ensembles.mean_probabilities, ensembles.mixture_moments):
         jax.tree.map(
@@ -180,6 +237,9 @@ def test_greedy_selection_leaves_out_members_that_are_not_finite():
 def test_bad_arguments_of_predictions_are_refused():
     with pytest.raises(ValueError, match=r"weights must have one number per member, shape \(5,\)"):
         ensembles.mean_probabilities(LOGITS, weights=np.ones(4))
+    for weights in (np.zeros(5), np.array([1, 1, 1, 1, -1]), np.array([1, 1, 1, 1, np.nan])):
+        with pytest.raises(ValueError, match=r"weights must be finite numbers of at least 0"):
+            ensembles.mean_probabilities(LOGITS, weights=weights)
     with pytest.raises(ValueError, match=r"variances must have the shape of means"):
         ensembles.mixture_moments(LOGITS, LOGITS[:, :1])
     for levels in (np.array([1.5]), np.array(0.5)):
@@ -200,3 +260,11 @@ def test_bad_arguments_of_predictions_are_refused():
 def test_bad_arguments_of_greedy_selection_are_refused(arguments, error, message):
     with pytest.raises(error, match=message):
         ensembles.select_greedily(PREDICTIONS, **{"loss": squared, "picks": 2} | arguments)
+
+
+@pytest.mark.bad_input
+def test_greedy_selection_cannot_start_with_more_members_than_are_finite():
+    predictions = PREDICTIONS.copy()
+    predictions[1:] = np.nan
+    with pytest.raises(ValueError, match=r"start must be at most .* finite loss, 1; got 2"):
+        ensembles.select_greedily(predictions, squared, picks=3, start=2)

@@ -1,7 +1,8 @@
 """Turns the members' outputs into one prediction, and into how sure it is.
 
 Outputs have the member axis first, as `jax.vmap(lambda p: apply(p, x, config=config))(params)`
-gives them. `weights` say how much each member counts, as `select_greedily` finds them.
+gives them. `weights` say how much each member counts, as `select_greedily` finds them; one of
+weight 0 does not count even where it is NaN.
 """
 
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int, Real
 
 Outputs = Float[Array | np.ndarray, "members *batch outputs"]
@@ -58,7 +60,7 @@ def mean_probabilities(
         Probabilities that sum to 1, shape (*batch, classes).
 
     Raises:
-        ValueError: There is not one weight per member.
+        ValueError: There is not one weight per member, one is negative, or none is above 0.
 
     References:
         Lakshminarayanan et al. 2017, section 2.4.
@@ -81,7 +83,7 @@ def class_uncertainty(logits: Outputs, *, weights: MemberWeights | None = None) 
         Entropies, shape (*batch,) each.
 
     Raises:
-        ValueError: There is not one weight per member.
+        ValueError: There is not one weight per member, one is negative, or none is above 0.
 
     References:
         Depeweg et al. 2018, section 3.
@@ -95,7 +97,9 @@ def class_uncertainty(logits: Outputs, *, weights: MemberWeights | None = None) 
     probabilities = jnp.exp(log_probabilities)
     mean = _mean(probabilities, weights)
     total = jnp.sum(jax.scipy.special.entr(mean), axis=-1)
-    aleatoric = _mean(jnp.sum(-probabilities * log_probabilities, axis=-1), weights)
+    # 0 log 0 = 0, also where a class is masked by a logit of -inf.
+    terms = jnp.where(probabilities == 0, 0, -probabilities * log_probabilities)
+    aleatoric = _mean(jnp.sum(terms, axis=-1), weights)
     # Rounding alone could make it negative.
     return Uncertainty(total, aleatoric, jnp.maximum(total - aleatoric, 0))
 
@@ -115,7 +119,8 @@ def mixture_moments(
         Mean, aleatoric and epistemic variance, shape (*batch, outputs) each.
 
     Raises:
-        ValueError: Shapes do not match, or there is not one weight per member.
+        ValueError: Shapes do not match, there is not one weight per member, one is negative, or
+            none is above 0.
 
     References:
         Lakshminarayanan et al. 2017, section 2.4; Depeweg et al. 2018, equation 10.
@@ -146,10 +151,10 @@ def majority_vote(logits: Outputs, *, weights: MemberWeights | None = None) -> I
         weights: How much each member counts, at least 0; `None` counts all alike.
 
     Returns:
-        Classes, shape (*batch,); -1 for a row where an output is NaN.
+        Classes, shape (*batch,); -1 for a row where an output of a member that counts is NaN.
 
     Raises:
-        ValueError: There is not one weight per member.
+        ValueError: There is not one weight per member, one is negative, or none is above 0.
 
     Example:
         >>> majority_vote(jnp.array([[[9.0, 0.0]], [[0.0, 1.0]], [[0.0, 1.0]]])).tolist()
@@ -157,12 +162,13 @@ def majority_vote(logits: Outputs, *, weights: MemberWeights | None = None) -> I
     """
     logits = jnp.asarray(logits)
     classes = logits.shape[-1]
-    votes = _mean(jax.nn.one_hot(jnp.argmax(logits, axis=-1), classes, dtype=logits.dtype), weights)
+    # In float32 also where logits are 16-bit ones.
+    votes = _mean(jax.nn.one_hot(jnp.argmax(logits, axis=-1), classes, dtype=np.float32), weights)
     mean = mean_probabilities(logits, weights=weights)
     # Sums of votes in another order differ by rounding.
     is_most = votes >= jnp.max(votes, axis=-1, keepdims=True) - 1e-5
     winner = jnp.argmax(jnp.where(is_most, mean, -1), axis=-1)
-    return jnp.where(jnp.isnan(logits).any(axis=(0, -1)), -1, winner)
+    return jnp.where(jnp.isnan(mean).any(axis=-1), -1, winner)
 
 
 def member_quantiles(
@@ -199,5 +205,14 @@ def _mean(values: Array, weights: MemberWeights | None) -> Array:
             f"weights must have one number per member, shape {values.shape[:1]}; got "
             f"{weights.shape}."
         )
+    if not isinstance(weights, Tracer):
+        known = np.asarray(weights)
+        if not (np.isfinite(known).all() and (known >= 0).all() and known.any()):
+            raise ValueError(
+                "weights must be finite numbers of at least 0, and one of them above 0; got "
+                f"{known}."
+            )
     weights = jnp.asarray(weights, values.dtype)
-    return jnp.tensordot(weights / jnp.sum(weights), values, axes=1)
+    # 0 * NaN is NaN, so that members that do not count are left out before.
+    counts = jnp.reshape(weights != 0, (-1, *(1,) * (values.ndim - 1)))
+    return jnp.tensordot(weights / jnp.sum(weights), jnp.where(counts, values, 0), axes=1)

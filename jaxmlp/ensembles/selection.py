@@ -20,8 +20,8 @@ def select_greedily(
 ) -> Int[np.ndarray, " members"]:
     """Picks members one by one, with replacement, each so that the mean prediction is best.
 
-    Of all means that were reached, the one with the smallest loss is taken, so that the result is
-    on these rows never worse than the best single member.
+    Of all means of at least `start` picks that were reached, the one with the smallest loss is
+    taken. With `start` of 0 or 1 the result is on these rows never worse than the best member.
 
     Args:
         predictions: What is to be averaged, such as probabilities, of rows that no member was
@@ -37,7 +37,8 @@ def select_greedily(
 
     Raises:
         TypeError: A number is no int, or `loss` does not return a scalar.
-        ValueError: A number is out of range, or no single member has a finite loss.
+        ValueError: A number is out of range, or no single member, or not `start` of them, have a
+            finite loss.
 
     References:
         Caruana et al. 2004, sections 2.1 to 2.3.
@@ -70,6 +71,11 @@ def select_greedily(
     alone = rank(total, 1)
     if not np.isfinite(alone).any():
         raise ValueError("loss must be finite for at least one member by itself; got none.")
+    if np.isfinite(alone).sum() < start:
+        raise ValueError(
+            f"start must be at most the number of members with a finite loss, "
+            f"{np.isfinite(alone).sum()}; got {start}."
+        )
     first = np.argsort(alone, kind="stable")[:start]
     for count in range(1, picks + 1):
         losses = rank(total, count)
