@@ -241,7 +241,10 @@ def _draw_curves(axis: Axes, result: SearchResult, colors: _Colors, *, scale: st
 
 
 def _place(name: str, values: list[Any]) -> _Places:
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+    if all(
+        isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        for value in values
+    ):
         return _Places(np.asarray(values, float), None, name)
     named, title = [str(value) for value in values], name
     if len({type(value) for value in values}) == 1 and dataclasses.is_dataclass(values[0]):

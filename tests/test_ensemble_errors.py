@@ -233,3 +233,32 @@ def test_rows_on_disk_are_refused(tmp_path):
     if loader.rows is None:
         with pytest.raises(ValueError, match="data must have dense rows in memory"):
             fit_members(data=loader)
+
+
+@pytest.mark.parametrize("value", [2**31, 2**70, 1e39, -np.inf])
+def test_a_hyperparameter_that_jax_would_change_is_refused(value):
+    with pytest.raises(ValueError, match="fit into JAX's numbers"):
+        fit_members(optimizer=make_sgd, hyperparameters={"learning_rate": [1, value]})
+
+
+@pytest.mark.parametrize(
+    ("value", "message"), [(1e39, "at least 0, in float32"), (1e-60, "leave every member a row")]
+)
+def test_weights_are_checked_as_they_are_used(value, message):
+    weights = np.where(np.arange(2)[:, None] == 1, value, np.ones((2, ROWS)))
+    with pytest.raises(ValueError, match=message):
+        fit_members(row_weights=weights)
+
+
+def test_resume_without_checkpoint_is_refused_before_anything_is_compiled():
+    def never(_params, _batch, _key):
+        raise AssertionError
+
+    with pytest.raises(ValueError, match="resume must be"):
+        fit_members(loss=never, resume=True)
+
+
+def test_seeds_in_a_list_may_take_all_their_64_bits():
+    seeds = [2**64 - 1, 0]
+    same = fit_members(seeds=np.array(seeds, np.uint64))
+    np.testing.assert_array_equal(fit_members(seeds=seeds).history["loss"], same.history["loss"])

@@ -2,11 +2,15 @@
 
 import jax
 import numpy as np
+import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxmlp.ensembles.layout import Layout, available_memory, choose_layout, split_layout
+from jaxmlp.ensembles.programs import MemberInputs, make_programs
+from jaxmlp.ensembles.recipes import Maker, Recipe
+from jaxmlp.program import Plan
 
 OPTIONS = {"strategy": "auto", "members_at_once": None, "threads": 2, "stops_early": False}
 
@@ -75,3 +79,16 @@ def test_memory_is_halved_down_to_one_member(layout):
 def test_memory_of_this_machine_is_plausible():
     memory = available_memory()
     assert memory is None or 2**20 < memory < 2**50
+
+
+def test_programs_are_compiled_anew_for_other_settings_of_jax():
+    recipe = Recipe(
+        Maker(lambda *_: None, False), Maker(optax.sgd(0.1), False), Plan(), (), width=1, devices=1
+    )
+    programs = make_programs(recipe, has_own_order=False, validated=False, key_kind="threefry2x32")
+    arguments = (np.ones((1, 2), np.float32), MemberInputs({}, None, None), np.zeros((1, 2), "u4"))
+    with jax.default_matmul_precision("default"):
+        default = programs.compiled("start", *arguments)
+        assert programs.compiled("start", *arguments) is default
+    with jax.default_matmul_precision("highest"):
+        assert programs.compiled("start", *arguments) is not default

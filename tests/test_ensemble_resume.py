@@ -221,3 +221,33 @@ class TestRefusals:
         path.write_bytes(b"".join(chunks))
         with pytest.raises(jaxmlp.CheckpointError):
             fit_members(checkpoint=directory, resume=True)
+
+
+def loss_of_activation(h):
+    def loss_fn(params, batch, _):
+        logits = h["activation"](batch.x @ params.output.kernel + params.output.bias)
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.y)
+        return (losses * batch.weight).sum() / batch.weight.sum(), {}
+
+    return loss_fn
+
+
+def fit_activations(tmp_path, *activations, **settings):
+    return fit_members(
+        loss=loss_of_activation,
+        optimizer=optax.sgd(0.1),
+        keys=KEYS[np.zeros(2, int)],
+        seeds=None,
+        hyperparameters={"activation": list(activations)},
+        checkpoint=tmp_path,
+        **settings,
+    )
+
+
+def test_a_sweep_is_not_resumed_with_other_values_that_are_no_numbers(tmp_path):
+    fit_activations(tmp_path, jax.nn.tanh, jax.nn.sigmoid, epochs=1)
+    # What lies in memory elsewhere is the same in another process.
+    for alike in (jax.nn.tanh, jax.jit(jax.nn.tanh.__wrapped__)):
+        fit_activations(tmp_path, alike, jax.nn.sigmoid, epochs=2, resume=True)
+    with pytest.raises(ValueError, match=r"hyperparameters\['activation'\]="):
+        fit_activations(tmp_path, jax.nn.sigmoid, jax.nn.tanh, epochs=2, resume=True)

@@ -1,6 +1,7 @@
 """Tests of stages: members wait for each other, some are dropped, and the others go on exactly."""
 
 import functools
+from concurrent.futures import Future
 
 import jax
 import numpy as np
@@ -184,3 +185,47 @@ def test_calls_end_at_stages(monkeypatch):
 def test_bad_stages_are_refused(settings, error, message):
     with pytest.raises(error, match=message):
         fit_members(**settings)
+
+
+class OneAfterTheOther:
+    """Runs what is submitted at once, as threads might."""
+
+    def __init__(self, threads):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def submit(self, function, *arguments):
+        future = Future()
+        future.set_result(function(*arguments))
+        return future
+
+
+def test_no_member_is_trained_twice_though_others_come_as_far_meanwhile(monkeypatch):
+    calls = []
+
+    def train(cohort, piece, until, _):
+        members = piece.positions[: piece.used]
+        calls.append((until, *members))
+        # Member k is at epoch k after the first stage, and takes one more in the next.
+        cohort.reached.state.epoch[members] += members if until == 1 else 1
+
+    monkeypatch.setattr(sweeps, "ThreadPoolExecutor", OneAfterTheOther)
+    monkeypatch.setattr(sweeps, "train_piece", train)
+    keep_all = lambda *_: np.ones(MEMBERS, bool)  # noqa: E731
+    fit_members(stages=[1], keep=keep_all, members_at_once=1, threads=1, epochs=MEMBERS + 1)
+    second = [member for until, *members in calls if until > 1 for member in members]
+    assert sorted(second) == list(range(MEMBERS))
+
+
+def test_an_interrupt_in_keep_returns_what_was_reached():
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    result = fit_members(stages=[2], keep=interrupt)
+    assert (result.stopped_by == "interrupt").all()
+    assert (np.isfinite(result.history["loss"]).sum(axis=1) == 2).all()

@@ -175,6 +175,12 @@ def test_values_that_are_no_numbers_stand_side_by_side():
     assert [(x, y) for x, y, *_ in bars(axis)] == [(0, 0.3), (0, 0.1), (1, 0.2)]
 
 
+def test_numbers_of_numpy_are_numbers():
+    rates = [np.float32(0.5), np.int64(1)]
+    axis = plot_search(make_result({"rate": rates}, [0.3, 0.2]), x="rate").axes[0]
+    assert [x for x, *_ in bars(axis)] == [0.5, 1.0]
+
+
 def test_configs_are_told_by_the_fields_in_which_they_differ():
     axis = plot_search(make_result({"config": CONFIGS}, [0.2, 0.1]), x="config").axes[0]
     assert [text.get_text() for text in axis.get_xticklabels()] == ["()", "(8,)"]

@@ -96,12 +96,14 @@ def as_weights(name: str, weights: Any, members: int, rows: Any) -> np.ndarray |
         raise ValueError(
             f"{name} must have a weight for each member and row, shape {shape}; got {values.shape}."
         )
+    with np.errstate(over="ignore"):
+        values = values.astype(np.float32)
     if not (np.isfinite(values).all() and (values >= 0).all()):
-        raise ValueError(f"{name} must be finite and at least 0; got {values}.")
+        raise ValueError(f"{name} must be finite and at least 0, in float32; got {weights}.")
     if not values.any(axis=1).all():
         empty = np.flatnonzero(~values.any(axis=1))
         raise ValueError(f"{name} must leave every member a row; members {empty} have none.")
-    return values.astype(np.float32)
+    return values
 
 
 def as_seeds(seeds: Any, members: int, data: DataLoader) -> np.ndarray | None:
@@ -118,7 +120,9 @@ def as_seeds(seeds: Any, members: int, data: DataLoader) -> np.ndarray | None:
             "seeds fix each member's order of rows, but data does not shuffle by a seed; use "
             "DataLoader(..., shuffle=True) without a sampler, or leave seeds out."
         )
-    values = list(np.asarray(seeds).tolist()) if np.ndim(seeds) == 1 else None
+    # A list stays one: in an array, ints beyond 63 bits would become floats.
+    numbers = np.asarray(seeds) if isinstance(seeds, jax.Array) else seeds
+    values = list(numbers) if np.ndim(numbers) == 1 else None
     if values is None or len(values) != members:
         raise ValueError(
             f"seeds must have one number per member, shape ({members},); got shape "

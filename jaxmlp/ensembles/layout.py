@@ -114,7 +114,7 @@ def split_layout(layout: Layout) -> Layout | None:
 
 def available_memory() -> int | None:
     """Bytes that the default device can still give, or `None` where it does not tell."""
-    statistics = jax.devices()[0].memory_stats()
+    statistics = jax.local_devices()[0].memory_stats()
     if statistics and "bytes_limit" in statistics:
         return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
     if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:

@@ -40,7 +40,7 @@ from .recipes import (
 from .results import MembersResult, make_result
 from .runs import Members, take_members
 from .stages import Keep, run_stages
-from .sweep_files import SweepFiles
+from .sweep_files import SweepFiles, hash_static
 from .sweeps import Common, plan_cohort
 
 
@@ -171,6 +171,7 @@ def fit_members(
         accumulate_steps, monitor, mode, patience, min_delta, ema_decay, swa_start, nonfinite
     )
     require_averaging(swa_start, epochs)
+    checkpoints = as_checkpoints(checkpoint, resume=resume)
     rows = dense_rows(data)
     members = count_keys(keys)
     traced, static = split_hyperparameters(hyperparameters, members)
@@ -221,12 +222,12 @@ def fit_members(
         read |= cohorts[-1][0].sweep.programs.read
     # All are compiled now, and have read what they need.
     require_read(traced.keys() | static.keys(), read)
-    files, checkpoints = None, as_checkpoints(checkpoint, resume=resume)
+    files = None
     if checkpoints is not None:
         params = [cohort.members.params for cohort, _ in cohorts]
         own = {"keys": everyone.keys, "params": params, "seeds": common.seeds}
         hashes = {name: hash_tree(a) for name, a in (own | everyone.inputs._asdict()).items()}
-        then = plan_settings(common.plan, validation) | hashes
+        then = plan_settings(common.plan, validation) | hashes | hash_static(static)
         files = SweepFiles(then, data, epochs, [cohort for cohort, _ in cohorts])
     dropped = run_stages(
         cohorts,

@@ -20,6 +20,13 @@ from ..train_step import init_state
 from ..types import Batch
 from .recipes import Recipe
 
+# JAX's settings that context managers change for one thread, and that programs depend on.
+SETTINGS: dict[str, Callable[[Any], Any]] = {
+    "jax_enable_x64": jax.enable_x64,
+    "jax_default_device": jax.default_device,
+    "jax_default_matmul_precision": jax.default_matmul_precision,
+    "jax_numpy_dtype_promotion": jax.numpy_dtype_promotion,
+}
 MEMBERS, EVERYWHERE = PartitionSpec("members"), PartitionSpec()
 
 
@@ -35,7 +42,7 @@ class MemberInputs(NamedTuple):
 
 
 class Programs:
-    """The programs of one recipe, each compiled once per shape of its arguments.
+    """The programs of one recipe, compiled once per shape of arguments and per setting of JAX.
 
     Args:
         recipe: What is compiled into them.
@@ -61,7 +68,9 @@ class Programs:
     def compiled(self, name: str, *arguments: Any) -> Any:
         """Returns a program for arguments of these shapes; it can tell its memory."""
         leaves, structure = jax.tree.flatten(arguments)
-        key = (name, structure, *((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves))
+        shapes = [(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves]
+        settings = [getattr(jax.config, setting) for setting in SETTINGS]
+        key = (name, structure, *shapes, *settings)
         if key not in self._compiled:
             self._compiled[key] = self._jitted[name].lower(*arguments).compile()
         return self._compiled[key]

@@ -257,9 +257,19 @@ def _are_numbers(values: Any) -> bool:
 
 def _as_numbers(name: str, values: Any) -> np.ndarray:
     numbers = np.asarray(values)
-    if not np.isfinite(numbers).all():
-        raise ValueError(f"hyperparameters[{name!r}] must be finite; got {numbers}.")
-    return numbers.astype(jax.dtypes.canonicalize_dtype(numbers.dtype))
+    fits = numbers.dtype != object  # as of ints beyond 64 bits
+    if fits:
+        given = numbers
+        with np.errstate(over="ignore"):
+            numbers = given.astype(jax.dtypes.canonicalize_dtype(given.dtype))
+        # Floats become infinite, ints something else.
+        fits = (numbers == given if given.dtype.kind in "iub" else np.isfinite(numbers)).all()
+    if not fits:
+        raise ValueError(
+            f"hyperparameters[{name!r}] must be finite and fit into JAX's numbers, of 32 bits "
+            f"unless 64-bit types are switched on; got {values}."
+        )
+    return numbers
 
 
 def _require_hashable(name: str, value: Any) -> None:

@@ -63,7 +63,10 @@ def run_stages(
                 break
             if keep is not None and until < stages[-1]:
                 history = join_history([cohort for cohort, _ in cohorts], until)
-                dropped |= ~_as_kept(keep(until, history), members)
+                try:
+                    dropped |= ~_as_kept(keep(until, history), members)
+                except KeyboardInterrupt:
+                    break
         if writer is not None and files is not None:
             writer.finish(files.take())
     return dropped

@@ -1,7 +1,9 @@
 """Turns what the members of a sweep have reached into what a checkpoint file holds, and back."""
 
+import hashlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +21,8 @@ from ..run_files import check_settings
 from .runs import Cohort, Reached
 
 _SWEEP = "jaxmlp.sweep"
+# Where an object lies is another place in every process.
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class Snapshot(NamedTuple):
@@ -112,6 +116,19 @@ class SweepFiles:
             if (epoch < 0).any() or (epoch > then.epochs).any():
                 raise CheckpointError(f"{path} has members at epochs that were never asked for.")
             jax.tree.map(np.copyto, _as_stored(cohort.reached, then.epochs), stored)
+
+
+def hash_static(static: Mapping[str, Sequence[Hashable]]) -> dict[str, str]:
+    """Returns a hash of the members' values of each hyperparameter that is no number.
+
+    Values are told apart by their `repr` without addresses; functions so by their names.
+    """
+    return {
+        f"hyperparameters[{name!r}]": hashlib.blake2b(
+            _ADDRESS.sub("", repr(list(values))).encode(), digest_size=16
+        ).hexdigest()
+        for name, values in static.items()
+    }
 
 
 def _as_stored(reached: Reached, epochs: int | None = None) -> _Stored:

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +14,7 @@ from ..pace import CALL_SECONDS, seconds_per_step
 from ..program import Plan
 from ..types import Batch
 from .layout import Layout, available_memory, split_layout, spread
-from .programs import make_programs
+from .programs import SETTINGS, make_programs
 from .recipes import Maker, Recipe
 from .runs import (
     Cohort,
@@ -121,14 +121,19 @@ def train_stage(
         Exception: What went wrong in any piece; the others end after their calls.
     """
     train = _with_settings_of_this_thread(train_piece)
+    # All are cut before one runs, since threads write to what tells how far members have come.
+    pieces = [
+        (cohort, piece)
+        for cohort, layout in cohorts
+        for piece in _cut_pieces(cohort, layout, until, dropped[cohort.members.numbers])
+    ]
+    futures: list[Future[None]] = []
     with ThreadPoolExecutor(min(layout.threads for _, layout in cohorts)) as pool:
-        futures = [
-            pool.submit(train, cohort, piece, until, watch)
-            for cohort, layout in cohorts
-            for piece in _cut_pieces(cohort, layout, until, dropped[cohort.members.numbers])
-        ]
         while True:
             try:
+                # Those after an interrupt, too: they start, and end before their first call.
+                for cohort, piece in pieces[len(futures) :]:
+                    futures.append(pool.submit(train, cohort, piece, until, watch))
                 for future in futures:
                     future.result()
                 return
@@ -172,18 +177,12 @@ def _places(layout: Layout, members: int) -> int:
 
 def _with_settings_of_this_thread(function: Callable[..., Any]) -> Callable[..., Any]:
     """Takes JAX's settings along, which context managers set for one thread only."""
-    managers: dict[str, Callable[[Any], Any]] = {
-        "jax_enable_x64": jax.enable_x64,
-        "jax_default_device": jax.default_device,
-        "jax_default_matmul_precision": jax.default_matmul_precision,
-        "jax_numpy_dtype_promotion": jax.numpy_dtype_promotion,
-    }
-    settings = {name: getattr(jax.config, name) for name in managers}
+    settings = {name: getattr(jax.config, name) for name in SETTINGS}
 
     def call(*arguments: Any) -> Any:
         with contextlib.ExitStack() as stack:
             for name, value in settings.items():
-                stack.enter_context(managers[name](value))
+                stack.enter_context(SETTINGS[name](value))
             return function(*arguments)
 
     return call
