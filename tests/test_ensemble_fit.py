@@ -246,3 +246,16 @@ def test_an_interrupt_returns_what_was_reached(monkeypatch):
     assert np.isfinite(result.history["loss"]).sum(axis=1).tolist() == [2] * MEMBERS
     whole = fit_members(threads=1, members_at_once=MEMBERS, epochs=2)
     assert_same(result.params, whole.params)
+
+
+def test_an_optimizer_may_hold_a_random_key():
+    noise = optax.add_noise(0.01, 0.55, jax.random.key(7))
+    optimizer = optax.chain(noise, optax.sgd(0.1))
+    result = jaxmlp.fit_members(
+        LOSS, optimizer, init, make_loader(), epochs=2, keys=KEYS[:2], strategy="vmap"
+    )
+    for k, row in enumerate(result.history["loss"]):
+        params = init(jax.random.fold_in(KEYS[k], INIT_FOLD))
+        alone = fit(optimizer=optimizer, params=params, key=KEYS[k], epochs=2)
+        # Batched matrix products round otherwise.
+        np.testing.assert_allclose(row, alone.history["loss"], rtol=1e-4)

@@ -64,6 +64,8 @@ class Programs:
             "recover": self._jit(self._recover, (0, 0, None, 0, 0), recipe.width),
         }
         self._compiled: dict[Any, Any] = {}
+        # Per structure of a state, the kind of each leaf that is a key.
+        self._kinds: dict[Any, list[Any]] = {}
 
     def compiled(self, name: str, *arguments: Any) -> Any:
         """Returns a program for arguments of these shapes; it can tell its memory."""
@@ -99,7 +101,7 @@ class Programs:
         recipe = self._recipe
         _, optimizer = recipe.make(inputs.hyperparameters, self.read)
         train = init_state(params, optimizer, key=self._wrap(key))
-        return _without_key(init_fit_state(train, recipe.plan, validated=self._validated))
+        return self._without_keys(init_fit_state(train, recipe.plan, validated=self._validated))
 
     def _run(
         self,
@@ -117,14 +119,14 @@ class Programs:
             loss_fn,
             optimizer,
             self._recipe.plan,
-            self._with_key(state),
+            self._with_keys(state),
             rows,
             index,
             limit,
             validation,
             vmapped=self._recipe.width > 1,
         )
-        return _without_key(state), metrics
+        return self._without_keys(state), metrics
 
     def _recover(
         self,
@@ -147,12 +149,26 @@ class Programs:
             state = jax.tree.map(functools.partial(jnp.where, good), after, state)
             return state, position + 1, good & (position + 1 < len(index))
 
-        carry = (self._with_key(state), jnp.zeros((), jnp.int32), jnp.asarray(is_bad))
+        carry = (self._with_keys(state), jnp.zeros((), jnp.int32), jnp.asarray(is_bad))
         state, _, _ = jax.lax.while_loop(lambda carry: carry[2], body, carry)
-        return _without_key(state._replace(stopped=state.stopped | is_bad))
+        return self._without_keys(state._replace(stopped=state.stopped | is_bad))
 
-    def _with_key(self, state: FitState) -> FitState:
-        return state._replace(train=state.train._replace(key=self._wrap(state.train.key)))
+    def _without_keys(self, state: FitState) -> FitState:
+        """Puts their data in the place of keys: the member's, and those of its optimizer."""
+        leaves, structure = jax.tree.flatten(state)
+        is_key = [jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves]
+        pairs = list(zip(leaves, is_key, strict=True))
+        self._kinds[structure] = [jax.random.key_impl(a) if key else None for a, key in pairs]
+        return structure.unflatten([jax.random.key_data(a) if key else a for a, key in pairs])
+
+    def _with_keys(self, state: FitState) -> FitState:
+        """Reverses `_without_keys`, which the start of these members has gone through."""
+        leaves, structure = jax.tree.flatten(state)
+        kinds = self._kinds[structure]
+        return structure.unflatten(
+            leaf if kind is None else jax.random.wrap_key_data(leaf, impl=kind)
+            for leaf, kind in zip(leaves, kinds, strict=True)
+        )
 
     def _wrap(self, key: Array) -> Array:
         return jax.random.wrap_key_data(key, impl=self._key_kind)
@@ -205,10 +221,6 @@ def make_programs(
 ) -> Programs:
     """Returns the programs of a recipe, the same object for equal recipes."""
     return Programs(recipe, has_own_order=has_own_order, validated=validated, key_kind=key_kind)
-
-
-def _without_key(state: FitState) -> FitState:
-    return state._replace(train=state.train._replace(key=jax.random.key_data(state.train.key)))
 
 
 def _weigh(rows: Any, factors: Float[Array | np.ndarray, " rows"] | None) -> Any:
