@@ -1,7 +1,7 @@
 """Turns the table of a search into a picture of how the score depends on hyperparameters."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -43,6 +43,24 @@ class _Colors(NamedTuple):
     title: str
 
 
+@overload
+def plot_search(
+    result: SearchResult,
+    *,
+    x: str,
+    hue: str | None = None,
+    curves: bool = False,
+    figure: Figure | None = None,
+) -> Figure: ...
+@overload
+def plot_search(
+    result: SearchResult,
+    *,
+    x: str,
+    hue: str | None = None,
+    curves: bool = False,
+    figure: SubFigure,
+) -> SubFigure: ...
 def plot_search(
     result: SearchResult,
     *,

@@ -16,7 +16,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 OUTPUTS = {
     "digits": {"digits.png", "digits.safetensors"},
     "deep_ensemble": {"deep_ensemble.png"},
-    "ensemble": {"ensemble.png"},
+    "ensemble": {"ensemble.png", "search.png"},
     "from_pytorch": set(),
     "inside": set(),
     "optuna_search": set(),
