@@ -195,14 +195,14 @@ def test_our_source_is_one():
     assert isinstance(Rows(3), Source)
 
 
-def test_a_block_holds_no_more_than_32_mib_of_batches():
+def test_a_block_holds_no_more_than_16_mib_of_batches():
     class Wide(Rows):
         def read(self, rows):
             return Batch(np.zeros((len(rows), 2**18), np.float32))
 
-    # Rows of 1 MiB, and the weight: 16 batches of two would take more.
+    # Rows of 1 MiB, and the weight: 8 batches of two would take more.
     blocks = stream(Wide(40, 3), batches=100, batch_size=2)
-    assert next(blocks).batch.x.shape == (15, 2, 2**18)
+    assert next(blocks).batch.x.shape == (7, 2, 2**18)
     blocks.close()
 
 
