@@ -86,6 +86,7 @@ class Reader:
             most_batches=most_batches,
             most_bytes=most_bytes,
             sort=self.source.chunks is not None,
+            refill=isinstance(self.source, RefillingSource),
         )
 
     def _gather(self, rows: Batch, index: np.ndarray) -> Iterator[Block]:
@@ -102,11 +103,11 @@ class Reader:
             yield Block(numbers, batch)
 
     def _read(self, index: np.ndarray, to: Batch | None = None) -> Batch:
-        """Reads rows, into the arrays of a batch that it gave before and that nobody uses."""
+        """Reads rows; into arrays that it gave before, if the source can refill them."""
         is_padding = index < 0
         rows = np.where(is_padding, ~index, index)
-        if isinstance(self.source, RefillingSource) and _has_rows(to, len(rows)):
-            batch = self.source.read_into(rows, jax.tree.map(lambda a: a[: len(rows)], to))
+        if isinstance(self.source, RefillingSource) and to is not None:
+            batch = self.source.read_into(rows, to)
         else:
             batch = self.source.read(rows)
         if not isinstance(self.source, MemorySource):
@@ -142,10 +143,6 @@ def make_reader(
         sharding=sharding,
         positions=None if sharding is None else local_positions(sharding, batch_size),
     )
-
-
-def _has_rows(batch: Batch | None, count: int) -> bool:
-    return batch is not None and len(jax.tree.leaves(batch)[0]) >= count
 
 
 def _unstack(blocks: Iterable[Block]) -> Iterator[Batch]:

@@ -30,11 +30,15 @@ class Block(NamedTuple):
 
 
 class _Window(NamedTuple):
-    """Rows as they were read, their numbers in the order to come, and their places in that."""
+    """Rows as they were read, their numbers in the order to come, and their places in that.
+
+    `memory` has the arrays that hold the rows at their front.
+    """
 
     numbers: np.ndarray
     places: np.ndarray
     rows: Batch
+    memory: Batch
     is_last: bool
 
 
@@ -46,6 +50,7 @@ def stream_blocks(
     most_batches: int | None = None,
     most_bytes: int,
     sort: bool,
+    refill: bool = False,
 ) -> Iterator[Block]:
     """Iterates over the rows of windows, stacked into blocks, while the next rows are read.
 
@@ -55,13 +60,15 @@ def stream_blocks(
     the thread.
 
     Args:
-        read: Reads rows by number into arrays of the same shapes and types each time, those of a
-            window that it read before and that is used up, or new ones.
+        read: Reads rows by number into arrays of the same shapes and types each time: into those
+            given, or into new ones.
         epochs: Row numbers of the windows of each epoch, which fill whole batches together.
         batch_size: Rows per batch, at least 1.
         most_batches: Places of a block, at least 1; `None` for any number.
         most_bytes: Size of a block in bytes, which only a block of one batch may exceed.
         sort: Whether to read the rows of a window in the order of the file, which is faster.
+        refill: Whether to give `read` the arrays of a window that is used up: fresh memory costs
+            more time than reading a `.npy` file.
     """
     used_up: list[Batch] = []
 
@@ -70,13 +77,18 @@ def stream_blocks(
         order = np.argsort(np.where(numbers < 0, ~numbers, numbers)) if sort else slice(None)
         places = np.empty(len(numbers), np.int64)
         places[order] = np.arange(len(numbers))
-        rows = read(numbers[order], used_up.pop() if used_up else None)
-        return _Window(numbers, places, rows, is_last)
+        memory = used_up.pop() if used_up else None
+        if memory is not None and len(jax.tree.leaves(memory)[0]) < len(numbers):
+            memory = None  # freed before the next rows are read
+        front = memory and jax.tree.map(lambda a: a[: len(numbers)], memory)
+        rows = read(numbers[order], front)
+        memory = memory or rows
+        return _Window(numbers, places, rows, memory, is_last)
 
     windows = (window for epoch in epochs for window in _mark_last(epoch))
     size, filled, index, rows = 0, 0, np.empty(0, np.int64), None
     with contextlib.closing(read_ahead(read_window, windows)) as reader:  # pyright: ignore[reportArgumentType]  # a generator
-        for numbers, places, window, is_last in reader:
+        for numbers, places, window, memory, is_last in reader:
             size = size or batch_size * count_batches(
                 window, batch_size, most_batches=most_batches, most_bytes=most_bytes
             )
@@ -95,7 +107,8 @@ def stream_blocks(
                 if filled == size:
                     yield _stack(index, rows, batch_size)
                     rows = None
-            used_up.append(window)
+            if refill:
+                used_up.append(memory)
             if is_last and rows is not None:
                 jax.tree.map(lambda a, end=filled: a[end:].fill(0), rows)
                 yield _stack(index[:filled], rows, batch_size)

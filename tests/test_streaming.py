@@ -45,8 +45,8 @@ def make(source, **changes):
     return DataLoader(source, **settings)
 
 
-def stream(source, *, epoch=1, step=0, batches=1, **changes):
-    return make(source, **changes).blocks(epoch, step=step, batches=batches)
+def stream(source, *, epoch=1, step=0, batches=1, epochs=1, **changes):
+    return make(source, **changes).blocks(epoch, step=step, batches=batches, epochs=epochs)
 
 
 def unstacked(blocks):
@@ -123,6 +123,40 @@ def test_numbers_inputs_and_targets_stay_together_also_in_padding():
         np.testing.assert_array_equal(batch.x["a"], rows)
         np.testing.assert_array_equal(batch.x["b"][:, 1], rows + 1)
         np.testing.assert_array_equal(batch.weight == 0, numbers < 0)
+
+
+class RefillingRows(Rows):
+    """Such a source that can read into its arrays again, and notes how many it made."""
+
+    made = 0
+
+    def read(self, rows):
+        self.made += 1
+        return super().read(rows)
+
+    def read_into(self, rows, to):
+        new = super().read(rows)._replace(weight=None)
+        jax.tree.map(lambda a, b: np.copyto(b, a), new, to._replace(weight=None))
+        return new._replace(x=to.x, y=to.y)
+
+
+@pytest.mark.parametrize("rows", [29, 59, 60])
+def test_windows_are_read_into_the_memory_of_those_before(rows):
+    source, epochs = RefillingRows(rows, 3), range(4)
+    expected = [unstacked(stream(Rows(rows, 3), epoch=epoch)) for epoch in epochs]
+    found = unstacked(stream(source, epoch=0, epochs=len(epochs)))
+    # Two in turns, each up to twice too short for a later one, which may be padded: of 40 windows.
+    assert source.made <= 6
+    assert_same(found, [batch for batches in expected for batch in batches])
+
+
+@pytest.mark.parametrize("step", [0, 3, 8])
+@pytest.mark.parametrize("chunks", [None, 3])
+def test_a_stream_of_epochs_is_theirs_one_after_the_other(step, chunks):
+    blocks = list(stream(Rows(29, chunks), epoch=1, step=step, batches=3, epochs=3))
+    first = list(stream(Rows(29, chunks), epoch=1, step=step, batches=3))
+    rest = [list(stream(Rows(29, chunks), epoch=epoch, batches=3)) for epoch in (2, 3)]
+    assert_same(blocks, [*first, *rest[0], *rest[1]])
 
 
 def test_types_stay_and_weights_are_kept():

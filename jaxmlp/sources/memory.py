@@ -136,14 +136,6 @@ class JoinedSource:
         """
         return self._join(self.source.read(rows), rows)
 
-    def read_into(self, rows: Int[np.ndarray, " n"], to: Batch) -> Batch:
-        """Reads rows, inputs into arrays where the source can, as `RefillingSource` says."""
-        if not isinstance(self.source, RefillingSource):
-            return self.read(rows)
-        y, weight = self._has
-        own = Batch(to.x, None if y else to.y, None if weight else to.weight)
-        return self._join(self.source.read_into(rows, own), rows)
-
     def _join(self, batch: Batch, rows: np.ndarray) -> Batch:
         memory, (y, weight) = self.memory.read(rows), self._has
         return Batch(batch.x, memory.y if y else batch.y, memory.weight if weight else batch.weight)
@@ -151,6 +143,18 @@ class JoinedSource:
     def fingerprint(self) -> str:
         """Returns a text that changes when the source's or the memory's data change."""
         return f"{self.source.fingerprint()} {self.memory.fingerprint()}"
+
+
+class RefillingJoinedSource(JoinedSource):
+    """A joined source whose inputs can be read into arrays that are there."""
+
+    source: RefillingSource
+
+    def read_into(self, rows: Int[np.ndarray, " n"], to: Batch) -> Batch:
+        """Reads rows, those of the source into arrays, as `RefillingSource` says."""
+        y, weight = self._has
+        own = Batch(to.x, None if y else to.y, None if weight else to.weight)
+        return self._join(self.source.read_into(rows, own), rows)
 
 
 def is_sparse(value: Any) -> bool:
