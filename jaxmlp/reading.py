@@ -25,13 +25,17 @@ _BLOCK_BYTES = 2**24
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Reader:
-    """Reads batches of a source; `positions` are those in a batch that this process holds."""
+    """Reads batches of a source; `positions` are those in a batch that this process holds.
+
+    `used_up` has the memory of up to two windows, for the next ones.
+    """
 
     source: Source
     check: BatchCheck
     batch_size: int
     sharding: jax.sharding.Sharding | None
     positions: Int[np.ndarray, " local_rows"] | None
+    used_up: list[Batch] = dataclasses.field(default_factory=list)
 
     @property
     def rows(self) -> Batch | None:
@@ -86,7 +90,7 @@ class Reader:
             most_batches=most_batches,
             most_bytes=most_bytes,
             sort=self.source.chunks is not None,
-            refill=isinstance(self.source, RefillingSource),
+            used_up=self.used_up if isinstance(self.source, RefillingSource) else None,
         )
 
     def _gather(self, rows: Batch, index: np.ndarray) -> Iterator[Block]:

@@ -50,7 +50,7 @@ def stream_blocks(
     most_batches: int | None = None,
     most_bytes: int,
     sort: bool,
-    refill: bool = False,
+    used_up: list[Batch] | None = None,
 ) -> Iterator[Block]:
     """Iterates over the rows of windows, stacked into blocks, while the next rows are read.
 
@@ -67,17 +67,20 @@ def stream_blocks(
         most_batches: Places of a block, at least 1; `None` for any number.
         most_bytes: Size of a block in bytes, which only a block of one batch may exceed.
         sort: Whether to read the rows of a window in the order of the file, which is faster.
-        refill: Whether to give `read` the arrays of a window that is used up: fresh memory costs
-            more time than reading a `.npy` file.
+        used_up: Windows that nobody uses, which `read` is given to read into: fresh memory costs
+            more time than reading a `.npy` file, and each new thread takes it anew. Two are put
+            back. `None` where `read` cannot do so.
     """
-    used_up: list[Batch] = []
 
     def read_window(window: tuple[np.ndarray, bool]) -> _Window:
         numbers, is_last = window
         order = np.argsort(np.where(numbers < 0, ~numbers, numbers)) if sort else slice(None)
         places = np.empty(len(numbers), np.int64)
         places[order] = np.arange(len(numbers))
-        memory = used_up.pop() if used_up else None
+        memory = None
+        # Another stream of the loader may take the last one.
+        with contextlib.suppress(IndexError):
+            memory = used_up.pop() if used_up else None
         if memory is not None and len(jax.tree.leaves(memory)[0]) < len(numbers):
             memory = None  # freed before the next rows are read
         front = memory and jax.tree.map(lambda a: a[: len(numbers)], memory)
@@ -107,7 +110,7 @@ def stream_blocks(
                 if filled == size:
                     yield _stack(index, rows, batch_size)
                     rows = None
-            if refill:
+            if used_up is not None and len(used_up) < 2:
                 used_up.append(memory)
             if is_last and rows is not None:
                 jax.tree.map(lambda a, end=filled: a[end:].fill(0), rows)

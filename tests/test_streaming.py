@@ -150,6 +150,14 @@ def test_windows_are_read_into_the_memory_of_those_before(rows):
     assert_same(found, [batch for batches in expected for batch in batches])
 
 
+def test_epochs_are_read_into_the_memory_of_those_before():
+    source = RefillingRows(60, 3)
+    loader = make(source)
+    for epoch in range(4):
+        assert_same(loader, make(Rows(60, 3)).epoch(epoch))
+    assert source.made == 2
+
+
 @pytest.mark.parametrize("step", [0, 3, 8])
 @pytest.mark.parametrize("chunks", [None, 3])
 def test_a_stream_of_epochs_is_theirs_one_after_the_other(step, chunks):
