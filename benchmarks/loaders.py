@@ -51,7 +51,7 @@ def prepare_jaxmlp(task: Reading) -> Contestant:
     else:
         rows = (jaxmlp.sources.parquet(folder / "rows.parquet", y="y"),)
     loader = jaxmlp.DataLoader(*rows, batch_size=task.batch_size, shuffle=True)
-    return _contestant(task, loader.epoch)
+    return _contestant(task, lambda _: loader)
 
 
 def prepare_slices(task: Reading) -> Contestant:

@@ -63,6 +63,16 @@ params = jaxmlp.init_params(config, key=jax.random.key(0))
 optimizer = optax.adam(1e-3)
 key = jax.random.key(1)
 
+
+def peak_mib():
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return float("nan")  # only Linux tells it there
+    return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
+
+
+before_mib = peak_mib()
+
 # %% `fit` reads ahead while the device computes
 settings = {"epochs": epochs, "key": key}
 fitted = jaxmlp.fit(loss_fn, optimizer, params, make_loader(), **settings)
@@ -90,7 +100,6 @@ jax.tree.map(np.testing.assert_array_equal, state.params, fitted.params)
 print(f"resumed at step {stop_at} of {int(state.step)}: the parameters of fit, bit for bit")
 
 # %% Memory: two windows and a few blocks, whatever the size of the file
-status = Path("/proc/self/status")
-if status.exists():
-    peak_mib = int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
-    print(f"peak memory {peak_mib:.0f} MiB, the library included; table {file_mib:.0f} MiB")
+print(
+    f"peak memory {peak_mib():.0f} MiB, {before_mib:.0f} before training; table {file_mib:.0f} MiB"
+)

@@ -1,6 +1,7 @@
 """Turns rows, wherever they lie, into batches of one shape, in an order fixed by seed and epoch."""
 
 import functools
+import itertools
 import operator
 from collections.abc import Iterator
 from typing import Any
@@ -32,7 +33,7 @@ class DataLoader:
 
     Files are streamed: a thread reads one window of chunks ahead, and `shuffle` shuffles the chunks
     and then the rows of each window. In memory are at most two windows, and two blocks of batches
-    of 1 MiB each, or in `fit` four of 32 MiB, copies on the device included.
+    of 1 MiB each, or in `fit` four of 16 MiB, copies on the device included.
 
     Args:
         x: Inputs, one row per example: a NumPy or JAX array, shape (rows, ...), a pytree of them, a
@@ -195,16 +196,21 @@ class DataLoader:
         """
         return self._transformed(self._batches(epoch, 0))
 
-    def blocks(self, epoch: int, *, batches: int, step: int = 0) -> Iterator[Block]:
-        """Iterates over an epoch's batches in blocks, before `transform`, and reads ahead.
+    def blocks(
+        self, epoch: int, *, batches: int, step: int = 0, epochs: int = 1
+    ) -> Iterator[Block]:
+        """Iterates over the batches of epochs in blocks, before `transform`, and reads ahead.
 
         Args:
-            epoch: Number of the epoch, at least 0.
-            batches: Batches per block, at least 1; fewer where they would take over 32 MiB.
-            step: Number of batches to leave out at the front.
+            epoch: Number of the first epoch, at least 0.
+            batches: Batches per block, at least 1; fewer where they would take over 16 MiB. The
+                last block of an epoch may have fewer.
+            step: Number of batches of the first epoch to leave out at its front.
+            epochs: Number of epochs, of which the next one is read ahead, too.
         """
-        windows = self._order.windows(epoch, step)
-        return self._reader.stream_blocks(windows, min(batches, len(self)))
+        first = self._order.windows(epoch, step)
+        rest = (self._order.windows(epoch + later, 0) for later in range(1, epochs))
+        return self._reader.stream_blocks(itertools.chain([first], rest), min(batches, len(self)))
 
     def numbered(self, epoch: int, step: int = 0) -> Iterator[tuple[Batch, np.ndarray]]:
         """Iterates over an epoch's batches, before `transform`, and their row numbers.

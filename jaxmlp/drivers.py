@@ -51,7 +51,7 @@ def run_loader(
     state: FitState,
     loader: DataLoader,
     unfinished: StepMetrics,
-) -> Iterator[Call]:
+) -> Generator[Call]:
     """Runs over a loader's rows until `run.epochs` or closed.
 
     Epochs need dense rows in memory, and chunks batches that are not sharded. `state` may stand
@@ -81,20 +81,23 @@ def run_loader(
 
 def _run_blocks(
     run: Run, state: FitState, loader: DataLoader, unfinished: StepMetrics, pace: Pace
-) -> Iterator[Call]:
+) -> Generator[Call]:
     """Takes a block in every call; all have the size that the pace starts with."""
     batches = pace.steps
 
     def read_blocks(epoch: int, step: int) -> Iterator[Block]:
-        return loader.blocks(epoch, step=step, batches=batches)
+        # A sampler may depend on what is done between epochs.
+        epochs = 1 if loader.window_chunks is None else run.epochs - epoch
+        return loader.blocks(epoch, step=step, batches=batches, epochs=epochs)
 
-    blocks, steps = make_blocks(run, read_blocks), len(loader)
+    steps = len(loader)
+    blocks = make_blocks(run, read_blocks, steps=steps)
     yield from run_parts(run, state, unfinished, blocks, pace, steps=steps, end=run.epochs)
 
 
 def _run_epochs(
     run: Run, state: FitState, rows: Batch, loader: DataLoader, joined: int
-) -> Iterator[Call]:
+) -> Generator[Call]:
     """Takes so many epochs in every call."""
     run_epochs = run.compiled("run_epochs")
     start = int(state.epoch)
@@ -116,7 +119,7 @@ def _run_epochs(
 
 def _split_at(
     bad: int, run: Run, state: FitState, after: FitState, rows: Batch, index: np.ndarray
-) -> Iterator[Call]:
+) -> Generator[Call]:
     """Repeats the epochs before the bad one, so that what they gave is kept."""
     if bad:
         end = np.int32(int(state.epoch) + bad)

@@ -56,7 +56,7 @@ def make_calls(
     *,
     unfinished: StepMetrics,
     each_epoch: bool,
-) -> Iterator[Call]:
+) -> Generator[Call]:
     """Returns the calls of a run over a loader or an iterable of batches.
 
     `state` may stand within an epoch, of which `unfinished` has the steps' metrics.

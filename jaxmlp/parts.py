@@ -40,7 +40,7 @@ def run_parts(
     *,
     steps: int,
     end: int,
-) -> Iterator[Call]:
+) -> Generator[Call]:
     """Runs up to epoch `end`, each of so many steps in the parts `parts(epoch, step, pace)`.
 
     `unfinished` holds the metrics of the steps that the first epoch has taken already.
@@ -84,29 +84,52 @@ def make_chunks(
     return parts
 
 
+class _Ahead:
+    """The block that comes next, and those after it."""
+
+    def __init__(self) -> None:
+        self.start(iter(()))
+
+    def start(self, blocks: Iterator[Block]) -> None:
+        self._blocks = blocks
+        self.advance()
+
+    def advance(self) -> None:
+        self.block = next(self._blocks, None)
+
+
 def make_blocks(
-    run: Run, read_blocks: Callable[[int, int], Iterator[Block]]
+    run: Run, read_blocks: Callable[[int, int], Iterator[Block]], *, steps: int
 ) -> Callable[[int, int, Pace], Generator[Part]]:
     """Runs epochs over blocks of stacked batches, each one call of one program.
 
-    `read_blocks(epoch, step)` reads an epoch's batches from that step on, in blocks of one shape.
-    The next block is read, and on its way to the device, while the device runs the one before.
+    `read_blocks(epoch, step)` reads batches from that step on, in blocks of one shape, to the end
+    of the epoch, of `steps` steps, or of the epochs after it, too. The next block is read, and on
+    its way to the device, while the device runs the one before.
     """
     run_block = run.compiled("run_block")
+    ahead = _Ahead()
 
     def parts(epoch: int, step: int, pace: Pace) -> Generator[Part]:
         del pace
-        blocks = map(_to_device, read_blocks(epoch, step))
-        ahead = next(blocks, None)
-        while (block := ahead) is not None:
+        if ahead.block is None:
+            ahead.start(map(_to_device, read_blocks(epoch, step)))
+        while step < steps:
+            block = ahead.block
+            assert block is not None
 
             def call(state: FitState, block: Block = block) -> tuple[FitState, Metrics]:
-                nonlocal ahead
                 result = run_block(state, block.batch, np.int32(len(block.numbers)))
-                ahead = next(blocks, None)
+                ahead.advance()
                 return result
 
-            yield Part(0, len(block.numbers), call, functools.partial(_unstack, block))
+            try:
+                yield Part(0, len(block.numbers), call, functools.partial(_unstack, block))
+            except GeneratorExit:
+                # Ends the reading, also where an error's traceback keeps this frame.
+                ahead.start(iter(()))
+                raise
+            step += len(block.numbers)
 
     return parts
 
@@ -116,7 +139,7 @@ def run_batches(
     state: FitState,
     unfinished: StepMetrics,
     epoch_batches: Callable[[int, int], Generator[NumberedBatch]],
-) -> Iterator[Call]:
+) -> Generator[Call]:
     """Runs over any batches, one jitted step at a time; a call is an epoch, or a part of it.
 
     `epoch_batches(epoch, step)` gives an epoch's batches from that step on. A call's batches are

@@ -13,25 +13,29 @@ from .batching import keep_positions
 from .placement import check_sharding, local_positions, place_batch
 from .sources.checks import BatchCheck
 from .sources.memory import MemorySource
-from .sources.source import Source
+from .sources.source import RefillingSource, Source
 from .streaming import Block, count_batches, stream_blocks
 from .types import Batch
 
 # Of blocks that are taken apart again: those from memory stay in the processor's cache.
 _GATHERED_BYTES, _STREAMED_BYTES = 2**19, 2**20
 # Of blocks that go to a device as a whole.
-_BLOCK_BYTES = 2**25
+_BLOCK_BYTES = 2**24
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Reader:
-    """Reads batches of a source; `positions` are those in a batch that this process holds."""
+    """Reads batches of a source; `positions` are those in a batch that this process holds.
+
+    `used_up` has the memory of up to two windows, for the next ones.
+    """
 
     source: Source
     check: BatchCheck
     batch_size: int
     sharding: jax.sharding.Sharding | None
     positions: Int[np.ndarray, " local_rows"] | None
+    used_up: list[Batch] = dataclasses.field(default_factory=list)
 
     @property
     def rows(self) -> Batch | None:
@@ -63,27 +67,30 @@ class Reader:
         if self.positions is not None:
             windows = keep_positions(windows, self.positions, size)
             size = len(self.positions)
-        batches = _unstack(self._stream(windows, size, None, _STREAMED_BYTES))
+        batches = _unstack(self._stream([windows], size, None, _STREAMED_BYTES))
         return batches if self.positions is None else map(self._place, batches)
 
-    def stream_blocks(self, windows: Iterable[np.ndarray], most_batches: int) -> Iterator[Block]:
-        """Reads blocks of windows ahead, of so many batches that take at most 32 MiB."""
-        return self._stream(windows, self.batch_size, most_batches, _BLOCK_BYTES)
+    def stream_blocks(
+        self, epochs: Iterable[Iterable[np.ndarray]], most_batches: int
+    ) -> Iterator[Block]:
+        """Reads blocks of epochs' windows ahead, of so many batches that take at most 16 MiB."""
+        return self._stream(epochs, self.batch_size, most_batches, _BLOCK_BYTES)
 
     def _stream(
         self,
-        windows: Iterable[np.ndarray],
+        epochs: Iterable[Iterable[np.ndarray]],
         batch_size: int,
         most_batches: int | None,
         most_bytes: int,
     ) -> Iterator[Block]:
         return stream_blocks(
             self._read,
-            windows,
+            epochs,
             batch_size=batch_size,
             most_batches=most_batches,
             most_bytes=most_bytes,
             sort=self.source.chunks is not None,
+            used_up=self.used_up if isinstance(self.source, RefillingSource) else None,
         )
 
     def _gather(self, rows: Batch, index: np.ndarray) -> Iterator[Block]:
@@ -99,10 +106,14 @@ class Reader:
                 batch.weight[numbers < 0] = 0
             yield Block(numbers, batch)
 
-    def _read(self, index: np.ndarray) -> Batch:
+    def _read(self, index: np.ndarray, to: Batch | None = None) -> Batch:
+        """Reads rows; into arrays that it gave before, if the source can refill them."""
         is_padding = index < 0
         rows = np.where(is_padding, ~index, index)
-        batch = self.source.read(rows)
+        if isinstance(self.source, RefillingSource) and to is not None:
+            batch = self.source.read_into(rows, to)
+        else:
+            batch = self.source.read(rows)
         if not isinstance(self.source, MemorySource):
             batch = self.check(batch, rows)
         weight = np.ones(len(rows), np.float32) if batch.weight is None else batch.weight

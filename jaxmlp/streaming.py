@@ -5,7 +5,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -29,39 +29,69 @@ class Block(NamedTuple):
     batch: Batch
 
 
+class _Window(NamedTuple):
+    """Rows as they were read, their numbers in the order to come, and their places in that.
+
+    `memory` has the arrays that hold the rows at their front.
+    """
+
+    numbers: np.ndarray
+    places: np.ndarray
+    rows: Batch
+    memory: Batch
+    is_last: bool
+
+
 def stream_blocks(
-    read: Callable[[np.ndarray], Batch],
-    windows: Iterable[np.ndarray],
+    read: Callable[[np.ndarray, Batch | None], Batch],
+    epochs: Iterable[Iterable[np.ndarray]],
     *,
     batch_size: int,
     most_batches: int | None = None,
     most_bytes: int,
     sort: bool,
+    used_up: list[Batch] | None = None,
 ) -> Iterator[Block]:
     """Iterates over the rows of windows, stacked into blocks, while the next rows are read.
 
-    Batches cross the borders of windows. A thread reads one window ahead. In memory are at most two
-    windows and two blocks, beside what `read` takes. The arrays of a block are its own. Closing
-    the iterator, or dropping it, ends the thread.
+    Batches cross the borders of windows, and blocks end with an epoch. A thread reads one window
+    ahead, also that of the next epoch. In memory are at most two windows and two blocks, beside
+    what `read` takes. The arrays of a block are its own. Closing the iterator, or dropping it, ends
+    the thread.
 
     Args:
-        read: Reads rows by number into arrays of the same shapes and types each time.
-        windows: Row numbers that fill whole batches together.
+        read: Reads rows by number into arrays of the same shapes and types each time: into those
+            given, or into new ones.
+        epochs: Row numbers of the windows of each epoch, which fill whole batches together.
         batch_size: Rows per batch, at least 1.
         most_batches: Places of a block, at least 1; `None` for any number.
         most_bytes: Size of a block in bytes, which only a block of one batch may exceed.
         sort: Whether to read the rows of a window in the order of the file, which is faster.
+        used_up: Windows that nobody uses, which `read` is given to read into: fresh memory costs
+            more time than reading a `.npy` file, and each new thread takes it anew. Two are put
+            back. `None` where `read` cannot do so.
     """
 
-    def read_window(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, Batch]:
+    def read_window(window: tuple[np.ndarray, bool]) -> _Window:
+        numbers, is_last = window
         order = np.argsort(np.where(numbers < 0, ~numbers, numbers)) if sort else slice(None)
         places = np.empty(len(numbers), np.int64)
         places[order] = np.arange(len(numbers))
-        return numbers, places, read(numbers[order])
+        memory = None
+        # Another stream of the loader may take the last one.
+        with contextlib.suppress(IndexError):
+            memory = used_up.pop() if used_up else None
+        if memory is not None and len(jax.tree.leaves(memory)[0]) < len(numbers):
+            memory = None  # freed before the next rows are read
+        front = memory and jax.tree.map(lambda a: a[: len(numbers)], memory)
+        rows = read(numbers[order], front)
+        memory = memory or rows
+        return _Window(numbers, places, rows, memory, is_last)
 
+    windows = (window for epoch in epochs for window in _mark_last(epoch))
     size, filled, index, rows = 0, 0, np.empty(0, np.int64), None
     with contextlib.closing(read_ahead(read_window, windows)) as reader:  # pyright: ignore[reportArgumentType]  # a generator
-        for numbers, places, window in reader:
+        for numbers, places, window, memory, is_last in reader:
             size = size or batch_size * count_batches(
                 window, batch_size, most_batches=most_batches, most_bytes=most_bytes
             )
@@ -80,9 +110,12 @@ def stream_blocks(
                 if filled == size:
                     yield _stack(index, rows, batch_size)
                     rows = None
-        if rows is not None:
-            jax.tree.map(lambda a: a[filled:].fill(0), rows)
-            yield _stack(index[:filled], rows, batch_size)
+            if used_up is not None and len(used_up) < 2:
+                used_up.append(memory)
+            if is_last and rows is not None:
+                jax.tree.map(lambda a, end=filled: a[end:].fill(0), rows)
+                yield _stack(index[:filled], rows, batch_size)
+                rows = None
 
 
 def count_batches(
@@ -95,16 +128,16 @@ def count_batches(
     return count if most_batches is None else min(count, most_batches)
 
 
-def read_ahead(read: Callable[[np.ndarray], Item], windows: Iterable[np.ndarray]) -> Iterator[Item]:
-    """Iterates over `read(rows)` of each window, of which the next is read by a thread meanwhile.
+def read_ahead(read: Callable[[Any], Item], windows: Iterable[Any]) -> Iterator[Item]:
+    """Iterates over `read(window)` of each window, of which the next is read by a thread meanwhile.
 
     At most two windows are in memory: the one that the caller has, and the one that is being read
     or waits. The thread starts with the first item and ends with the iterator, also when that is
     closed or dropped, when an error passes through it, and when the interpreter exits.
 
     Args:
-        read: Reads rows; called in the thread, one window at a time.
-        windows: Row numbers of each window; iterated in the thread.
+        read: Reads the rows of a window; called in the thread.
+        windows: Row numbers of each window, as `read` takes them; iterated in the thread.
 
     Yields:
         What `read` returned, in the order of the windows.
@@ -119,11 +152,11 @@ def read_ahead(read: Callable[[np.ndarray], Item], windows: Iterable[np.ndarray]
 
     def work() -> None:
         try:
-            for rows in windows:
+            for window in windows:
                 wanted.acquire()
                 if stopped.is_set():
                     return
-                ready.put((read(rows),))
+                ready.put((read(window),))
             ready.put(None)
         except BaseException as error:
             ready.put(error)
@@ -152,6 +185,17 @@ def read_ahead(read: Callable[[np.ndarray], Item], windows: Iterable[np.ndarray]
         if not stopped.is_set():
             stop()
             atexit.unregister(stop)
+
+
+def _mark_last(items: Iterable[Item]) -> Iterator[tuple[Item, bool]]:
+    """Iterates over items, and says of each whether it is the last."""
+    held: list[Item] = []
+    for item in items:
+        if held:
+            yield held.pop(), False
+        held.append(item)
+    for item in held:
+        yield item, True
 
 
 def _take_into(rows: Batch, to: slice, window: Batch, places: np.ndarray) -> None:

@@ -179,6 +179,8 @@ def fit(
             unfinished=made.unfinished,
             each_epoch=on_epoch is not None,
         )
+        # An error's traceback would keep the reading of files alive.
+        stack.enter_context(contextlib.closing(calls))
         bar = stack.enter_context(ProgressBar(epochs, show=progress))
         bar.update(int(made.state.epoch), {})
         try:

@@ -2,6 +2,7 @@
 
 import functools
 import threading
+import time
 
 import jax
 import numpy as np
@@ -192,6 +193,55 @@ class TestThreads:
             fit_by(calls, monkeypatch, make(arrays), **LINEAR, on_epoch=raise_stop)
         assert caught.value.__traceback__ is not None
         assert not threads()
+
+
+class Counting:
+    """The rows of a source, which counts the windows that it was asked for."""
+
+    def __init__(self, source):
+        self.source, self.chunks, self.reads = source, source.chunks, 0
+        self.fingerprint = source.fingerprint
+
+    def __len__(self):
+        return len(self.source)
+
+    def read(self, rows):
+        self.reads += 1
+        return self.source.read(rows)
+
+
+def test_the_next_epoch_is_read_ahead(arrays, monkeypatch):
+    source = Counting(arrays)
+    windows = -(-(len(arrays.chunks) - 1) // 2)
+    ahead = []
+
+    def note(*_):
+        deadline = time.monotonic() + 10
+        while source.reads <= windows and time.monotonic() < deadline:
+            time.sleep(0.001)
+        ahead.append(source.reads)
+        return True
+
+    fit_by("blocks of 1", monkeypatch, make(source), **LINEAR, on_epoch=note)
+    # Two more: one is used up to its first block, and one is read meanwhile.
+    assert windows < ahead[0] <= windows + 2
+
+
+def test_a_sampler_is_asked_for_an_epoch_when_that_begins(arrays):
+    asked, ended = [], []
+
+    class Half:
+        def __len__(self):
+            return 25
+
+        def order(self, epoch):
+            asked.append((epoch, len(ended)))
+            return np.arange(0, 50, 2)
+
+    loader = make(arrays, sampler=Half(), shuffle=False, seed=0, window_chunks=None)
+    fit(loader, driver="chunk", **LINEAR, on_epoch=lambda *_: ended.append(0))
+    assert all(epoch == epochs_before for epoch, epochs_before in asked)
+    assert len(asked) > 1
 
 
 def test_a_file_that_changes_during_fit_is_named(arrays, tmp_path):

@@ -74,6 +74,14 @@ class TestEachFormat:
             array[...] = 7
         assert_rows(source.read(np.arange(5)), np.arange(5))
 
+    def test_rows_are_read_into_arrays_that_are_there(self, kind, tmp_path):
+        source = make(kind, tmp_path, shards=3)
+        to = source.read(np.arange(9))
+        for rows in (np.arange(20, 29), np.array([8, 3, 50, 50, 1, 0, 31, 7, 2])):
+            batch = source.read_into(rows, to)
+            assert all(map(np.shares_memory, batch, to))
+            assert_rows(batch, rows)
+
     @pytest.mark.usefixtures("x64")
     def test_64_bit_types_are_kept_where_jax_has_them(self, kind, tmp_path):
         source = make(kind, tmp_path)

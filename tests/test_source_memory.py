@@ -134,8 +134,8 @@ def test_memory_of_fit_is_bounded_by_windows_and_blocks(tmp_path):
     small, large = write("npy", tmp_path, fitted_mib)
     growth, steps = json.loads(python(FIT, small, large, WINDOW_CHUNKS))
     assert steps == 2 * fitted_mib * CHUNK_ROWS // 256
-    # Blocks of 32 MiB: one that the device works on, the next one, and the one before, which a
+    # Blocks of 16 MiB: one that the device works on, the next one, and the one before, which a
     # report of a bad step would need; and the copy of one that is on its way to the device.
-    bound = BOUND_MIB + 4 * 32 + SLACK_MIB
+    bound = BOUND_MIB + 4 * 16 + SLACK_MIB
     assert bound < fitted_mib / 3
     assert growth < bound

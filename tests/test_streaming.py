@@ -45,8 +45,8 @@ def make(source, **changes):
     return DataLoader(source, **settings)
 
 
-def stream(source, *, epoch=1, step=0, batches=1, **changes):
-    return make(source, **changes).blocks(epoch, step=step, batches=batches)
+def stream(source, *, epoch=1, step=0, batches=1, epochs=1, **changes):
+    return make(source, **changes).blocks(epoch, step=step, batches=batches, epochs=epochs)
 
 
 def unstacked(blocks):
@@ -125,6 +125,48 @@ def test_numbers_inputs_and_targets_stay_together_also_in_padding():
         np.testing.assert_array_equal(batch.weight == 0, numbers < 0)
 
 
+class RefillingRows(Rows):
+    """Such a source that can read into its arrays again, and notes how many it made."""
+
+    made = 0
+
+    def read(self, rows):
+        self.made += 1
+        return super().read(rows)
+
+    def read_into(self, rows, to):
+        new = super().read(rows)._replace(weight=None)
+        jax.tree.map(lambda a, b: np.copyto(b, a), new, to._replace(weight=None))
+        return new._replace(x=to.x, y=to.y)
+
+
+@pytest.mark.parametrize("rows", [29, 59, 60])
+def test_windows_are_read_into_the_memory_of_those_before(rows):
+    source, epochs = RefillingRows(rows, 3), range(4)
+    expected = [unstacked(stream(Rows(rows, 3), epoch=epoch)) for epoch in epochs]
+    found = unstacked(stream(source, epoch=0, epochs=len(epochs)))
+    # Two in turns, each up to twice too short for a later one, which may be padded: of 40 windows.
+    assert source.made <= 6
+    assert_same(found, [batch for batches in expected for batch in batches])
+
+
+def test_epochs_are_read_into_the_memory_of_those_before():
+    source = RefillingRows(60, 3)
+    loader = make(source)
+    for epoch in range(4):
+        assert_same(loader, make(Rows(60, 3)).epoch(epoch))
+    assert source.made == 2
+
+
+@pytest.mark.parametrize("step", [0, 3, 8])
+@pytest.mark.parametrize("chunks", [None, 3])
+def test_a_stream_of_epochs_is_theirs_one_after_the_other(step, chunks):
+    blocks = list(stream(Rows(29, chunks), epoch=1, step=step, batches=3, epochs=3))
+    first = list(stream(Rows(29, chunks), epoch=1, step=step, batches=3))
+    rest = [list(stream(Rows(29, chunks), epoch=epoch, batches=3)) for epoch in (2, 3)]
+    assert_same(blocks, [*first, *rest[0], *rest[1]])
+
+
 def test_types_stay_and_weights_are_kept():
     weight = np.arange(1, 14, dtype=np.float32)
     (block,) = stream(Rows(13, 3, weight), batches=9)
@@ -195,14 +237,14 @@ def test_our_source_is_one():
     assert isinstance(Rows(3), Source)
 
 
-def test_a_block_holds_no_more_than_32_mib_of_batches():
+def test_a_block_holds_no_more_than_16_mib_of_batches():
     class Wide(Rows):
         def read(self, rows):
             return Batch(np.zeros((len(rows), 2**18), np.float32))
 
-    # Rows of 1 MiB, and the weight: 16 batches of two would take more.
+    # Rows of 1 MiB, and the weight: 8 batches of two would take more.
     blocks = stream(Wide(40, 3), batches=100, batch_size=2)
-    assert next(blocks).batch.x.shape == (15, 2, 2**18)
+    assert next(blocks).batch.x.shape == (7, 2, 2**18)
     blocks.close()
 
 

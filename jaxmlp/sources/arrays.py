@@ -139,12 +139,20 @@ class ArraySource:
 
     def read(self, rows: Int[np.ndarray, " n"]) -> Batch:
         """Reads rows, each chunk of them at once, as `Source` says."""
-        require_rows(rows, len(self))
-        parts = [
-            None if stack is None else self._read_stack(stack, rows)
+        x, y, weight = (
+            None if stack is None else np.empty((len(rows), *stack.row_shape), stack.dtype)
             for stack in (self.x, self.y, self.weight)
-        ]
-        return Batch(*parts)
+        )
+        return self.read_into(rows, Batch(x, y, weight))
+
+    def read_into(self, rows: Int[np.ndarray, " n"], to: Batch) -> Batch:
+        """Reads rows into arrays, as `RefillingSource` says."""
+        require_rows(rows, len(self))
+        x, y, weight = (
+            None if stack is None else self._read_stack(stack, rows, out)
+            for stack, out in zip((self.x, self.y, self.weight), to, strict=True)
+        )
+        return Batch(x, y, weight)
 
     def fingerprint(self) -> str:
         """Returns a text that changes when the data change; see `npy`."""
@@ -154,9 +162,7 @@ class ArraySource:
         places = [(file.offset, file.shape, str(file.dtype)) for file in files]
         return fingerprint([file.file for file in files], (layout, places))
 
-    def _read_stack(self, stack: _Stack, rows: np.ndarray) -> np.ndarray:
-        dtype = np.dtype(np.float32) if stack.name == "weight" else stack.dtype
-        out = np.empty((len(rows), *stack.row_shape), dtype)
+    def _read_stack(self, stack: _Stack, rows: np.ndarray, out: Any) -> np.ndarray:
         for in_file in pieces(rows, stack.starts):
             array = stack.files[in_file.part]
             start = int(stack.starts[in_file.part])
@@ -165,7 +171,11 @@ class ArraySource:
                     low, high = piece.span
                     places = as_index(in_file.places[piece.places])
                     values = np.empty((high - low, *stack.row_shape), array.dtype)
-                    if array.dtype == dtype and isinstance(places, slice) and is_run(piece.rows):
+                    if (
+                        array.dtype == out.dtype
+                        and isinstance(places, slice)
+                        and is_run(piece.rows)
+                    ):
                         values = out[places]
                     _read_into(values, stream, array, low - start)
 
@@ -173,7 +183,7 @@ class ArraySource:
                         inner = f", index {index[1:]}" if index[1:] else ""
                         return f"{stack.name} in {path}, row {low + index[0]}{inner}"
 
-                    values = convert(values, dtype, where)
+                    values = convert(values, out.dtype, where)
                     if stack.name == "weight":
                         require_weights(values, where)
                     elif self.check_finite:
@@ -200,6 +210,8 @@ def _stack(name: str, given: Paths | np.memmap) -> _Stack:
     else:
         files = tuple(_of_path(name, file) for file in find_files(name, given))
     dtype = stored_dtype(f"{name} in {files[0].file.path}", [files[0].dtype])
+    if name == "weight":
+        dtype = np.dtype(np.float32)
     for file in files:
         _require_alike(name, files[0], file)
     ends = np.cumsum([file.shape[0] for file in files])

@@ -10,8 +10,8 @@ from .arrays import npy
 from .datasets import DatasetSource
 from .frames import is_frame
 from .ingestion import package_of
-from .memory import JoinedSource, MemorySource, is_sparse
-from .source import Source
+from .memory import JoinedSource, MemorySource, RefillingJoinedSource, is_sparse
+from .source import RefillingSource, Source
 
 
 def make_source(x: Any, y: Any, weight: Any, *, check_finite: bool) -> Source:
@@ -31,7 +31,8 @@ def make_source(x: Any, y: Any, weight: Any, *, check_finite: bool) -> Source:
     if isinstance(x, Source):
         if y is None and weight is None:
             return x
-        return JoinedSource(x, y, weight, check_finite=check_finite)
+        kind = RefillingJoinedSource if isinstance(x, RefillingSource) else JoinedSource
+        return kind(x, y, weight, check_finite=check_finite)
     if _is_leaf(x) and not _is_array(x) and isinstance(x, Iterable) and not isinstance(x, str):
         raise TypeError(
             f"x must give rows by number; got a {type(x).__name__}, which can only be iterated. "

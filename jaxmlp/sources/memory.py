@@ -10,7 +10,7 @@ from jaxtyping import Int, PyTree
 from ..types import Batch
 from .frames import ingest_frame, is_frame
 from .ingestion import freeze, hash_arrays, ingest, ingest_weight, named_leaves, package_of
-from .source import Source
+from .source import RefillingSource, Source
 
 
 class MemorySource:
@@ -134,13 +134,27 @@ class JoinedSource:
         Args:
             rows: Numbers of the rows, in any order, repeated ones included.
         """
-        batch, memory = self.source.read(rows), self.memory.read(rows)
-        y, weight = self._has
+        return self._join(self.source.read(rows), rows)
+
+    def _join(self, batch: Batch, rows: np.ndarray) -> Batch:
+        memory, (y, weight) = self.memory.read(rows), self._has
         return Batch(batch.x, memory.y if y else batch.y, memory.weight if weight else batch.weight)
 
     def fingerprint(self) -> str:
         """Returns a text that changes when the source's or the memory's data change."""
         return f"{self.source.fingerprint()} {self.memory.fingerprint()}"
+
+
+class RefillingJoinedSource(JoinedSource):
+    """A joined source whose inputs can be read into arrays that are there."""
+
+    source: RefillingSource
+
+    def read_into(self, rows: Int[np.ndarray, " n"], to: Batch) -> Batch:
+        """Reads rows, those of the source into arrays, as `RefillingSource` says."""
+        y, weight = self._has
+        own = Batch(to.x, None if y else to.y, None if weight else to.weight)
+        return self._join(self.source.read_into(rows, own), rows)
 
 
 def is_sparse(value: Any) -> bool:

@@ -39,3 +39,21 @@ class Source(Protocol):
     def fingerprint(self) -> str:
         """Returns a text that changes when the data change."""
         ...
+
+
+@runtime_checkable
+class RefillingSource(Source, Protocol):
+    """A source that can read into arrays that it gave before: fresh memory takes time."""
+
+    def read_into(self, rows: Int[np.ndarray, " n"], to: Batch) -> Batch:
+        """Reads rows as `read` does, but into arrays that are there.
+
+        Args:
+            rows: Row numbers in [0, len), in any order.
+            to: Arrays as the source gave them before, as long as `rows`; a weight that it does not
+                have is left as it is.
+
+        Returns:
+            What `read` would, in these arrays.
+        """
+        ...

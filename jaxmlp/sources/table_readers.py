@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 ReadGroup: TypeAlias = "Callable[[int], pa.Table]"
 
+_FEW_COLUMNS = 4
+
 
 class Layout(NamedTuple):
     """What a file tells before its rows are read, and how to read them.
@@ -72,8 +74,10 @@ def _is_mapped(batch: "pa.RecordBatch", memory: "pa.MemoryMappedFile") -> bool:
 def _open_row_groups(path: Path, names: list[str]) -> Iterator[ReadGroup]:
     import pyarrow.parquet as pq
 
+    # Threads take columns each: of a few, they cost more time than they save.
+    threads = len(names) > _FEW_COLUMNS
     with pq.ParquetFile(path) as file:
-        yield lambda group: file.read_row_group(group, columns=names)
+        yield lambda group: file.read_row_group(group, columns=names, use_threads=threads)
 
 
 @contextlib.contextmanager

@@ -43,10 +43,21 @@ class TableSource:
 
     def read(self, rows: Int[np.ndarray, " n"]) -> Batch:
         """Reads rows, each group of them once, as `Source` says."""
+        x, y, weight = (
+            None if columns is None else np.empty((len(rows), *columns.row_shape), columns.dtype)
+            for columns in (self.x, self.y, self.weight)
+        )
+        return self.read_into(rows, Batch(x, y, weight))
+
+    def read_into(self, rows: Int[np.ndarray, " n"], to: Batch) -> Batch:
+        """Reads rows into arrays, as `RefillingSource` says."""
         require_rows(rows, len(self))
-        wanted = [columns for columns in (self.x, self.y, self.weight) if columns is not None]
-        out = {c.name: np.empty((len(rows), *c.row_shape), c.dtype) for c in wanted}
-        names = [name for columns in wanted for name in columns.names()]
+        parts: list[tuple[Columns | None, Any]] = [
+            (columns, None if columns is None else out)
+            for columns, out in zip((self.x, self.y, self.weight), to, strict=True)
+        ]
+        wanted = [(columns, out) for columns, out in parts if columns is not None]
+        names = [name for columns, _ in wanted for name in columns.names()]
         for in_file in pieces(rows, self.file_starts):
             title, start = self.titles[in_file.part], int(self.file_starts[in_file.part])
             with (
@@ -62,11 +73,11 @@ class TableSource:
                         table = None  # freed before the next one is read
                         group, table = of, read_group(int(self.group_numbers[of]))
                     part = table.slice(low - int(self.group_starts[of]), high - low)
-                    for columns in wanted:
+                    for columns, out in wanted:
                         values = to_array(part, columns, title, low - start, self.check_finite)
                         places = as_index(in_file.places[piece.places])
-                        out[columns.name][places] = piece.take(values)
-        return Batch(out["x"], out.get("y"), out.get("weight"))
+                        out[places] = piece.take(values)
+        return Batch(*(out for _, out in parts))
 
     def fingerprint(self) -> str:
         """Returns a text that changes when the data change; see `parquet`."""
