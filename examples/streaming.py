@@ -2,6 +2,7 @@
 
 # %% Sizes, and where the table goes
 import argparse
+import itertools
 import json
 import sys
 import tempfile
@@ -60,22 +61,19 @@ def make_loader():
 config = jaxmlp.MLPConfig(in_features=features, hidden_features=(128, 128), out_features=1)
 loss_fn = jaxmlp.make_loss(config, jaxmlp.losses.squared_error)
 params = jaxmlp.init_params(config, key=jax.random.key(0))
-optimizer = optax.adam(1e-3)
-key = jax.random.key(1)
+optimizer, key = optax.adam(1e-3), jax.random.key(1)
 
 
 def peak_mib():
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return float("nan")  # only Linux tells it there
-    return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
+    status = Path("/proc/self/status")  # on Linux
+    kib = status.read_text().partition("VmHWM:")[2].split()[0] if status.exists() else "nan"
+    return float(kib) / 1024
 
 
 before_mib = peak_mib()
 
-# %% `fit` reads ahead while the device computes
-settings = {"epochs": epochs, "key": key}
-fitted = jaxmlp.fit(loss_fn, optimizer, params, make_loader(), **settings)
+# %% `fit` reads ahead while the device computes; in a terminal it shows its progress
+fitted = jaxmlp.fit(loss_fn, optimizer, params, make_loader(), epochs=epochs, key=key)
 print("loss by epoch:", *(f"{loss:.4f}" for loss in fitted.history["loss"]))
 
 # %% By hand, stopped within the second epoch: a few numbers say where
@@ -84,10 +82,8 @@ state = jaxmlp.init_state(params, optimizer, key=key)
 loader = make_loader()
 stop_at = len(loader) + len(loader) // 3
 while int(state.step) < stop_at:
-    for batch in loader:
+    for batch in itertools.islice(loader, stop_at - int(state.step)):
         state, metrics = train_step(state, batch)
-        if int(state.step) == stop_at:
-            break
 saved = json.dumps(loader.state_dict())
 
 # %% Resumed with a new loader: the same parameters as if nothing had happened, bit for bit
@@ -100,6 +96,4 @@ jax.tree.map(np.testing.assert_array_equal, state.params, fitted.params)
 print(f"resumed at step {stop_at} of {int(state.step)}: the parameters of fit, bit for bit")
 
 # %% Memory: two windows and a few blocks, whatever the size of the file
-print(
-    f"peak memory {peak_mib():.0f} MiB, {before_mib:.0f} before training; table {file_mib:.0f} MiB"
-)
+print(f"peak memory {peak_mib():.0f} MiB, {before_mib:.0f} before; table {file_mib:.0f} MiB")
