@@ -85,6 +85,7 @@ LAYERS = (
     "ensembles.programs",
     "ensembles.runs",
     "ensembles.layout",
+    "ensembles.memory",
     "ensembles.checks",
     "ensembles.sweeps",
     "ensembles.results",

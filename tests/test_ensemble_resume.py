@@ -142,6 +142,14 @@ def test_more_epochs_continue_a_finished_sweep(tmp_path):
     assert_same_sweep(fit_members(checkpoint=tmp_path, resume=True), fit_members())
 
 
+def test_more_stages_continue_a_finished_sweep(tmp_path):
+    settings = SWEEPS["stages"]
+    fit_members(checkpoint=tmp_path, **settings | {"epochs": 4, "stages": (2,)})
+    assert_same_sweep(
+        fit_members(checkpoint=tmp_path, resume=True, **settings), fit_members(**settings)
+    )
+
+
 def test_checkpoints_are_written_between_calls(monkeypatch, tmp_path):
     monkeypatch.setattr("jaxmlp.ensembles.sweeps.CALL_SECONDS", 1e-9)
     taken = []
@@ -182,6 +190,7 @@ class TestRefusals:
             ({"patience": 3}, "patience=None, now 3"),
             ({"validation": (X, Y)}, "validation='"),
             ({"epochs": 1}, "over 2 epochs.*got 1"),
+            ({**SWEEPS["stages"], "stages": (1, 3)}, r"with stages=\[\]; .* got \[1, 3\]"),
             ({"data": make_loader(X + 1)}, "data have changed"),
             ({"optimizer": lambda h: optax.sgd(h["learning_rate"])}, "other networks, optimizers"),
         ],

@@ -200,7 +200,7 @@ def warn_of_bad_members(bad_step: np.ndarray) -> None:
         more = ", ..." if len(bad) > 8 else ""
         warnings.warn(
             f"{len(bad)} of {len(bad_step)} members met NaN or infinity and stopped before it: "
-            f"{shown}{more}. The others are not affected; result.bad_step has all such steps.",
+            f"{shown}{more}. The others go on; the members' bad_step has all such steps.",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""Turns a number of members, a strategy and the memory at hand into members per call."""
+"""Turns a number of members and a strategy into members per call."""
 
 import dataclasses
 import os
@@ -110,26 +110,6 @@ def split_layout(layout: Layout) -> Layout | None:
         half = -(-layout.width // 2)
         return dataclasses.replace(layout, piece=half * layout.devices, width=half)
     return dataclasses.replace(layout, threads=1) if layout.threads > 1 else None
-
-
-def available_memory() -> int | None:
-    """Bytes that the default device can still give, or `None` where it does not tell."""
-    statistics = jax.local_devices()[0].memory_stats()
-    if statistics and "bytes_limit" in statistics:
-        return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
-    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
-        return _memory_of_linux() or os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return None
-
-
-def _memory_of_linux() -> int | None:
-    """What Linux can give without swapping, caches that it would drop included."""
-    try:
-        with open("/proc/meminfo") as file:
-            lines = dict(line.split(":", 1) for line in file)
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return None
 
 
 def _count_cores() -> int:

@@ -118,13 +118,14 @@ def fit_members(
             least 1; by default 4 on a CPU, or 1 with `patience`, where a stopped member then costs
             nothing further.
         threads: How many threads run "map", at least 1; by default one per core of a CPU.
-        memory: Bytes that the sweep may take, at least 1; by default what the device has left. A
-            sweep that does not fit is split, into one member at a time if need be.
+        memory: Bytes that the sweep may take on a device, at least 1; by default what it has left.
+            A sweep that does not fit is split, into one member at a time if need be.
         stages: Numbers of epochs, increasing and below `epochs`, after each of which all members
             wait for each other and `keep` is asked.
         keep: `keep(epochs, history)` says for each member whether it goes on, in an array of bools
             of shape (members,), given the history so far, shape (members, epochs) per metric. It
-            must depend on nothing else. The others are dropped; those kept go on as if alone.
+            must depend on nothing else, since a resumed sweep asks again for the stages behind it.
+            The others are dropped; those kept go on as if alone.
         progress: Whether to show a progress bar over the epochs of all members; `None` shows it in
             terminals and notebooks.
         checkpoint: As for `fit`.
@@ -228,7 +229,7 @@ def fit_members(
         own = {"keys": everyone.keys, "params": params, "seeds": common.seeds}
         hashes = {name: hash_tree(a) for name, a in (own | everyone.inputs._asdict()).items()}
         then = plan_settings(common.plan, validation) | hashes | hash_static(static)
-        files = SweepFiles(then, data, epochs, [cohort for cohort, _ in cohorts])
+        files = SweepFiles(then, data, common.stages, [cohort for cohort, _ in cohorts])
     dropped = run_stages(
         cohorts,
         common.stages,

@@ -43,6 +43,7 @@ class _Header(NamedTuple):
 
     settings: dict[str, Any]
     data: dict[str, Any]
+    stages: list[int]
     epochs: int
     metrics: list[list[str]]
     versions: dict[str, str]
@@ -54,19 +55,24 @@ class SweepFiles:
     Args:
         settings: What a resumed sweep must have the same, as JSON.
         data: The loader whose rows must be the same.
-        epochs: The last epoch of all.
+        stages: Epochs after which members are dropped, and the last epoch of all.
         cohorts: Members that share programs.
     """
 
     def __init__(
-        self, settings: dict[str, Any], data: DataLoader, epochs: int, cohorts: Sequence[Cohort]
+        self,
+        settings: dict[str, Any],
+        data: DataLoader,
+        stages: Sequence[int],
+        cohorts: Sequence[Cohort],
     ) -> None:
         self._cohorts = cohorts
         self._data = data
         self._header = _Header(
             settings=settings,
             data=data.state_at((0, 0)),
-            epochs=epochs,
+            stages=list(stages[:-1]),
+            epochs=stages[-1],
             metrics=[list(cohort.reached.history) for cohort in cohorts],
             versions=library_versions(),
         )
@@ -87,7 +93,7 @@ class SweepFiles:
 
         Raises:
             CheckpointError: None is whole, or it is of other networks or optimizers.
-            ValueError: The sweep had other settings, data or random keys, or more epochs.
+            ValueError: The sweep had other settings, stages, data or random keys, or more epochs.
         """
         if (found := newest_valid(directory)) is not None:
             self._restore(*found)
@@ -101,6 +107,11 @@ class SweepFiles:
             raise ValueError(
                 f"{path} is of a sweep over {then.epochs} epochs; resume with at least as many, "
                 f"got {now.epochs}."
+            )
+        if then.stages != [stage for stage in now.stages if stage < then.epochs]:
+            raise ValueError(
+                f"{path} is of a sweep with stages={then.stages}; resume with the same, got "
+                f"{now.stages}."
             )
         skeleton = [_as_stored(cohort.reached, then.epochs) for cohort in self._cohorts]
         problems = differences(skeleton, contents.arrays)
@@ -144,7 +155,7 @@ def _read_header(path: Path, contents: Contents) -> _Header:
         raise CheckpointError(
             f"{path} is no checkpoint of fit_members ({error}); give another directory."
         ) from error
-    is_whole = isinstance(header.settings, dict) and type(header.epochs) is int
-    if not is_whole or header.epochs < 1:
+    is_whole = isinstance(header.settings, dict) and isinstance(header.stages, list)
+    if not is_whole or type(header.epochs) is not int or header.epochs < 1:
         raise CheckpointError(f"{path} does not tell the settings and epochs of its sweep.")
     return header

@@ -13,7 +13,8 @@ from ..data import DataLoader
 from ..pace import CALL_SECONDS, seconds_per_step
 from ..program import Plan
 from ..types import Batch
-from .layout import Layout, available_memory, split_layout, spread
+from .layout import Layout, split_layout, spread
+from .memory import available_memory
 from .programs import SETTINGS, make_programs
 from .recipes import Maker, Recipe
 from .runs import (
