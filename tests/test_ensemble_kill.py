@@ -57,7 +57,7 @@ def result_of(process, directory):
 
 
 def test_a_sweep_killed_thrice_ends_as_one_that_was_not(tmp_path):
-    epochs, killed = 1500, 0
+    epochs, killed = 10_000, 0
     whole = result_of(start(tmp_path / "whole", epochs), tmp_path / "whole")
     generator = np.random.default_rng(0)
     while killed < 3:

@@ -163,7 +163,7 @@ def _record(reached: Reached, piece: Piece, first: int, metrics: dict[str, np.nd
 def _keep(reached: Reached, piece: Piece, state: FitState) -> None:
     positions = piece.positions[: piece.used]
 
-    def keep(stored: np.ndarray, leaf: Array) -> None:
+    def keep(stored: np.ndarray, leaf: Array | np.ndarray) -> None:
         stored[positions] = np.asarray(leaf)[: piece.used]
 
     jax.tree.map(keep, reached.state, state)
