@@ -216,7 +216,9 @@ def fit_members(
         chosen = {name: values[numbers[0]] for name, values in static.items()}
         own = take_members(everyone, numbers)
         if init is not None:
-            drawn = draw_params(init, own.inputs.hyperparameters, chosen, keys[numbers], read)
+            # One by one, since iterating over an array of keys compiles a program.
+            own_keys = (jax.random.wrap_key_data(a, impl=common.key_kind) for a in own.keys)
+            drawn = draw_params(init, own.inputs.hyperparameters, chosen, own_keys, read)
             own = own._replace(params=drawn)
         cohorts.append(plan_cohort(common, makers, chosen, own, layout))
         settings.append(chosen)

@@ -2,14 +2,14 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Key, PyTree
+from jaxtyping import PRNGKeyArray, PyTree
 
 from ..program import Plan
 
@@ -175,7 +175,7 @@ def draw_params(
     init: Maker,
     traced: Mapping[str, np.ndarray],
     static: Mapping[str, Hashable],
-    keys: Key[jax.Array, " members"],
+    keys: Iterable[PRNGKeyArray],
     read: set[str],
 ) -> PyTree:
     """Draws members' parameters, each from a key that no step uses, as arrays on the host.
