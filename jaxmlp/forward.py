@@ -46,7 +46,8 @@ def apply(
         config: The network; static under `jax.jit`.
         key: Random key for dropout; without it nothing is random.
         dropout_rate: Probability in [0, 1) in place of the config's, which may be traced: by it
-            the members of a sweep differ within one program. A traced one is not checked.
+            the members of a sweep differ within one program. A traced one that is out of range
+            gives NaN.
 
     Returns:
         Outputs of type `config.param_dtype`: logits, unless `output_activation` is named.
@@ -85,7 +86,8 @@ def intermediates(
         config: The network; static under `jax.jit`.
         key: Random key for dropout; without it nothing is random.
         dropout_rate: Probability in [0, 1) in place of the config's, which may be traced: by it
-            the members of a sweep differ within one program. A traced one is not checked.
+            the members of a sweep differ within one program. A traced one that is out of range
+            gives NaN.
 
     Returns:
         One `Layer` per hidden layer, then one for the output layer, whose activation is what
@@ -176,7 +178,11 @@ def _dropout(
 ) -> Array:
     # Inverted dropout (Srivastava et al. 2014, section 10): E[output] = a.
     keep = jax.random.bernoulli(key, 1 - rate, a.shape)
-    return jnp.where(keep, a / jnp.asarray(1 - rate, a.dtype), 0)
+    scale = 1 - rate
+    if isinstance(rate, jax.Array):
+        scale = jnp.where((rate >= 0) & (rate < 1), scale, jnp.nan)
+    scale = jnp.asarray(scale, a.dtype)
+    return jnp.where(keep, a / scale, 0 * scale)
 
 
 def check_dropout_rate(rate: float | Float[Array, ""], config: MLPConfig) -> None:

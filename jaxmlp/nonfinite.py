@@ -97,7 +97,8 @@ def _error(culprit: str, step: int, batch: Any, rows: np.ndarray | None) -> NonF
     data = f"; the batch itself is not finite in {', '.join(bad)}" if bad else ""
     return NonFiniteError(
         f"step {step} is not finite: {culprit}; {where}{data}. Lower the learning rate, clip "
-        "gradients (optax.clip_by_global_norm), or look at these rows. The last good parameters "
+        "gradients (optax.clip_by_global_norm), or look at these rows: a label that is no class "
+        "gives NaN, too. The last good parameters "
         "are in error.result; nonfinite='skip' leaves such steps out, 'stop' ends the run there.",
         step=step,
         rows=rows,

@@ -83,6 +83,7 @@ LAYERS = (
     "ensembles.predictions",
     "ensembles.selection",
     "ensembles.programs",
+    "ensembles.effects",
     "ensembles.runs",
     "ensembles.layout",
     "ensembles.memory",

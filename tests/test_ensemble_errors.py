@@ -159,7 +159,12 @@ CASES = {
     "negative weight": (
         {"row_weights": with_entry(WEIGHTS, -1)},
         ValueError,
-        "row_weights must be finite and at least 0",
+        "row_weights must be finite and at least 0, in float32; got -1.0 for member 1, row 0",
+    ),
+    "one stage": (
+        {"stages": 1, "keep": lambda *_: np.ones(2, bool)},
+        TypeError,
+        "stages must be a list or tuple of epochs; got 1",
     ),
     "member without rows": (
         {"row_weights": WEIGHTS * np.array([[1], [0]])},

@@ -226,3 +226,22 @@ def test_weights_of_folds_give_the_fits_on_the_subsets():
         assert_close(result.member(fold), alone.member(0))
         for name, values in alone.history.items():
             assert_close(result.history[name][fold], values[0])
+
+
+@pytest.mark.parametrize("array", [np.array, jnp.array])
+def test_bools_make_groups_in_arrays_too(array):
+    def make_fast(h):
+        return optax.sgd(0.1 if h["fast"] else 0.01)
+
+    result = fit_members(
+        optimizer=make_fast, hyperparameters={"fast": array([True, False, True])}, keys=KEYS[:3]
+    )
+    assert [group.numbers.tolist() for group in result.groups] == [[0, 2], [1]]
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5])
+def test_a_traced_dropout_rate_out_of_range_gives_nan(rate):
+    params = jaxmlp.init_params(CONFIG, key=jax.random.key(0))
+    apply = functools.partial(jaxmlp.apply, config=CONFIG, key=jax.random.key(1))
+    outputs = jax.jit(lambda rate: apply(params, X, dropout_rate=rate))(rate)
+    assert np.isnan(outputs).all()

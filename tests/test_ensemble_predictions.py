@@ -169,6 +169,19 @@ def test_one_member_is_itself_and_agrees_with_itself():
     np.testing.assert_allclose(ensembles.class_uncertainty(one).epistemic, 0, atol=1e-6)
 
 
+def test_weights_may_be_a_list():
+    np.testing.assert_array_equal(
+        ensembles.mean_probabilities(LOGITS, weights=WEIGHTS.tolist()),
+        ensembles.mean_probabilities(LOGITS, weights=WEIGHTS),
+    )
+
+
+@pytest.mark.bad_input
+def test_votes_that_were_counted_already_are_refused():
+    with pytest.raises(TypeError, match=r"majority_vote needs logits.*got int32\[5, 7\]"):
+        ensembles.majority_vote(LOGITS.argmax(-1))
+
+
 def test_the_order_of_members_does_not_matter():
     for function in (ensembles.mean_probabilities, ensembles.mixture_moments):
         jax.tree.map(

@@ -94,7 +94,13 @@ CASES = {
         "search needs either folds or validation to score candidates; got both",
     ),
     "one fold": ({"folds": 1}, ValueError, "folds must be an int of at least 2"),
-    "folds of text": ({"folds": "2"}, TypeError, "folds must be an int of at least 2"),
+    "folds of text": ({"folds": "2"}, TypeError, "folds must be a number of folds"),
+    "folds of a splitter": (
+        {"folds": [(range(3), range(3, 6))]},
+        TypeError,
+        "got a list. A splitter of scikit-learn becomes such weights",
+    ),
+    "halving of a number": ({"halving": 3}, TypeError, "must be a Halving, as Halving(first_"),
     "training weights alone": ({"folds": (WEIGHTS,)}, ValueError, "folds must be a number of"),
     "folds of other rows": (
         {"folds": (WEIGHTS[:, 1:], WEIGHTS[:, 1:])},

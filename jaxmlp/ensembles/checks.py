@@ -98,8 +98,13 @@ def as_weights(name: str, weights: Any, members: int, rows: Any) -> np.ndarray |
         )
     with np.errstate(over="ignore"):
         values = values.astype(np.float32)
-    if not (np.isfinite(values).all() and (values >= 0).all()):
-        raise ValueError(f"{name} must be finite and at least 0, in float32; got {weights}.")
+    bad = np.argwhere(~(np.isfinite(values) & (values >= 0)))
+    if len(bad):
+        member, row = bad[0]
+        raise ValueError(
+            f"{name} must be finite and at least 0, in float32; got {values[member, row]} for "
+            f"member {member}, row {row}."
+        )
     if not values.any(axis=1).all():
         empty = np.flatnonzero(~values.any(axis=1))
         raise ValueError(f"{name} must leave every member a row; members {empty} have none.")
@@ -149,10 +154,12 @@ def as_stages(stages: Any, keep: Any, epochs: int) -> tuple[int, ...]:
     """Returns the epochs at which members wait for each other, the last one among them.
 
     Raises:
-        TypeError: A number is no int.
+        TypeError: They are no list or tuple of ints.
         ValueError: They do not increase up to `epochs`, or have no effect.
     """
-    if (keep is None) != (not len(stages)):
+    if not isinstance(stages, list | tuple):
+        raise TypeError(f"stages must be a list or tuple of epochs; got {stages!r}.")
+    if (keep is None) != (not stages):
         raise ValueError(
             "stages and keep have an effect together only: keep is asked after each of the stages; "
             f"got stages={stages!r}, keep={keep!r}."
@@ -200,7 +207,8 @@ def warn_of_bad_members(bad_step: np.ndarray) -> None:
         more = ", ..." if len(bad) > 8 else ""
         warnings.warn(
             f"{len(bad)} of {len(bad_step)} members met NaN or infinity and stopped before it: "
-            f"{shown}{more}. The others go on; the members' bad_step has all such steps.",
+            f"{shown}{more}. The others go on; the members' bad_step has all such steps. Lower the "
+            "learning rate, and check labels, or train one with fit, which names the rows.",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -58,8 +58,11 @@ def plan_rungs(halving: Halving, *, candidates: int, epochs: int) -> list[Rung]:
     """Returns when candidates are dropped, in order.
 
     Raises:
+        TypeError: `halving` is something else.
         ValueError: None would ever be dropped.
     """
+    if not isinstance(halving, Halving):
+        raise TypeError(f"halving must be a Halving, as Halving(first_epochs=3); got {halving!r}.")
     if halving.first_epochs >= epochs:
         raise ValueError(
             f"halving must drop candidates before the last epoch, or it has no effect; got "

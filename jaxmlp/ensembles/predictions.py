@@ -5,6 +5,7 @@ gives them. `weights` say how much each member counts, as `select_greedily` find
 weight 0 does not count even where it is NaN.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -14,7 +15,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Int, Real
 
 Outputs = Float[Array | np.ndarray, "members *batch outputs"]
-MemberWeights = Real[Array | np.ndarray, " members"]
+MemberWeights = Real[Array | np.ndarray, " members"] | Sequence[float]
 
 
 class Mixture(NamedTuple):
@@ -154,6 +155,7 @@ def majority_vote(logits: Outputs, *, weights: MemberWeights | None = None) -> I
         Classes, shape (*batch,); -1 for a row where an output of a member that counts is NaN.
 
     Raises:
+        TypeError: `logits` are no floats, as votes that were counted already.
         ValueError: There is not one weight per member, one is negative, or none is above 0.
 
     Example:
@@ -161,6 +163,11 @@ def majority_vote(logits: Outputs, *, weights: MemberWeights | None = None) -> I
         [1]
     """
     logits = jnp.asarray(logits)
+    if not jnp.issubdtype(logits.dtype, jnp.floating):
+        raise TypeError(
+            "majority_vote needs logits, shape (members, *batch, classes), of which it takes the "
+            f"largest itself; got {logits.dtype}{list(logits.shape)}."
+        )
     classes = logits.shape[-1]
     # In float32 also where logits are 16-bit ones.
     votes = _mean(jax.nn.one_hot(jnp.argmax(logits, axis=-1), classes, dtype=np.float32), weights)
@@ -200,10 +207,10 @@ def member_quantiles(
 def _mean(values: Array, weights: MemberWeights | None) -> Array:
     if weights is None:
         return jnp.mean(values, axis=0)
-    if weights.shape != values.shape[:1]:
+    if np.shape(weights) != values.shape[:1]:
         raise ValueError(
             f"weights must have one number per member, shape {values.shape[:1]}; got "
-            f"{weights.shape}."
+            f"{np.shape(weights)}."
         )
     if not isinstance(weights, Tracer):
         known = np.asarray(weights)

@@ -240,7 +240,7 @@ def split_hyperparameters(
         if _are_numbers(values):
             traced[name] = _as_numbers(name, values)
         else:
-            static[name] = list(values)
+            static[name] = values.tolist() if isinstance(values, jax.Array) else list(values)
             for value in static[name]:
                 _require_hashable(name, value)
     return traced, static
@@ -248,9 +248,9 @@ def split_hyperparameters(
 
 def _are_numbers(values: Any) -> bool:
     if isinstance(values, jax.Array):
-        return True
+        return values.dtype != bool
     if isinstance(values, np.ndarray) and values.dtype != object:
-        return values.dtype.kind in "biuf"
+        return values.dtype.kind in "iuf"
     kinds = (int, float, np.number, jax.Array)
     return all(isinstance(v, kinds) and not isinstance(v, bool) for v in values)
 

@@ -13,6 +13,7 @@ from ..data import DataLoader
 from ..pace import CALL_SECONDS, seconds_per_step
 from ..program import Plan
 from ..types import Batch
+from .effects import require_weighed
 from .layout import Layout, split_layout, spread
 from .memory import available_memory
 from .programs import SETTINGS, make_programs
@@ -60,7 +61,11 @@ def plan_cohort(
     members: Members,
     layout: Layout,
 ) -> tuple[Cohort, Layout]:
-    """Compiles the programs of a cohort, for as many members at once as fit into the memory."""
+    """Compiles the programs of a cohort, for as many members at once as fit into the memory.
+
+    Raises:
+        ValueError: The loss does not depend on weights that are given.
+    """
     memory = available_memory() if common.memory is None else common.memory
     count = len(members.numbers)
     while True:
@@ -93,6 +98,14 @@ def plan_cohort(
         smaller = split_layout(layout)
         fits = memory is None or layout.threads * _bytes_of_call(run) <= memory
         if fits or smaller is None:
+            require_weighed(
+                recipe,
+                members.params,
+                members.inputs,
+                rows=common.rows,
+                batch_size=common.loader.batch_size,
+                validation=common.validation,
+            )
             reached = _nothing_reached(count, state, run.out_info[1], common.stages[-1])
             return Cohort(sweep, members, reached), layout
         layout = smaller

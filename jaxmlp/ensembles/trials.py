@@ -74,8 +74,14 @@ def make_folds(folds: Any, stratify: Any, validation: PyTree | None, data: DataL
     if folds is None:
         return Folds(1, None, validation, None)
     rows = len(data.source)
+    if not isinstance(folds, int | np.integer | tuple):
+        raise TypeError(
+            "folds must be a number of folds, or (training, validation) weights of shape (folds, "
+            f"{rows}) each; got a {type(folds).__name__}. A splitter of scikit-learn becomes such "
+            "weights by validation[fold, test_rows] = 1 and training = 1 - validation."
+        )
     if not isinstance(folds, tuple):
-        training, weights = fold_weights(rows, folds, seed=0, stratify=stratify)
+        training, weights = fold_weights(rows, int(folds), seed=0, stratify=stratify)
         return Folds(len(training), training, data, weights)
     shapes = [np.shape(weights) for weights in folds]
     if len(folds) != 2 or len(set(shapes)) != 1 or len(shapes[0]) != 2 or shapes[0][1] != rows:

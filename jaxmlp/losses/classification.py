@@ -116,7 +116,8 @@ def hinge(scores: Outputs, targets: Targets) -> RowLosses:
 def _target_error(name: str, kind: str, shape: tuple[int, ...], targets: Array) -> Exception:
     message = (
         f"{name} needs {kind} targets of shape {shape}; got {targets.dtype}{list(targets.shape)}. "
-        "Give integer classes per row, or floating probabilities per row and class."
+        "Give integer classes per row, as y.astype(int), or floating probabilities per row and "
+        "class."
     )
     right_rank_for_the_other = abs(targets.ndim - len(shape)) == 1
     return TypeError(message) if right_rank_for_the_other else ValueError(message)

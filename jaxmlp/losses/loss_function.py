@@ -36,7 +36,8 @@ def make_loss(
             set its options with `functools.partial`.
         metrics: `(outputs, targets, weight) -> scalar` by name, such as
             `{"accuracy": metrics.accuracy}`, computed on the same forward pass as the loss.
-        dropout_rate: Probability in [0, 1) in place of the config's, which may be traced.
+        dropout_rate: Probability in [0, 1) in place of the config's, which may be traced; out of
+            range it gives NaN then.
 
     Returns:
         `loss_fn(params, batch, key) -> (loss, metrics)`, where `key=None` switches dropout off.
