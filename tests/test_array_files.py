@@ -82,16 +82,14 @@ def test_a_part_of_a_memory_map_is_refused(save):
         npy(array[::2])
 
 
-@pytest.mark.bad_input
 def test_a_copy_of_a_memory_map_is_an_array_in_memory(save):
     array = np.load(save("x", X), mmap_mode="r")
     for copy in (array.copy(), array.astype(np.float32)):
         loader = jaxmlp.DataLoader(copy, copy, batch_size=6)
         np.testing.assert_array_equal(loader.x, X)
-        with pytest.raises(TypeError, match="got an array in memory"):
-            npy(copy)
 
 
+@pytest.mark.bad_input
 def test_an_array_in_memory_is_refused():
     with pytest.raises(TypeError, match=r"got an array in memory, uint8\[6, 2, 2\].*DataLoader"):
         npy(X)

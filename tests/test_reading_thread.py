@@ -11,6 +11,7 @@ import pytest
 from fits import LINEAR, fit
 
 from jaxmlp import DataLoader, sources
+from jaxmlp.sources.arrays import ArraySource
 
 ROWS = 403
 X = np.arange(2 * ROWS, dtype=np.float32).reshape(ROWS, 2)
@@ -80,6 +81,40 @@ def test_iterators_of_one_loader_in_many_threads_share_no_memory(source):
     finally:
         sys.setswitchinterval(interval)
     assert failed == []
+
+
+class Halved:
+    """The rows of a source by its own means but for `read`, which changes them."""
+
+    def __init__(self, source):
+        self.source, self.chunks = source, source.chunks
+        self.fingerprint = source.fingerprint
+
+    def __getattr__(self, name):
+        return getattr(self.source, name)
+
+    def __len__(self):
+        return len(self.source)
+
+    def read(self, rows):
+        batch = self.source.read(rows)
+        return batch._replace(x=batch.x / 2)
+
+
+class HalvedArrays(ArraySource):
+    read = Halved.read
+    source = property(lambda self: ArraySource(**vars(self)))
+
+
+@pytest.mark.parametrize(
+    "change", [Halved, lambda source: HalvedArrays(**vars(source))], ids=["wrapped", "inherited"]
+)
+@pytest.mark.parametrize("y", [None, np.arange(ROWS)])
+def test_a_source_that_changes_what_another_reads_is_asked_for_all_rows(tmp_path, change, y):
+    np.save(tmp_path / "x.npy", X)
+    source = change(sources.npy(tmp_path / "x.npy", chunk_rows=17))
+    batches = list(DataLoader(source, y, batch_size=8, window_chunks=3, drop_last=True))
+    np.testing.assert_array_equal(np.concatenate([b.x for b in batches]), X[:400] / 2)
 
 
 @pytest.mark.parametrize("driver", ["step", "chunk"])

@@ -12,7 +12,7 @@ from .datasets import DatasetSource
 from .frames import is_frame
 from .ingestion import package_of
 from .memory import JoinedSource, MemorySource, RefillingJoinedSource, is_sparse
-from .source import RefillingSource, Source
+from .source import Source, is_refilling
 
 
 def make_source(x: Any, y: Any, weight: Any, *, check_finite: bool) -> Source:
@@ -37,7 +37,7 @@ def make_source(x: Any, y: Any, weight: Any, *, check_finite: bool) -> Source:
     if isinstance(x, Source):
         if y is None and weight is None:
             return x
-        kind = RefillingJoinedSource if isinstance(x, RefillingSource) else JoinedSource
+        kind = RefillingJoinedSource if is_refilling(x) else JoinedSource
         return kind(x, y, weight, check_finite=check_finite)
     if _is_leaf(x) and not _is_array(x) and isinstance(x, Iterable):
         raise TypeError(
