@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Int
 
@@ -126,6 +127,17 @@ def check_sampler(sampler: Any, *, shuffle: bool, seed: int) -> None:
     if seed:
         raise ValueError(f"seed={seed} has no effect with sampler; give it to the sampler.")
     _require_repeatable("sampler", "row numbers", sampler)
+
+
+def copy_numbers(sampler: Any) -> Any:
+    """Copies row numbers that their owner could change: a list or an array."""
+    if isinstance(sampler, list):
+        return tuple(sampler)
+    if isinstance(sampler, np.ndarray | jax.Array):
+        copied = np.array(sampler)
+        copied.setflags(write=False)
+        return copied
+    return sampler
 
 
 def check_batch_sampler(batch_sampler: Any, **settings: Any) -> int:

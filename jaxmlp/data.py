@@ -13,6 +13,7 @@ from jaxtyping import Int, PyTree
 from . import resume
 from .batching import join_windows
 from .epoch_order import make_order
+from .order import require_int
 from .reading import make_reader
 from .sources.choice import make_source
 from .sources.memory import MemorySource
@@ -206,8 +207,14 @@ class DataLoader:
             batches: Batches per block, at least 1; fewer where they would take over 16 MiB. The
                 last block of an epoch may have fewer.
             step: Number of batches of the first epoch to leave out at its front.
-            epochs: Number of epochs, of which the next one is read ahead, too.
+            epochs: Number of epochs, at least 1, of which the next one is read ahead, too.
+
+        Raises:
+            TypeError: A number is no int.
+            ValueError: A number is out of range.
         """
+        require_int("batches", batches, 1, None)
+        require_int("epochs", epochs, 1, None)
         first = self._order.windows(epoch, step)
         rest = (self._order.windows(epoch + later, 0) for later in range(1, epochs))
         return self._reader.stream_blocks(itertools.chain([first], rest), min(batches, len(self)))
@@ -219,6 +226,7 @@ class DataLoader:
             epoch: Number of the epoch, at least 0.
             step: Number of batches to leave out at the front.
         """
+        require_int("step", step, 0, len(self) + 1)
         if self.window_chunks is None:
             index = self.index(epoch)[step:]
             return zip(self._reader.read_index(index), index, strict=True)

@@ -134,11 +134,15 @@ def make_order(
             sampler=sampler,
             drop_last=drop_last,
         )
+        batch_sampler = batching.copy_numbers(batch_sampler)
+        if isinstance(batch_sampler, tuple):
+            batch_sampler = tuple(map(batching.copy_numbers, batch_sampler))
     require_int("batch_size", batch_size, 1, None)
     assert batch_size is not None
     require_int("seed", seed, 0, 2**64)
     if sampler is not None:
         batching.check_sampler(sampler, shuffle=shuffle, seed=seed)
+        sampler = batching.copy_numbers(sampler)
     if sampler is not None or batch_sampler is not None:
         chunks = None
     order = EpochOrder(

@@ -1,5 +1,6 @@
 """Turns epochs into several calls each: chunks of rows on the device, blocks, or single batches."""
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -46,24 +47,24 @@ def run_parts(
     `unfinished` holds the metrics of the steps that the first epoch has taken already.
     """
     for epoch in range(int(state.epoch), end):
-        epoch_parts = parts(epoch, _count(unfinished), pace)
-        for part in epoch_parts:
-            begin = time.perf_counter()
-            after, metrics = part.run(state)
-            finite = bool(metrics.pop("finite"))
-            pace.observe(part.steps, time.perf_counter() - begin)
-            taken = slice(part.first, part.first + part.steps)
-            unfinished = join_metrics(
-                unfinished, {n: np.asarray(v)[taken] for n, v in metrics.items()}
-            )
-            before, state, ended = state, after, None
-            if _count(unfinished) == steps:
-                state, ended, finite = run.finish(after, unfinished)
-                unfinished = {}
-            if not finite:
-                # An error's traceback would keep what is open in there.
-                epoch_parts.close()
-            yield Call(before, state, ended, finite, part.batches, unfinished)
+        # An error's traceback would keep what is open in there.
+        with contextlib.closing(parts(epoch, _count(unfinished), pace)) as epoch_parts:
+            for part in epoch_parts:
+                begin = time.perf_counter()
+                after, metrics = part.run(state)
+                finite = bool(metrics.pop("finite"))
+                pace.observe(part.steps, time.perf_counter() - begin)
+                taken = slice(part.first, part.first + part.steps)
+                unfinished = join_metrics(
+                    unfinished, {n: np.asarray(v)[taken] for n, v in metrics.items()}
+                )
+                before, state, ended = state, after, None
+                if _count(unfinished) == steps:
+                    state, ended, finite = run.finish(after, unfinished)
+                    unfinished = {}
+                if not finite:
+                    epoch_parts.close()
+                yield Call(before, state, ended, finite, part.batches, unfinished)
 
 
 def make_chunks(
@@ -151,24 +152,25 @@ def run_batches(
         used: list[NumberedBatch] = []
         longest, begin, before = 0, 0.0, state
         batches = epoch_batches(epoch, _count(unfinished))
-        for batch, row_numbers in batches:
-            longest = longest or _kept_batches(batch)
-            is_long = time.perf_counter() - begin > CALL_SECONDS
-            if len(used) == longest or (used and is_long):
-                unfinished = join_metrics(unfinished, _gather(steps))
-                finite = np.isfinite(unfinished["loss"]).all() and is_finite(state.train.params)
-                again = functools.partial(iter, used)
-                if not finite:
-                    batches.close()
-                yield Call(before, state, None, bool(finite), again, unfinished)
-                steps, used = [], []
-            if not used:
-                begin = time.perf_counter()
-                # A step donates its state, which the caller may keep.
-                before, state = state, jax.tree.map(jnp.copy, state)
-            state, metrics = advance(state, batch)
-            steps.append(metrics)
-            used.append((batch, row_numbers))
+        with contextlib.closing(batches):
+            for batch, row_numbers in batches:
+                longest = longest or _kept_batches(batch)
+                is_long = time.perf_counter() - begin > CALL_SECONDS
+                if len(used) == longest or (used and is_long):
+                    unfinished = join_metrics(unfinished, _gather(steps))
+                    finite = np.isfinite(unfinished["loss"]).all() and is_finite(state.train.params)
+                    again = functools.partial(iter, used)
+                    if not finite:
+                        batches.close()
+                    yield Call(before, state, None, bool(finite), again, unfinished)
+                    steps, used = [], []
+                if not used:
+                    begin = time.perf_counter()
+                    # A step donates its state, which the caller may keep.
+                    before, state = state, jax.tree.map(jnp.copy, state)
+                state, metrics = advance(state, batch)
+                steps.append(metrics)
+                used.append((batch, row_numbers))
         if not used and not unfinished:
             raise ValueError(
                 f"data must give at least one batch in every epoch; epoch {epoch} had none."

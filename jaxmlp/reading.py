@@ -13,7 +13,7 @@ from .batching import keep_positions
 from .placement import check_sharding, local_positions, place_batch
 from .sources.checks import BatchCheck
 from .sources.memory import MemorySource
-from .sources.source import RefillingSource, Source
+from .sources.source import Source, is_refilling
 from .streaming import Block, count_batches, stream_blocks
 from .types import Batch
 
@@ -90,7 +90,7 @@ class Reader:
             most_batches=most_batches,
             most_bytes=most_bytes,
             sort=self.source.chunks is not None,
-            used_up=self.used_up if isinstance(self.source, RefillingSource) else None,
+            used_up=self.used_up if is_refilling(self.source) else None,
         )
 
     def _gather(self, rows: Batch, index: np.ndarray) -> Iterator[Block]:
@@ -110,7 +110,7 @@ class Reader:
         """Reads rows; into arrays that it gave before, if the source can refill them."""
         is_padding = index < 0
         rows = np.where(is_padding, ~index, index)
-        if isinstance(self.source, RefillingSource) and to is not None:
+        if to is not None and is_refilling(self.source):
             batch = self.source.read_into(rows, to)
         else:
             batch = self.source.read(rows)

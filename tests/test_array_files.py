@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 
+import jaxmlp
 from jaxmlp.sources import npy
 
 X = np.arange(24, dtype=np.uint8).reshape(6, 2, 2)
@@ -79,6 +80,13 @@ def test_a_part_of_a_memory_map_is_refused(save):
     array = np.load(save("x", X), mmap_mode="r")
     with pytest.raises(ValueError, match=r"x must be a whole memory map .* of shape \(3, 2, 2\)"):
         npy(array[::2])
+
+
+def test_a_copy_of_a_memory_map_is_an_array_in_memory(save):
+    array = np.load(save("x", X), mmap_mode="r")
+    for copy in (array.copy(), array.astype(np.float32)):
+        loader = jaxmlp.DataLoader(copy, copy, batch_size=6)
+        np.testing.assert_array_equal(loader.x, X)
 
 
 @pytest.mark.bad_input
@@ -220,6 +228,8 @@ def test_a_file_that_changes_after_it_was_opened_is_refused(save, change):
         ({"chunk_rows": 0}, ValueError, "chunk_rows must be an int of at least 1; got 0"),
         ({"chunk_rows": 2.0}, TypeError, "chunk_rows must be an int of at least 1; got"),
         ({"check_finite": 1}, TypeError, "check_finite must be True or False; got 1"),
+        ({"y": 3}, TypeError, "y must be a path, or a list of paths; got 3"),
+        ({"weight": [[1.0]]}, TypeError, r"weight must be a path, or .*; got \[\[1.0\]\]"),
     ],
 )
 def test_bad_settings_are_refused(save, settings, error, message):

@@ -1,5 +1,6 @@
 """Tests of what `DataLoader` takes: types of arrays, and every error."""
 
+import pathlib
 import re
 
 import jax.numpy as jnp
@@ -90,6 +91,10 @@ class TestTypes:
         ((X, Y, np.zeros(4)), ValueError, r"above 0 for some row; got values in \[0.0, 0.0\]"),
         ((X, Y, np.array([1, 1, np.nan, 1])), ValueError, "weight must be finite; got nan at inde"),
         ((X, Y, np.array([1, 1, np.inf, 1])), ValueError, "weight must be finite; got inf at inde"),
+        (("x.npy",), TypeError, r"got the path 'x.npy'. Open the file, as in jaxmlp.sources.npy"),
+        ((pathlib.Path("x.npy"),), TypeError, "x must be rows; got the path 'x.npy'"),
+        ((np.ma.masked_equal(X, 3),), ValueError, r"x must not have masked values; got 1. Fill"),
+        ((X, np.ma.masked_equal(Y, 3)), ValueError, "y must not have masked values; got 1"),
     ],
 )
 def test_arrays_without_a_meaning_are_refused(arguments, error, message):

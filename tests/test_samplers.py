@@ -3,6 +3,7 @@
 import itertools
 import re
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
@@ -173,6 +174,21 @@ class TestLoader:
             [[9, 8], [7]],
             [[1, 2], [3]],
         ]
+
+    @pytest.mark.parametrize("make", [list, np.array])
+    def test_changing_row_numbers_that_were_handed_over_changes_nothing(self, make):
+        numbers, batches = make([5, 1, 3]), [make([5, 1]), make([3])]
+        loaders = [
+            DataLoader(X, batch_size=2, sampler=numbers),
+            DataLoader(X, batch_sampler=batches),
+        ]
+        numbers[0] = batches[0][0] = 9
+        batches.reverse()
+        assert [visited(loader) for loader in loaders] == [[[5, 1], [3]]] * 2
+
+    def test_an_array_of_jax_has_one_order(self):
+        loader = DataLoader(X, batch_size=2, sampler=jnp.array([5, 1, 3]))
+        assert loader.state_dict() == DataLoader(X, batch_size=2, sampler=[5, 1, 3]).state_dict()
 
     def test_a_batch_sampler_chooses_batches(self):
         loader = DataLoader(X, batch_sampler=[[1, 2, 3], [4], [5, 6]])

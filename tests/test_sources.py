@@ -125,6 +125,20 @@ def test_pandas_columns_of_no_numbers_are_refused(kind):
         MemorySource(pd.DataFrame({"bad": kind([1, 2, 1])}))
 
 
+def test_a_lazy_frame_is_refused_with_the_remedy():
+    with pytest.raises(
+        TypeError, match=r"x must be a frame with rows; got a lazy .* x.collect\(\)"
+    ):
+        MemorySource(pl.DataFrame(COLUMNS).lazy())
+
+
+def test_tensors_that_numpy_cannot_read_are_named():
+    torch = pytest.importorskip("torch")
+    for tensor in (torch.ones(3, dtype=torch.bfloat16), torch.ones(3, requires_grad=True)):
+        with pytest.raises(TypeError, match=r"y must be an array that NumPy can read; .* Convert"):
+            MemorySource(np.ones(3), tensor)
+
+
 def test_duplicate_columns_are_refused():
     frame = pd.DataFrame(np.ones((3, 3)), columns=["a", "b", "a"])
     table = pa.Table.from_arrays([pa.array([1.0])] * 2, names=["a", "a"])

@@ -155,7 +155,7 @@ def test_epochs_are_read_into_the_memory_of_those_before():
     loader = make(source)
     for epoch in range(4):
         assert_same(loader, make(Rows(60, 3)).epoch(epoch))
-    assert source.made == 2
+    assert source.made in (1, 2)  # one, if a window is used up before the next is begun
 
 
 @pytest.mark.parametrize("step", [0, 3, 8])

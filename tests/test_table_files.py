@@ -45,6 +45,11 @@ class TestColumns:
         x = read_x(kind, tmp_path, {"a": [1, 2], "b": [0.5, 1.5]}, [1, 0])
         assert (x.dtype, x.tolist()) == (np.float32, [[2, 1.5], [1, 0.5]])
 
+    def test_integers_that_would_lose_digits_beside_floats_are_named(self, kind, tmp_path):
+        for number in (2**24 + 1, -(2**24) - 1):
+            with pytest.raises(ValueError, match=f"'a' of .*, row 1, .* 16777216 .* got {number}."):
+                read_x(kind, tmp_path, {"a": [1, number], "b": [0.5, 1.5]}, [0, 1])
+
 
 @BINARY
 class TestTypes:
@@ -189,6 +194,8 @@ class TestBadInput:
             ({"check_finite": 1}, TypeError, "check_finite must be True or False; got 1"),
             ({"chunk_rows": 0}, ValueError, "chunk_rows must be an int of at least 1; got 0"),
             ({"chunk_rows": True}, TypeError, "chunk_rows must be an int of at least 1; got"),
+            ({"x": ["a", 3]}, TypeError, r"x must be a column's name, or .*; got \['a', 3\]"),
+            ({"weight": ["a"]}, TypeError, r"weight must be a column's name; got \['a'\]"),
         ):
             with pytest.raises(error, match=message):
                 make_table(kind, tmp_path, TABLE, y=None, **settings)
@@ -241,6 +248,12 @@ def test_small_row_groups_are_joined_and_large_ones_are_chunks(tmp_path):
     pa.parquet.write_table(TABLE, path, row_group_size=10)
     assert sources.parquet(path, y=None, chunk_rows=25).chunks.tolist() == [*range(0, 200, 30), 203]
     assert sources.parquet(path, y=None, chunk_rows=4).chunks.tolist() == [*range(0, 201, 10), 203]
+
+
+def test_a_null_among_the_values_of_a_dictionary_is_named(tmp_path):
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 1]), pa.array([5, None]))
+    with pytest.raises(ValueError, match=r"'a' of .*, row 1, must have a value; got null"):
+        read_x("arrow", tmp_path, {"a": column}, [0, 1])
 
 
 def test_batches_of_an_uncompressed_arrow_file_are_cut(tmp_path):

@@ -127,6 +127,28 @@ def test_column_types_must_be_known(tmp_path):
         csv(path, y=None, column_types={"a": "real"})
 
 
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        (
+            {"column_types": {"a": float}},
+            TypeError,
+            "types in the words of pyarrow.* for column 'a",
+        ),
+        (
+            {"column_types": ["a"]},
+            TypeError,
+            r"must be a dict from columns to types.*; got \['a'\]",
+        ),
+        ({"folder": "no/such"}, FileNotFoundError, "folder must be a directory .* got 'no/such'"),
+    ],
+)
+def test_bad_settings_are_refused(tmp_path, settings, error, message):
+    with pytest.raises(error, match=message):
+        csv(write(tmp_path / "a.csv", "a,b", "1,2"), y=None, **settings)
+
+
 def test_text_that_is_not_utf8_is_named(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b"a,b\n1,\xff\xfe\n")

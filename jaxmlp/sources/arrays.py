@@ -3,7 +3,7 @@
 import mmap
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeGuard
 
 import numpy as np
 from jaxtyping import Int
@@ -72,7 +72,7 @@ def npy(
     if not isinstance(check_finite, bool):
         raise TypeError(f"check_finite must be True or False; got {check_finite!r}.")
     columns = {"x": x, "y": y, "weight": weight}
-    stacks = {name: _stack(name, v) for name, v in columns.items() if v is not None}
+    stacks = {n: _stack(n, v) for n, v in columns.items() if v is not None or n == "x"}
     rows = len(stacks["x"])
     for name, stack in stacks.items():
         if len(stack) != rows:
@@ -199,8 +199,8 @@ def _read_into(values: np.ndarray, stream: BinaryIO, array: _ArrayFile, low: int
         raise ValueError(f"{array.file.path} ends before row {low + len(values)}.")
 
 
-def _stack(name: str, given: Paths | np.memmap) -> _Stack:
-    if isinstance(given, np.memmap):
+def _stack(name: str, given: Any) -> _Stack:
+    if is_mapped(given):
         files = (_of_memmap(name, given),)
     elif isinstance(given, np.ndarray):
         raise TypeError(
@@ -239,6 +239,11 @@ def _require_alike(name: str, one: _ArrayFile, file: _ArrayFile) -> None:
             f"{name} must be of one type; {one.file.path} holds {one.dtype} and "
             f"{file.file.path} holds {file.dtype}."
         )
+
+
+def is_mapped(value: Any) -> TypeGuard[np.memmap]:
+    """Whether a value is a memory map; NumPy also calls a copy of one so, which has no mode."""
+    return isinstance(value, np.memmap) and value.mode is not None
 
 
 def _of_path(name: str, file: File) -> _ArrayFile:

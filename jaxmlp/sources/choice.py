@@ -1,39 +1,45 @@
 """Turns whatever a loader is given into a source of rows."""
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
 import jax
 import numpy as np
 
-from .arrays import npy
+from .arrays import is_mapped, npy
 from .datasets import DatasetSource
 from .frames import is_frame
 from .ingestion import package_of
 from .memory import JoinedSource, MemorySource, RefillingJoinedSource, is_sparse
-from .source import RefillingSource, Source
+from .source import Source, is_refilling
 
 
 def make_source(x: Any, y: Any, weight: Any, *, check_finite: bool) -> Source:
     """Returns the source of rows for what a user hands over.
 
     Raises:
-        TypeError: `x` is an iterable without row numbers, or a dataset of unnamed columns.
+        TypeError: `x` is a path, an iterable without row numbers, or a dataset of unnamed columns.
         ValueError: Targets or weights are given twice.
     """
+    if isinstance(x, str | os.PathLike):
+        raise TypeError(
+            f"x must be rows; got the path {str(x)!r}. Open the file, as in "
+            "jaxmlp.sources.npy(path)."
+        )
     if "torch" in package_of(x) and hasattr(x, "tensors"):  # a TensorDataset
         x, y, weight = _join_tensors(x.tensors, y, weight)
     if is_dataset(x):
         x = DatasetSource(x)
-    if isinstance(x, np.memmap):
+    if is_mapped(x):
         # Targets and weights that are mapped as well are read beside the inputs.
         x, y, weight = _join_maps(x, y, weight)
     if isinstance(x, Source):
         if y is None and weight is None:
             return x
-        kind = RefillingJoinedSource if isinstance(x, RefillingSource) else JoinedSource
+        kind = RefillingJoinedSource if is_refilling(x) else JoinedSource
         return kind(x, y, weight, check_finite=check_finite)
-    if _is_leaf(x) and not _is_array(x) and isinstance(x, Iterable) and not isinstance(x, str):
+    if _is_leaf(x) and not _is_array(x) and isinstance(x, Iterable):
         raise TypeError(
             f"x must give rows by number; got a {type(x).__name__}, which can only be iterated. "
             "Give batches to fit itself, as jaxmlp.sources.batches(iterable)."
@@ -42,7 +48,7 @@ def make_source(x: Any, y: Any, weight: Any, *, check_finite: bool) -> Source:
 
 
 def _join_maps(x: np.memmap, y: Any, weight: Any) -> tuple[Source, Any, Any]:
-    mapped = [value if isinstance(value, np.memmap) else None for value in (y, weight)]
+    mapped = [value if is_mapped(value) else None for value in (y, weight)]
     rest = [None if own is not None else v for own, v in zip(mapped, (y, weight), strict=True)]
     return npy(x, *mapped), rest[0], rest[1]
 

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .values import Where, convert, first, require_finite, require_weights, stored_dtype
+from .values import (
+    Where,
+    convert,
+    first,
+    require_exact,
+    require_finite,
+    require_weights,
+    stored_dtype,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,6 +59,11 @@ def choose_columns(
     """Names the columns of x, y and weight, and checks that a file has each of them once."""
     chosen: dict[str, Names] = {} if x is None else {"x": x}
     chosen |= {name: part for name, part in (("y", y), ("weight", weight)) if part is not None}
+    for name, part in chosen.items():
+        is_list = isinstance(part, Sequence) and name != "weight"
+        if not isinstance(part, str) and not (is_list and all(isinstance(c, str) for c in part)):
+            what = "a column's name" if name == "weight" else "a column's name, or a list of them"
+            raise TypeError(f"{name} must be {what}; got {part!r}.")
     named = [column for part in chosen.values() for column in listed(part)]
     for column in [*named, *present]:
         if present.count(column) > 1:
@@ -111,6 +124,8 @@ def to_array(table: "pa.Table", columns: Columns, title: str, row: int, finite: 
             return f"column {column.name!r} of {title}, row {row + index[0]},"
 
         values = _numbers(_one_array(table.column(column.name)), column.row_shape, where)
+        if columns.dtype.kind == "f" and columns.name != "weight":
+            require_exact(values, columns.dtype, where)
         values = convert(values, columns.dtype, where)
         if columns.name == "weight":
             require_weights(values, where)
@@ -169,6 +184,9 @@ def _numbers(array: "pa.Array", row_shape: tuple[int, ...], where: Where) -> np.
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if pa.types.is_dictionary(array.type):
+        # One of its values may be null.
+        array = array.dictionary_decode()
     if array.null_count:
         index = first(array.is_null().to_numpy(zero_copy_only=False))
         raise ValueError(
@@ -185,6 +203,4 @@ def _numbers(array: "pa.Array", row_shape: tuple[int, ...], where: Where) -> np.
             )
         inner = _numbers(array.flatten(), row_shape[1:], lambda i: where((i[0] // row_shape[0],)))
         return inner.reshape(len(array), *row_shape)
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
     return array.to_numpy(zero_copy_only=False)

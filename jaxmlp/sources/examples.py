@@ -8,7 +8,7 @@ import numpy as np
 
 from ..types import Batch
 from .frames import stack_columns
-from .ingestion import named_leaves
+from .ingestion import as_array, named_leaves
 
 Names: TypeAlias = str | Sequence[str] | Mapping[str, str] | None
 
@@ -82,7 +82,7 @@ def stack_examples(examples: list[Batch], rows: Sequence[int] | np.ndarray) -> B
                 "have the same."
             )
         for column, (name, leaf) in zip(columns, leaves, strict=True):
-            array = as_array(name, leaf)
+            array = as_array(name.lstrip("."), leaf)
             like = column[0] if column else array
             if array.shape != like.shape or not np.can_cast(array.dtype, like.dtype):
                 raise ValueError(
@@ -98,19 +98,9 @@ def stack_examples(examples: list[Batch], rows: Sequence[int] | np.ndarray) -> B
 def copy_arrays(batch: Batch) -> Batch:
     """Copies a batch's tensors, lists and arrays into arrays."""
     leaves, structure = named_leaves("", batch)
-    return jax.tree.unflatten(structure, [np.array(as_array(*leaf)) for leaf in leaves])
-
-
-def as_array(name: str, leaf: Any) -> np.ndarray:
-    """Reads a leaf as an array: a tensor, an image, a list or a number.
-
-    Raises:
-        ValueError: It is a ragged list.
-    """
-    try:
-        return np.asarray(leaf)
-    except ValueError as error:
-        raise ValueError(f"{name.lstrip('.')} must be a rectangular array; {error}.") from error
+    return jax.tree.unflatten(
+        structure, [np.array(as_array(name.lstrip("."), leaf)) for name, leaf in leaves]
+    )
 
 
 def join_columns(batch: Batch, parts: Parts) -> Batch:

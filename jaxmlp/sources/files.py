@@ -26,7 +26,9 @@ class File(NamedTuple):
 
 def find_files(name: str, paths: Paths) -> tuple[File, ...]:
     """Looks files up: one path, or several whose rows follow each other."""
-    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    given = [paths] if isinstance(paths, str | os.PathLike) else paths
+    if not isinstance(given, Sequence) or not all(isinstance(p, str | os.PathLike) for p in given):
+        raise TypeError(f"{name} must be a path, or a list of paths; got {paths!r}.")
     if not given:
         raise ValueError(f"{name} must name at least one file; got {paths!r}.")
     return tuple(_find_file(name, Path(path)) for path in given)

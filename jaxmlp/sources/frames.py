@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from .ingestion import ingest, package_of
+from .ingestion import ingest, largest_exact, package_of
 
 _PACKAGES = {"pandas", "polars", "pyarrow"}
 
@@ -28,10 +28,12 @@ def ingest_frame(name: str, frame: Any, *, check_finite: bool) -> np.ndarray:
         An array of the columns' common type, shape (rows, columns) or (rows,).
 
     Raises:
-        TypeError: A column holds something else than numbers.
+        TypeError: A column holds something else than numbers, or the frame is lazy.
         ValueError: Two columns have one name, a column has nulls, numbers are not finite, or
             integers would lose digits beside floats.
     """
+    if hasattr(frame, "collect"):
+        raise TypeError(f"{name} must be a frame with rows; got a lazy one. Give {name}.collect().")
     if not hasattr(frame, "columns"):
         return _column(name, frame, check_finite=check_finite)
     if hasattr(frame, "column_names"):  # pyarrow
@@ -65,8 +67,7 @@ def stack_columns(matrix: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
             )
     dtype = np.result_type(*(array.dtype for array in arrays.values()))
     stored = jax.dtypes.canonicalize_dtype(dtype)
-    # Floats hold every integer up to here.
-    exact = 2 ** (np.finfo(stored).nmant + 1) if stored.kind == "f" else 0
+    exact = largest_exact(stored) if stored.kind == "f" else 0
     for name, array in arrays.items():
         if exact and array.dtype.kind in "iu" and array.size:
             largest = max(abs(int(array.min())), abs(int(array.max())))

@@ -31,12 +31,10 @@ def ingest(
 
     Raises:
         TypeError: It holds objects, strings or complex numbers.
-        ValueError: It is ragged or a single number, not finite, or does not fit into 32 bits.
+        ValueError: It is ragged or a single number, partly masked, not finite, or does not fit into
+            32 bits.
     """
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"{name} must be a rectangular array; {error}.") from error
+    array = as_array(name, values)
     if array.dtype.kind not in "biuf" and not jax.numpy.issubdtype(array.dtype, FLOATING):
         raise TypeError(
             f"{name} must hold real numbers; got an array of {array.dtype}. Encode categories as "
@@ -66,6 +64,29 @@ def ingest(
     return array.astype(dtype, copy=copy)
 
 
+def as_array(name: str, values: Any) -> np.ndarray:
+    """Reads anything as an array: a tensor, an image, a list or a number.
+
+    Raises:
+        TypeError: NumPy cannot read it.
+        ValueError: It is a ragged list, or some of its values are masked.
+    """
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise ValueError(
+            f"{name} must not have masked values; got {np.ma.count_masked(values)}. Fill them, as "
+            "in values.filled(0), or drop these rows."
+        )
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a rectangular array; {error}.") from error
+    except (TypeError, RuntimeError) as error:
+        raise TypeError(
+            f"{name} must be an array that NumPy can read; got a {type(values).__name__}, of "
+            f"which it says: {error!s:.200} Convert it, as in tensor.detach().float().cpu()."
+        ) from error
+
+
 def is_finite(array: np.ndarray) -> bool:
     """Whether an array has neither NaN nor infinity."""
     if not jax.numpy.issubdtype(array.dtype, FLOATING):
@@ -73,6 +94,11 @@ def is_finite(array: np.ndarray) -> bool:
     # Only finite numbers have a finite sum, which takes a third of the time.
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(array.sum())) or bool(np.isfinite(array).all())
+
+
+def largest_exact(dtype: np.dtype[Any]) -> int:
+    """Returns the integer up to which floats of a type hold every one."""
+    return 2 ** (np.finfo(dtype).nmant + 1)
 
 
 def freeze(array: np.ndarray) -> np.ndarray:

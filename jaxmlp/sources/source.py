@@ -1,6 +1,6 @@
 """Says what a source of rows must offer, so that batches can be read from it."""
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -41,7 +41,6 @@ class Source(Protocol):
         ...
 
 
-@runtime_checkable
 class RefillingSource(Source, Protocol):
     """A source that can read into arrays that it gave before: fresh memory takes time."""
 
@@ -57,3 +56,16 @@ class RefillingSource(Source, Protocol):
             What `read` would, in these arrays.
         """
         ...
+
+
+def is_refilling(source: Source) -> TypeGuard[RefillingSource]:
+    """Whether a source can read into arrays what its own `read` gives.
+
+    A class that changes `read` alone, of one of ours or of a source that it wraps, cannot.
+    """
+    kinds = type(source).__mro__
+    places = [
+        next((i for i, kind in enumerate(kinds) if name in vars(kind)), len(kinds))
+        for name in ("read_into", "read")
+    ]
+    return places[0] < len(kinds) and places[0] <= places[1]

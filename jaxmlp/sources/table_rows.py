@@ -56,7 +56,12 @@ class TableSource:
             (columns, None if columns is None else out)
             for columns, out in zip((self.x, self.y, self.weight), to, strict=True)
         ]
-        wanted = [(columns, out) for columns, out in parts if columns is not None]
+        # The arrays' types are others where JAX's 64-bit types were switched since.
+        wanted = [
+            (columns._replace(dtype=out.dtype), out)
+            for columns, out in parts
+            if columns is not None
+        ]
         names = [name for columns, _ in wanted for name in columns.names()]
         for in_file in pieces(rows, self.file_starts):
             title, start = self.titles[in_file.part], int(self.file_starts[in_file.part])

@@ -21,8 +21,9 @@ def parquet(
     1 to 16 MiB, `row_group_size` in rows. Small groups are joined to chunks of `chunk_rows`.
 
     Several columns make a matrix of the smallest common type that JAX has: float64 becomes float32,
-    and int64 int32, unless JAX's 64-bit types are on. A column of lists of one length, such as an
-    image, gives shape (rows, length, ...). Dictionaries of numbers are numbers.
+    and int64 int32, unless JAX's 64-bit types are on; beside floats, integers that such floats do
+    not tell apart are refused. A column of lists of one length, such as an image, gives shape
+    (rows, length, ...). Dictionaries of numbers are numbers.
 
     The fingerprint holds sizes and times of change of the files and samples of their content, but
     not paths: a copy that keeps its time, as `cp -p` makes, is the same data.

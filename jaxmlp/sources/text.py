@@ -60,7 +60,9 @@ def csv(
     """
     require_pyarrow()
     files = find_files("paths", paths)
-    types = _types(column_types or {})
+    types = _types({} if column_types is None else column_types)
+    if folder is not None and not Path(folder).is_dir():
+        raise FileNotFoundError(f"folder must be a directory that is there; got {str(folder)!r}.")
     place = Path(tempfile.mkdtemp(prefix="jaxmlp-csv-", dir=folder))
     try:
         for number, file in enumerate(files):
@@ -86,8 +88,18 @@ def csv(
 def _types(column_types: Mapping[str, str]) -> dict[str, Any]:
     import pyarrow as pa
 
+    if not isinstance(column_types, Mapping):
+        raise TypeError(
+            "column_types must be a dict from columns to types, such as {'a': 'float64'}; got "
+            f"{column_types!r}."
+        )
     types = {}
     for column, name in column_types.items():
+        if not isinstance(name, str):
+            raise TypeError(
+                f"column_types must name types in the words of pyarrow, such as 'float64'; got "
+                f"{name!r} for column {column!r}."
+            )
         try:
             types[column] = pa.type_for_alias(name)
         except ValueError as error:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from ..order import require_int
-from .ingestion import is_finite
+from .ingestion import is_finite, largest_exact
 
 # Says where the value at an index lies: file, column and row.
 Where = Callable[[tuple[int, ...]], str]
@@ -51,6 +51,20 @@ def convert(values: np.ndarray, dtype: np.dtype[Any], where: Where) -> np.ndarra
             "numbers."
         )
     return converted
+
+
+def require_exact(values: np.ndarray, dtype: np.dtype[Any], where: Where) -> None:
+    """Checks that integers keep all their digits as floats of a type."""
+    if values.dtype.kind not in "iu" or not values.size:
+        return
+    limit = largest_exact(dtype)
+    if max(int(values.max()), -int(values.min())) > limit:
+        index = first((values > limit) | (values < -limit))
+        raise ValueError(
+            f"{where(index)} must be at most {limit} in size beside columns of floats, since "
+            f"{dtype} does not tell larger integers apart; got {values[index]}. Drop or scale the "
+            "column before the file is written, or leave it out."
+        )
 
 
 def require_finite(values: np.ndarray, where: Where) -> None:
