@@ -192,7 +192,8 @@ def check_dropout_rate(rate: float | Float[Array, ""], config: MLPConfig) -> Non
             "dropout_rate acts on hidden layers, but hidden_features is (); leave it out or add a "
             "hidden layer."
         )
-    if not isinstance(rate, Tracer) and not 0 <= rate < 1:
+    # Python's number, since operations of a JAX array are traced where anything is.
+    if not isinstance(rate, Tracer) and not 0 <= float(rate) < 1:
         raise ValueError(f"dropout_rate must be in [0, 1); got {rate}.")
 
 

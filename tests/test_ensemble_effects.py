@@ -91,3 +91,20 @@ def test_weights_that_only_a_transform_uses_are_accepted():
 
     loader = make_loader(transform=weigh)
     assert len(fit_members(blind, data=loader, row_weights=WEIGHTS).stopped_by) == 2
+
+
+def test_losses_of_traced_numbers_are_accepted():
+    config = jaxmlp.MLPConfig(in_features=4, hidden_features=(6,), out_features=3)
+
+    def make_loss(h):
+        return jaxmlp.make_loss(
+            config, jaxmlp.losses.softmax_cross_entropy, dropout_rate=h["dropout_rate"]
+        )
+
+    result = fit_members(
+        make_loss,
+        params=lambda key: jaxmlp.init_params(config, key=key),
+        hyperparameters={"dropout_rate": [0.0, 0.5]},
+        row_weights=WEIGHTS,
+    )
+    assert result.stopped_by.tolist() == ["epochs", "epochs"]

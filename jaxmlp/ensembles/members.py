@@ -82,7 +82,8 @@ def fit_members(
 
     Args:
         loss: `loss_fn(params, batch, key)`, the same for all, or `make_loss(hyperparameters)` that
-            builds one. Functions are told apart by their number of arguments.
+            builds one. Functions are told apart by their number of arguments. Programs are kept for
+            the very functions: a new lambda in every call compiles anew.
         optimizer: Any optax optimizer, or `make_optimizer(hyperparameters)` that builds one, as
             `lambda h: optax.adam(h["learning_rate"])`.
         params: `init(key)` or `init(hyperparameters, key)` that draws a member's parameters, from
@@ -97,7 +98,8 @@ def fit_members(
         seeds: Number in [0, 2**64) per member that fixes its order of rows, as `DataLoader`'s;
             `None` gives all members the order of `data`.
         row_weights: Factor at least 0 on the weight of each row, for each member, as
-            `fold_weights` and `bootstrap_weights` make them. A row of weight 0 is not seen.
+            `fold_weights` and `bootstrap_weights` make them. A row of weight 0 is not seen. The
+            loss must depend on `batch.weight`.
         validation: As for `fit`; all members share the rows.
         validation_weights: Factor at least 0 on the weight of each validation row, for each member.
         monitor: As for `fit`.
