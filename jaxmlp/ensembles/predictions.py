@@ -15,7 +15,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Int, Real
 
 Outputs = Float[Array | np.ndarray, "members *batch outputs"]
-MemberWeights = Real[Array | np.ndarray, " members"] | Sequence[float]
+MemberWeights = Real[Array | np.ndarray, " members"] | Sequence[int | float]
 
 
 class Mixture(NamedTuple):
