@@ -1,7 +1,7 @@
 """Asks what a batch costs: in memory, memory-mapped and from Parquet, shuffled, without a model.
 
     python3 run.py -m pip install --editable ".[benchmarks,parquet]" grain jax-dataloader
-    python3 run.py benchmarks/data.py --output output
+    python3 run.py benchmarks/data.py
 
 Each contestant iterates over whole epochs of the same rows, 64 float32 and an integer each, and
 gives NumPy batches, or its own arrays. Files are in the system's cache. Processes, rounds, medians

@@ -1,7 +1,7 @@
 """Asks what predictions cost in jaxmlp and its peers: one row at a time, and a million rows.
 
     python3 run.py -m pip install --editable ".[benchmarks]"
-    python3 run.py benchmarks/predict.py --output output
+    python3 run.py benchmarks/predict.py
 
 All hold the same weights (W1's network and W2's) and were checked to give the same outputs, from a
 NumPy array of rows to a NumPy array of raw outputs. Processes, rounds, medians and ratios are those

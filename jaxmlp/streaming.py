@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Int
 
 from .sources.ingestion import empty_aligned
+from .thread_settings import with_settings_of_this_thread
 from .types import Batch
 
 Item = TypeVar("Item")
@@ -149,18 +150,16 @@ def read_ahead(read: Callable[[Any], Item], windows: Iterable[Any]) -> Iterator[
     ready: queue.SimpleQueue[tuple[Item] | BaseException | None] = queue.SimpleQueue()
     wanted = threading.Semaphore(1)
     stopped = threading.Event()
-    # What a context manager sets, it sets for one thread.
-    x64 = bool(jax.config.jax_enable_x64)  # pyright: ignore[reportAttributeAccessIssue]  # made when jax is imported
 
+    @with_settings_of_this_thread
     def work() -> None:
         try:
-            with jax.enable_x64(x64):
-                for window in windows:
-                    wanted.acquire()
-                    if stopped.is_set():
-                        return
-                    ready.put((read(window),))
-                ready.put(None)
+            for window in windows:
+                wanted.acquire()
+                if stopped.is_set():
+                    return
+                ready.put((read(window),))
+            ready.put(None)
         except BaseException as error:
             ready.put(error)
 

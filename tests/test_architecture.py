@@ -50,6 +50,7 @@ LAYERS = (
     "sources.text",
     "sources.choice",
     "sources",
+    "thread_settings",
     "streaming",
     "reading",
     "epoch_order",

@@ -27,6 +27,14 @@ def test_ci_runs_the_test_command_of_the_readme():
     assert '"$default" run.py -m pytest -q\n' in script
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda p: p.name)
+def test_options_that_a_benchmark_shows_are_there(path):
+    source = path.read_text()
+    shown = re.findall(rf"^    python3 run.py benchmarks/{path.name}(.*)$", source, re.MULTILINE)
+    for option in re.findall(r"--[a-z-]+", " ".join(shown)):
+        assert f'add_argument("{option}"' in re.sub(r"\(\s+", "(", source)
+
+
 def test_the_training_script_learns_and_equals_the_loop(capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     script, loop, members, search, files, run = blocks("python")

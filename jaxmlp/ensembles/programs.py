@@ -16,17 +16,11 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from .. import program
 from ..program import FitState, Metrics, init_fit_state
+from ..thread_settings import thread_settings
 from ..train_step import init_state
 from ..types import Batch
 from .recipes import Recipe
 
-# JAX's settings that context managers change for one thread, and that programs depend on.
-SETTINGS: dict[str, Callable[[Any], Any]] = {
-    "jax_enable_x64": jax.enable_x64,
-    "jax_default_device": jax.default_device,
-    "jax_default_matmul_precision": jax.default_matmul_precision,
-    "jax_numpy_dtype_promotion": jax.numpy_dtype_promotion,
-}
 MEMBERS, EVERYWHERE = PartitionSpec("members"), PartitionSpec()
 
 
@@ -71,8 +65,7 @@ class Programs:
         """Returns a program for arguments of these shapes; it can tell its memory."""
         leaves, structure = jax.tree.flatten(arguments)
         shapes = [(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves]
-        settings = [getattr(jax.config, setting) for setting in SETTINGS]
-        key = (name, structure, *shapes, *settings)
+        key = (name, structure, *shapes, *thread_settings().values())
         if key not in self._compiled:
             self._compiled[key] = self._jitted[name].lower(*arguments).compile()
         return self._compiled[key]

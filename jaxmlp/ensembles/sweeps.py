@@ -1,7 +1,6 @@
 """Turns cohorts of members into calls that fit into memory, and runs them, in threads on a CPU."""
 
-import contextlib
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -12,11 +11,12 @@ from jaxtyping import Bool, PyTree
 from ..data import DataLoader
 from ..pace import CALL_SECONDS, seconds_per_step
 from ..program import Plan
+from ..thread_settings import with_settings_of_this_thread
 from ..types import Batch
 from .effects import require_weighed
 from .layout import Layout, split_layout, spread
 from .memory import available_memory
-from .programs import SETTINGS, make_programs
+from .programs import make_programs
 from .recipes import Maker, Recipe
 from .runs import (
     Cohort,
@@ -134,7 +134,7 @@ def train_stage(
     Raises:
         Exception: What went wrong in any piece; the others end after their calls.
     """
-    train = _with_settings_of_this_thread(train_piece)
+    train = with_settings_of_this_thread(train_piece)
     # All are cut before one runs, since threads write to what tells how far members have come.
     pieces = [
         (cohort, piece)
@@ -187,19 +187,6 @@ def _shrink(cohort: Cohort, layout: Layout, going: int, epochs: int) -> Layout:
 def _places(layout: Layout, members: int) -> int:
     """Places that a thread computes one after the other."""
     return layout.piece * -(-members // layout.piece // layout.threads)
-
-
-def _with_settings_of_this_thread(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Takes JAX's settings along, which context managers set for one thread only."""
-    settings = {name: getattr(jax.config, name) for name in SETTINGS}
-
-    def call(*arguments: Any) -> Any:
-        with contextlib.ExitStack() as stack:
-            for name, value in settings.items():
-                stack.enter_context(SETTINGS[name](value))
-            return function(*arguments)
-
-    return call
 
 
 def _epochs_per_call(common: Common, params: PyTree, layout: Layout) -> int:
