@@ -22,8 +22,8 @@ epochs, batches, together = (2, 2, 4) if args.smoke else (30, 6, 16)
 
 # %% 1,797 images of 8 x 8 pixels: a quarter to test with, a quarter of the rest to choose by
 images, digits = map(np.asarray, load_digits(return_X_y=True))
-x = ((images - images.mean()) / images.std()).astype(np.float32)
 rest, test = train_test_split(np.arange(1797), test_size=0.25, stratify=digits, random_state=0)
+x = ((images - images[rest].mean()) / images[rest].std()).astype(np.float32)
 train, chosen_by = train_test_split(rest, test_size=0.25, stratify=digits[rest], random_state=0)
 loader = jaxmlp.DataLoader(x[train], digits[train], batch_size=32, shuffle=True)
 

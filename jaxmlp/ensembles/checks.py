@@ -97,7 +97,7 @@ def as_weights(name: str, weights: Any, members: int, rows: Any) -> np.ndarray |
             f"{name} must have a weight for each member and row, shape {shape}; got {values.shape}."
         )
     with np.errstate(over="ignore"):
-        values = values.astype(np.float32)
+        values = values.astype(np.float32, copy=False)
     bad = np.argwhere(~(np.isfinite(values) & (values >= 0)))
     if len(bad):
         member, row = bad[0]
