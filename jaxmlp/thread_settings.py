@@ -16,14 +16,14 @@ _CHANGED_BY: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def thread_settings() -> dict[str, Any]:
+def settings_of_this_thread() -> dict[str, Any]:
     """Returns the settings of this thread."""
     return {name: getattr(jax.config, name) for name in _CHANGED_BY}
 
 
 def with_settings_of_this_thread(function: Callable[..., Any]) -> Callable[..., Any]:
     """Makes a function run under the settings of now and here, in whichever thread."""
-    settings = thread_settings()
+    settings = settings_of_this_thread()
 
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:

@@ -70,10 +70,17 @@ def test_validation_weights_that_the_monitored_metric_ignores_are_refused():
         fit_members(monitor="blind", **VALIDATED)
 
 
+def of_changed_params(params, batch, key):
+    """Uses what only arrays of JAX offer."""
+    output = params.output._replace(bias=params.output.bias.at[0].set(0.0))
+    return seeing(params._replace(output=output), batch, key)
+
+
 @pytest.mark.parametrize(
     "settings",
     [
         {"row_weights": WEIGHTS},
+        {"loss": of_changed_params, "row_weights": WEIGHTS, **VALIDATED},
         {"row_weights": WEIGHTS, **VALIDATED},
         {"monitor": "mean", **VALIDATED},
         {"loss": in_a_loop, "row_weights": WEIGHTS, **VALIDATED},

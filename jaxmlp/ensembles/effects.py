@@ -36,42 +36,43 @@ def require_weighed(
     Raises:
         ValueError: Weights have no effect.
     """
-    one, numbers = jax.tree.map(lambda a: a[0], (params, inputs.hyperparameters))
+    # Traced below, as in the programs: arrays of NumPy have not all that a loss may ask for.
+    one = jax.tree.map(lambda a: a[0], (params, inputs.hyperparameters))
     transform, monitor = recipe.plan.transform, recipe.plan.monitor
     advice = "take means over rows by jaxmlp.weighted_mean(values, batch.weight)."
 
-    def train(numbers: Any, batch: Batch) -> Any:
+    def train(params: PyTree, numbers: Any, batch: Batch) -> Any:
         loss_fn, _ = recipe.make(numbers, set())
         batch = batch if transform is None else apply_transform(transform, batch)
-        return loss_fn(one, batch, jax.random.key(0))[0]
+        return loss_fn(params, batch, jax.random.key(0))[0]
 
-    def validate(numbers: Any, rows: Batch) -> Any:
+    def validate(params: PyTree, numbers: Any, rows: Batch) -> Any:
         loss_fn, _ = recipe.make(numbers, set())
-        loss, metrics = loss_fn(one, rows, None)
+        loss, metrics = loss_fn(params, rows, None)
         return {"loss": loss, **metrics}[monitor]
 
-    if inputs.row_weights is not None and not _depends(train, numbers, rows, batch_size):
+    if inputs.row_weights is not None and not _depends(train, one, rows, batch_size):
         raise ValueError(
             f"row_weights have no effect, since the loss does not depend on batch.weight; {advice}"
         )
     factors = inputs.validation_weights
-    if factors is not None and not _depends(validate, numbers, validation, factors.shape[1]):
+    if factors is not None and not _depends(validate, one, validation, factors.shape[1]):
         raise ValueError(
             "validation_weights have no effect, since the monitored metric "
             f"{monitor!r} does not depend on batch.weight; {advice}"
         )
 
 
-def _depends(function: Callable[[Any, Batch], Any], numbers: Any, rows: Batch, count: int) -> bool:
+def _depends(function: Callable[..., Any], one: tuple[Any, Any], rows: Batch, count: int) -> bool:
     """Whether there is a path from the weights of so many rows to what a function returns."""
 
-    def of_weight(weight: Any, numbers: Any, others: Batch) -> Any:
-        return function(numbers, others._replace(weight=weight))
+    def of_weight(weight: Any, one: tuple[Any, Any], others: Batch) -> Any:
+        return function(*one, others._replace(weight=weight))
 
     weight = jax.ShapeDtypeStruct((count,), np.float32)
     others = rows._replace(weight=None)
     shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct((count, *a.shape[1:]), a.dtype), others)
-    jaxpr = jax.make_jaxpr(of_weight)(weight, numbers, shapes).jaxpr
+    jaxpr = jax.make_jaxpr(of_weight)(weight, one, shapes).jaxpr
     reached = {jaxpr.invars[0]}
     for equation in jaxpr.eqns:
         # All that an equation returns, also where it holds functions that do not use it.

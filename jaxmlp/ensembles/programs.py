@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from .. import program
 from ..program import FitState, Metrics, init_fit_state
-from ..thread_settings import thread_settings
+from ..thread_settings import settings_of_this_thread
 from ..train_step import init_state
 from ..types import Batch
 from .recipes import Recipe
@@ -65,7 +65,7 @@ class Programs:
         """Returns a program for arguments of these shapes; it can tell its memory."""
         leaves, structure = jax.tree.flatten(arguments)
         shapes = [(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves]
-        key = (name, structure, *shapes, *thread_settings().values())
+        key = (name, structure, *shapes, *settings_of_this_thread().values())
         if key not in self._compiled:
             self._compiled[key] = self._jitted[name].lower(*arguments).compile()
         return self._compiled[key]
