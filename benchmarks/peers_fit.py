@@ -18,7 +18,7 @@ def prepare_jaxmlp(workload: Workload) -> Contestant:
     """
     from networks import make_training, train
 
-    from jaxmlp.drivers import choose_driver
+    from jaxmlp.fitting.drivers import choose_driver
 
     training = make_training(workload)
     # A callback would change the driver where several epochs make one call: there, a run lasts

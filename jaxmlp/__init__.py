@@ -1,30 +1,31 @@
 """Multilayer perceptrons as pure functions on JAX."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from jaxlib.version import __version__ as _jaxlib_version
 
-from . import ensembles, losses, metrics, sources
-from .checkpoint import load, save
-from .compilation import enable_compilation_cache
+from . import losses, metrics, sources
 from .config import MLPConfig
-from .container import CheckpointError
 from .data import DataLoader
-from .ensembles import MembersResult, SearchResult, fit_members, search
+from .fitting import FitResult, NonFiniteError, enable_compilation_cache
 from .forward import Layer, apply, intermediates
-from .gradients import per_example_grad_norms
 from .init import MupLabels, init_params, mup_labels
-from .inspection import summary
+from .loading import StratifiedSampler, WeightedSampler, class_weights, train_test_split
 from .losses.loss_function import make_loss, weighted_mean
 from .metrics import Metric
-from .nonfinite import NonFiniteError
-from .samplers import StratifiedSampler, WeightedSampler, class_weights
-from .splitting import train_test_split
 from .standardization import with_standardization
+from .storage import CheckpointError, Checkpoints, load, save
 from .train_step import TrainState, init_state, kernel_mask, make_train_step
-from .training import FitResult, fit
+from .training import fit
 from .types import Batch, Dense, LossFn, Norm, Params, Standardization
 from .versions import __version__ as __version__
 from .versions import warn_if_miscompiling as _warn_if_miscompiling
-from .writer import Checkpoints
+
+if TYPE_CHECKING:
+    from . import ensembles
+    from .ensembles import MembersResult, SearchResult, fit_members, search
+    from .inspection import per_example_grad_norms, summary
 
 __all__ = [
     "Batch",
@@ -72,5 +73,24 @@ __all__ = [
     "weighted_mean",
     "with_standardization",
 ]
+
+# Imported when they are first asked for, by room: most programs never do.
+_LAZY = {
+    "ensembles": ("MembersResult", "SearchResult", "ensembles", "fit_members", "search"),
+    "inspection": ("per_example_grad_norms", "summary"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for room, names in _LAZY.items():
+        if name in names:
+            module = importlib.import_module(f".{room}", __name__)
+            return module if name == room else getattr(module, name)
+    raise AttributeError(f"jaxmlp has no {name!r}.")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 _warn_if_miscompiling(_jaxlib_version)

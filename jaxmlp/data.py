@@ -10,15 +10,11 @@ import jax
 import numpy as np
 from jaxtyping import Int, PyTree
 
-from . import resume
-from .batching import join_windows
-from .epoch_order import make_order
-from .order import require_int
-from .reading import make_reader
+from .checks import require_int
+from .loading import Block, Transform, apply_transform, join_windows, make_order, make_reader
+from .loading import positions as resume
+from .sources import MemorySource
 from .sources.choice import make_source
-from .sources.memory import MemorySource
-from .streaming import Block
-from .transforms import Transform, apply_transform
 from .types import Batch
 
 

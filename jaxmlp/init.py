@@ -11,6 +11,7 @@ from jax.nn import initializers
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from .activations import ACTIVATIONS, net_input_features
+from .checks import require_key
 from .config import MLPConfig
 from .types import Dense, Norm, Params
 
@@ -145,22 +146,6 @@ def _mup_multiplier(config: MLPConfig, optimizer: str, path: tuple[Any, ...]) ->
     if optimizer == "adam":
         return 1 / fan_in if is_kernel else 1.0
     return fan_out / fan_in if is_kernel else fan_out
-
-
-def require_key(caller: str, key: object) -> None:
-    """Raises a TypeError unless `key` is a single typed JAX random key."""
-    dtype = getattr(key, "dtype", None)
-    if dtype is None or not jnp.issubdtype(dtype, jax.dtypes.prng_key):
-        raise TypeError(
-            f"{caller} needs a typed JAX random key; got {key!r}. Make one with "
-            "jax.random.key(0), or wrap raw data with jax.random.wrap_key_data."
-        )
-    shape = getattr(key, "shape", ())
-    if shape != ():
-        raise TypeError(
-            f"{caller} needs one key; got an array of keys of shape {shape}. "
-            "Use jax.vmap to draw one network per key."
-        )
 
 
 def _init_dense(

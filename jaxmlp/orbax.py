@@ -5,10 +5,15 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from .checkpoint import choose_config, named_params, params_skeleton, require_arrays
 from .config import MLPConfig
-from .container import CheckpointError
-from .key_paths import restore_by_path
+from .storage import (
+    CheckpointError,
+    choose_config,
+    named_params,
+    params_skeleton,
+    require_arrays,
+    restore_by_path,
+)
 from .types import Params
 
 try:

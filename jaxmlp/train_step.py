@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
-from .frozen import trained_part, with_trained_part
-from .init import require_key
-from .types import LossFn
+from .checks import require_key
+from .types import LossFn, trained_part, with_trained_part
 
 
 class TrainState(NamedTuple):

@@ -1,8 +1,9 @@
-"""The nouns: a network's arrays, a batch of rows, and a loss function."""
+"""The nouns: a network's arrays and what of them is trained, a batch of rows, a loss function."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import jax
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Shaped
 
@@ -75,3 +76,26 @@ class LossFn(Protocol):
             The scalar loss, and scalar metrics by name.
         """
         ...
+
+
+def trained_part(params: PyTree) -> PyTree:
+    """Returns the same tree with `None`, an empty subtree, for every `Standardization`."""
+    return jax.tree.map(lambda n: None if _is_frozen(n) else n, params, is_leaf=_is_frozen)
+
+
+def with_trained_part(params: PyTree, trained: PyTree) -> PyTree:
+    """Returns the tree of `trained` with the statistics of `params`."""
+    return map_trained(lambda _, new: new, params, trained)
+
+
+def map_trained(function: Callable[..., Any], params: PyTree, *rest: PyTree) -> PyTree:
+    """Maps over the arrays of all trees that are trained; the statistics are those of `params`."""
+
+    def keep_or_map(node: Any, *others: Any) -> Any:
+        return node if _is_frozen(node) else function(node, *others)
+
+    return jax.tree.map(keep_or_map, params, *rest, is_leaf=_is_frozen)
+
+
+def _is_frozen(node: Any) -> bool:
+    return isinstance(node, Standardization)

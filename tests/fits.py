@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 import jaxmlp
-from jaxmlp.pace import Pace
+from jaxmlp.fitting.pace import Pace
 
 CONFIG = jaxmlp.MLPConfig(in_features=4, hidden_features=(8,), out_features=3, dropout_rate=0.1)
 LOSS = jaxmlp.make_loss(
@@ -69,10 +69,10 @@ class FixedPace(Pace):
 def cut_calls(monkeypatch, *, chunk=None, joined=None, steps=5):
     """Makes drivers take calls of `chunk` steps or `joined` epochs, by a faked pace or time."""
     if chunk:
-        monkeypatch.setattr("jaxmlp.drivers.Pace", lambda _: FixedPace(chunk))
+        monkeypatch.setattr("jaxmlp.fitting.drivers.Pace", lambda _: FixedPace(chunk))
     else:
         seconds = 0.1 / (joined + 0.5) / steps
-        monkeypatch.setattr("jaxmlp.drivers.seconds_per_step", lambda *_: seconds)
+        monkeypatch.setattr("jaxmlp.fitting.drivers.seconds_per_step", lambda *_: seconds)
 
 
 DRIVERS = {

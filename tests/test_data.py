@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxmlp import Batch, DataLoader
-from jaxmlp.order import permutation
+from jaxmlp.loading.order import permutation
 
 ROWS = 10
 X = np.arange(ROWS * 2, dtype=np.float32).reshape(ROWS, 2)

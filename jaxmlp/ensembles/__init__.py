@@ -1,6 +1,14 @@
-"""Many networks at once: ensembles, searches for hyperparameters, cross-validation."""
+"""Many networks at once: ensembles, searches for hyperparameters, cross-validation.
+
+In reading order: `parallelism` (members to calls, threads, devices), `settings`, `factories` (loss,
+optimizer and parameters of one member), `checks`, `weights`, `programs` (compiled, with a member
+axis), `weight_effects`, `runs` (one call after the other), `memory`, `sweeps` (calls that fit into
+memory, in threads), `results`, `sweep_files`, `stages`, and `members`, in which they meet; then
+`candidates`, `scores`, `halving`, `trials` and `searching`; `predictions`, `selection`, `widths`.
+"""
 
 from .candidates import draw_candidates, grid, integers, log_uniform, uniform
+from .factories import Settings
 from .halving import Halving
 from .members import fit_members
 from .predictions import (
@@ -12,7 +20,6 @@ from .predictions import (
     member_quantiles,
     mixture_moments,
 )
-from .recipes import Settings
 from .results import Group, MembersResult
 from .searching import SearchResult, search
 from .selection import select_greedily

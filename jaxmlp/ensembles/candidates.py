@@ -10,7 +10,8 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from ..order import philox_words, require_int
+from ..checks import require_int
+from ..loading import philox_words
 
 # Loaders count epochs from 0; splits, folds and bootstraps take the last four numbers.
 _CANDIDATE_WORDS = 2**64 - 5

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from ..checks import require_int
 from ..data import DataLoader
-from ..order import require_int
 from ..types import Batch
-from .recipes import Maker
+from .factories import Factory
 
 
 def dense_rows(data: Any) -> Batch:
@@ -172,11 +172,11 @@ def as_stages(stages: Any, keep: Any, epochs: int) -> tuple[int, ...]:
     return tuple(map(int, numbers))
 
 
-def require_maker(
-    hyperparameters: Mapping[str, Any] | None, makers: Sequence[Maker | None]
+def require_factory(
+    hyperparameters: Mapping[str, Any] | None, factories: Sequence[Factory | None]
 ) -> None:
     """Refuses functions of hyperparameters without any, and hyperparameters without a function."""
-    takes = any(maker is not None and maker.takes for maker in makers)
+    takes = any(factory is not None and factory.takes for factory in factories)
     if hyperparameters and not takes:
         raise ValueError(
             f"hyperparameters {sorted(hyperparameters)} have no effect, since neither loss nor "

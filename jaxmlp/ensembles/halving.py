@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ..order import require_int
+from ..checks import require_int
 from .scores import sort_scores
 from .stages import Keep
 

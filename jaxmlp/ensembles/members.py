@@ -2,19 +2,23 @@
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Unpack
 
 import jax
 import numpy as np
 from jaxtyping import Key, PyTree, Shaped
 
 from ..data import DataLoader
-from ..feeding import as_validation
-from ..order import require_int
-from ..run_files import hash_tree, plan_settings
-from ..settings import make_plan, require_averaging
-from ..writer import Checkpoints, as_checkpoints
+from ..fitting import (
+    FIT_SETTINGS,
+    as_validation,
+    complete,
+    hash_tree,
+    make_plan,
+    plan_settings,
+    spelled_out,
+)
+from ..storage import as_checkpoints
 from .checks import (
     as_memory,
     as_seeds,
@@ -23,13 +27,11 @@ from .checks import (
     as_weights,
     count_keys,
     dense_rows,
-    require_maker,
+    require_factory,
     require_read,
     warn_of_bad_members,
 )
-from .layout import Strategy, choose_layout
-from .programs import MemberInputs, put_everywhere
-from .recipes import (
+from .factories import (
     as_init,
     as_loss,
     as_optimizer,
@@ -37,13 +39,17 @@ from .recipes import (
     group_members,
     split_hyperparameters,
 )
+from .parallelism import choose_parallelism
+from .programs import MemberInputs, put_everywhere
 from .results import MembersResult, make_result
 from .runs import Members, take_members
+from .settings import SWEEP_SETTINGS, MemberSettings
 from .stages import Keep, run_stages
 from .sweep_files import SweepFiles, hash_static
-from .sweeps import Common, plan_cohort
+from .sweeps import SweepSetup, plan_group
 
 
+@spelled_out(FIT_SETTINGS, SWEEP_SETTINGS)
 def fit_members(
     loss: Any,
     optimizer: Any,
@@ -57,23 +63,9 @@ def fit_members(
     row_weights: Shaped[np.ndarray | jax.Array, "members rows"] | None = None,
     validation: PyTree | None = None,
     validation_weights: Shaped[np.ndarray | jax.Array, "members validation_rows"] | None = None,
-    monitor: str = "loss",
-    mode: Literal["min", "max"] | None = None,
-    patience: int | None = None,
-    min_delta: float = 0.0,
-    ema_decay: float | None = None,
-    swa_start: int | None = None,
-    accumulate_steps: int = 1,
-    nonfinite: Literal["skip", "stop"] = "stop",
-    strategy: Strategy | Literal["auto"] = "auto",
-    members_at_once: int | None = None,
-    threads: int | None = None,
-    memory: int | None = None,
     stages: Sequence[int] = (),
     keep: Keep | None = None,
-    progress: bool | None = None,
-    checkpoint: str | Path | Checkpoints | None = None,
-    resume: bool = False,
+    **settings: Unpack[MemberSettings],
 ) -> MembersResult:
     """Trains many members in one compiled program: an ensemble, a sweep, a cross-validation.
 
@@ -102,36 +94,12 @@ def fit_members(
             loss must depend on `batch.weight`.
         validation: As for `fit`; all members share the rows.
         validation_weights: Factor at least 0 on the weight of each validation row, for each member.
-        monitor: As for `fit`.
-        mode: As for `fit`.
-        patience: As for `fit`; each member stops by itself.
-        min_delta: As for `fit`.
-        ema_decay: As for `fit`.
-        swa_start: As for `fit`.
-        accumulate_steps: As for `fit`.
-        nonfinite: What to do where a member meets NaN or infinity: "stop" it at its last good
-            state, with one warning for all such members at the end, or "skip" the step. Either way
-            the other members go on as if nothing had happened.
-        strategy: "vmap" computes all members at once; "map" some at once, one batch of them after
-            the other, which keeps them in a CPU's caches; "shard" spreads them over the local
-            devices. "auto" takes "map" on CPU, else "shard" where there are several devices, else
-            "vmap". Results do not depend on it beyond rounding.
-        members_at_once: How many members "map", or each device of "shard", computes at once, at
-            least 1; by default 4 on a CPU, or 1 with `patience`, where a stopped member then costs
-            nothing further.
-        threads: How many threads run "map", at least 1; by default one per core of a CPU.
-        memory: Bytes that the sweep may take on a device, at least 1; by default what it has left.
-            A sweep that does not fit is split, into one member at a time if need be.
         stages: Numbers of epochs, increasing and below `epochs`, after each of which all members
             wait for each other and `keep` is asked.
         keep: `keep(epochs, history)` says for each member whether it goes on, in an array of bools
             of shape (members,), given the history so far, shape (members, epochs) per metric. It
             must depend on nothing else, since a resumed sweep asks again for the stages behind it.
             The others are dropped; those kept go on as if alone.
-        progress: Whether to show a progress bar over the epochs of all members; `None` shows it in
-            terminals and notebooks.
-        checkpoint: As for `fit`.
-        resume: As for `fit`; strategy, threads and memory may be others than then.
 
     Returns:
         Parameters with a leading member axis, and how each member's run went. An interrupt from the
@@ -163,22 +131,18 @@ def fit_members(
         >>> result.history["loss"][:, -1].argmin().item() > 0
         True
     """
-    if mode is None and monitor == "loss":
-        mode = "min"
-    require_int("epochs", epochs, 1, None)
-    if nonfinite not in ("skip", "stop"):
+    chosen = complete("fit_members", settings, FIT_SETTINGS, SWEEP_SETTINGS)
+    if chosen["nonfinite"] not in ("skip", "stop"):
         raise ValueError(
-            f"nonfinite must be 'skip' or 'stop', since the other members go on; got {nonfinite!r}."
+            "nonfinite must be 'skip' or 'stop', since the other members go on; got "
+            f"{chosen['nonfinite']!r}."
         )
-    plan = make_plan(
-        accumulate_steps, monitor, mode, patience, min_delta, ema_decay, swa_start, nonfinite
-    )
-    require_averaging(swa_start, epochs)
-    checkpoints = as_checkpoints(checkpoint, resume=resume)
+    plan = make_plan(chosen, nonfinite=chosen["nonfinite"], epochs=epochs)
+    checkpoints = as_checkpoints(chosen["checkpoint"], resume=chosen["resume"])
     rows = dense_rows(data)
     members = count_keys(keys)
     traced, static = split_hyperparameters(hyperparameters, members)
-    groups = group_members(static, members)
+    numbers_by_group = group_members(static, members)
     validation = as_validation(validation)
     init = as_init(params)
     everyone = Members(
@@ -191,60 +155,60 @@ def fit_members(
         ),
         np.asarray(jax.random.key_data(keys)),
     )
-    makers = as_loss(loss), as_optimizer(optimizer)
-    require_maker(hyperparameters, (*makers, init))
-    layouts = [
-        choose_layout(
+    factories = as_loss(loss), as_optimizer(optimizer)
+    require_factory(hyperparameters, (*factories, init))
+    parallelisms = [
+        choose_parallelism(
             len(numbers),
-            strategy=strategy,
-            members_at_once=members_at_once,
-            threads=threads,
-            stops_early=patience is not None,
+            strategy=chosen["strategy"],
+            members_at_once=chosen["members_at_once"],
+            threads=chosen["threads"],
+            stops_early=plan.patience is not None,
         )
-        for numbers in groups
+        for numbers in numbers_by_group
     ]
-    common = Common(
+    sweep = SweepSetup(
         dataclasses.replace(plan, transform=data.transform),
         data,
-        put_everywhere(rows, layouts[0].devices),
-        put_everywhere(validation, layouts[0].devices),
+        put_everywhere(rows, parallelisms[0].devices),
+        put_everywhere(validation, parallelisms[0].devices),
         as_seeds(seeds, members, data),
         as_stages(stages, keep, epochs),
-        as_memory(memory),
+        as_memory(chosen["memory"]),
         jax.random.key_impl(keys),
     )
-    cohorts, settings, read = [], [], set[str]()
-    for numbers, layout in zip(groups, layouts, strict=True):
-        chosen = {name: values[numbers[0]] for name, values in static.items()}
+    groups, static_settings, read = [], [], set[str]()
+    for numbers, parallelism in zip(numbers_by_group, parallelisms, strict=True):
+        own_static = {name: values[numbers[0]] for name, values in static.items()}
         own = take_members(everyone, numbers)
         if init is not None:
             # One by one, since iterating over an array of keys compiles a program.
-            own_keys = (jax.random.wrap_key_data(a, impl=common.key_kind) for a in own.keys)
-            drawn = draw_params(init, own.inputs.hyperparameters, chosen, own_keys, read)
+            own_keys = (jax.random.wrap_key_data(a, impl=sweep.key_kind) for a in own.keys)
+            drawn = draw_params(init, own.inputs.hyperparameters, own_static, own_keys, read)
             own = own._replace(params=drawn)
-        cohorts.append(plan_cohort(common, makers, chosen, own, layout))
-        settings.append(chosen)
-        read |= cohorts[-1][0].sweep.programs.read
+        groups.append(plan_group(sweep, factories, own_static, own, parallelism))
+        static_settings.append(own_static)
+        read |= groups[-1][0].setup.programs.read
     # All are compiled now, and have read what they need.
     require_read(traced.keys() | static.keys(), read)
     files = None
     if checkpoints is not None:
-        params = [cohort.members.params for cohort, _ in cohorts]
-        own = {"keys": everyone.keys, "params": params, "seeds": common.seeds}
+        params = [group.members.params for group, _ in groups]
+        own = {"keys": everyone.keys, "params": params, "seeds": sweep.seeds}
         hashes = {name: hash_tree(a) for name, a in (own | everyone.inputs._asdict()).items()}
-        then = plan_settings(common.plan, validation) | hashes | hash_static(static)
-        files = SweepFiles(then, data, common.stages, [cohort for cohort, _ in cohorts])
+        then = plan_settings(sweep.plan, validation) | hashes | hash_static(static)
+        files = SweepFiles(then, data, sweep.stages, [group for group, _ in groups])
     dropped = run_stages(
-        cohorts,
-        common.stages,
+        groups,
+        sweep.stages,
         keep,
         files=files,
         checkpoints=checkpoints,
-        resume=resume,
-        progress=progress,
+        resume=chosen["resume"],
+        progress=chosen["progress"],
     )
     result = make_result(
-        [cohort for cohort, _ in cohorts], settings, plan=plan, epochs=epochs, dropped=dropped
+        [group for group, _ in groups], static_settings, plan=plan, epochs=epochs, dropped=dropped
     )
     warn_of_bad_members(result.bad_step)
     return result

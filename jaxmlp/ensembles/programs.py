@@ -1,4 +1,4 @@
-"""Turns a recipe into compiled programs with a leading member axis: the start, and epochs.
+"""Turns a specification into compiled programs with a leading member axis: the start, and epochs.
 
 States come and go with the data of their keys in the place of the keys, so that they can lie on
 the host as plain arrays.
@@ -14,12 +14,11 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from .. import program
-from ..program import FitState, Metrics, init_fit_state
-from ..thread_settings import settings_of_this_thread
+from ..fitting import FitState, Metrics, init_fit_state, program
+from ..loading import settings_of_this_thread
 from ..train_step import init_state
 from ..types import Batch
-from .recipes import Recipe
+from .factories import ProgramSpec
 
 MEMBERS, EVERYWHERE = PartitionSpec("members"), PartitionSpec()
 
@@ -36,26 +35,26 @@ class MemberInputs(NamedTuple):
 
 
 class Programs:
-    """The programs of one recipe, compiled once per shape of arguments and per setting of JAX.
+    """Programs of one specification, compiled once per shape of arguments and setting of JAX.
 
     Args:
-        recipe: What is compiled into them.
+        spec: What is compiled into them.
         has_own_order: Whether each member has row numbers of its own.
         validated: Whether there are rows to validate on.
         key_kind: JAX's name for the kind of the members' keys, which come as plain numbers.
     """
 
     def __init__(
-        self, recipe: Recipe, *, has_own_order: bool, validated: bool, key_kind: Any
+        self, spec: ProgramSpec, *, has_own_order: bool, validated: bool, key_kind: Any
     ) -> None:
         self.read: set[str] = set()
         self._validated, self._key_kind = validated, key_kind
         index_axis = 0 if has_own_order else None
-        self._recipe = recipe
+        self._spec = spec
         self._jitted: dict[str, Any] = {
-            "start": self._jit(self._start, (0, 0, 0), recipe.width),
-            "run": self._jit(self._run, (0, 0, None, index_axis, 0, None), recipe.width),
-            "recover": self._jit(self._recover, (0, 0, None, 0, 0), recipe.width),
+            "start": self._jit(self._start, (0, 0, 0), spec.width),
+            "run": self._jit(self._run, (0, 0, None, index_axis, 0, None), spec.width),
+            "recover": self._jit(self._recover, (0, 0, None, 0, 0), spec.width),
         }
         self._compiled: dict[Any, Any] = {}
         # Per structure of a state, the kind of each leaf that is a key.
@@ -76,9 +75,9 @@ class Programs:
 
     def _jit(self, function: Callable[..., Any], axes: tuple[int | None, ...], width: int) -> Any:
         mapped = over_members(function, axes, width)
-        if self._recipe.devices == 1:
+        if self._spec.devices == 1:
             return jax.jit(mapped)
-        mesh = _make_mesh(self._recipe.devices)
+        mesh = _make_mesh(self._spec.devices)
         specs = tuple(MEMBERS if axis == 0 else EVERYWHERE for axis in axes)
         # No device asks another for anything, so that nothing need be known of what varies.
         spread = jax.shard_map(
@@ -91,10 +90,10 @@ class Programs:
         )
 
     def _start(self, params: PyTree, inputs: MemberInputs, key: Array) -> FitState:
-        recipe = self._recipe
-        _, optimizer = recipe.make(inputs.hyperparameters, self.read)
+        spec = self._spec
+        _, optimizer = spec.make(inputs.hyperparameters, self.read)
         train = init_state(params, optimizer, key=self._wrap(key))
-        return self._without_keys(init_fit_state(train, recipe.plan, validated=self._validated))
+        return self._without_keys(init_fit_state(train, spec.plan, validated=self._validated))
 
     def _run(
         self,
@@ -105,19 +104,19 @@ class Programs:
         limit: Int[Array, ""],
         validation: PyTree | None,
     ) -> tuple[FitState, Metrics]:
-        loss_fn, optimizer = self._recipe.make(inputs.hyperparameters, self.read)
+        loss_fn, optimizer = self._spec.make(inputs.hyperparameters, self.read)
         rows = _weigh(rows, inputs.row_weights)
         validation = _weigh(validation, inputs.validation_weights)
         state, metrics = program.run_epochs(
             loss_fn,
             optimizer,
-            self._recipe.plan,
+            self._spec.plan,
             self._with_keys(state),
             rows,
             index,
             limit,
             validation,
-            vmapped=self._recipe.width > 1,
+            vmapped=self._spec.width > 1,
         )
         return self._without_keys(state), metrics
 
@@ -130,14 +129,14 @@ class Programs:
         is_bad: Bool[Array, ""],
     ) -> FitState:
         """Repeats the epoch in which a bad member met NaN or infinity, up to the step before."""
-        loss_fn, optimizer = self._recipe.make(inputs.hyperparameters, self.read)
+        loss_fn, optimizer = self._spec.make(inputs.hyperparameters, self.read)
         rows = _weigh(rows, inputs.row_weights)
 
         # A loop and no branch, which under vmap would copy the rows for each member.
         def body(carry: tuple[FitState, Array, Array]) -> tuple[FitState, Array, Array]:
             state, position, _ = carry
             batch = program.take_batch(rows, index[position])
-            after, metrics = program.advance(loss_fn, optimizer, self._recipe.plan, state, batch)
+            after, metrics = program.advance(loss_fn, optimizer, self._spec.plan, state, batch)
             good = program.all_finite((metrics["loss"], after.train.params))
             state = jax.tree.map(functools.partial(jnp.where, good), after, state)
             return state, position + 1, good & (position + 1 < len(index))
@@ -210,10 +209,10 @@ def _make_mesh(devices: int) -> Mesh:
 # Shared by sweeps of the same functions; bounded, since it keeps what they close over.
 @functools.lru_cache(maxsize=16)
 def make_programs(
-    recipe: Recipe, *, has_own_order: bool, validated: bool, key_kind: Any
+    spec: ProgramSpec, *, has_own_order: bool, validated: bool, key_kind: Any
 ) -> Programs:
-    """Returns the programs of a recipe, the same object for equal recipes."""
-    return Programs(recipe, has_own_order=has_own_order, validated=validated, key_kind=key_kind)
+    """Returns the programs of a spec, the same object for equal specifications."""
+    return Programs(spec, has_own_order=has_own_order, validated=validated, key_kind=key_kind)
 
 
 def _weigh(rows: Any, factors: Float[Array | np.ndarray, " rows"] | None) -> Any:

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, PyTree
 
-from ..order import require_int
-from ..program import FitState, Plan
-from .runs import Cohort, where
+from ..checks import require_int
+from ..fitting import FitState, Plan
+from .runs import MemberGroup, where
 
 
 class Group(NamedTuple):
@@ -74,22 +74,22 @@ class MembersResult(NamedTuple):
 
 
 def make_result(
-    cohorts: list[Cohort],
+    groups: list[MemberGroup],
     settings: list[dict[str, Any]],
     *,
     plan: Plan,
     epochs: int,
     dropped: Bool[np.ndarray, " members"],
 ) -> MembersResult:
-    """Gathers cohorts whose members are numbered over all of them."""
-    order = np.argsort(np.concatenate([cohort.members.numbers for cohort in cohorts]))
+    """Gathers groups whose members are numbered over all of them."""
+    order = np.argsort(np.concatenate([group.members.numbers for group in groups]))
 
     def gather(values: list[Any]) -> np.ndarray:
         return np.concatenate(values)[order]
 
-    states = [cohort.reached.state for cohort in cohorts]
+    states = [group.progress.state for group in groups]
     best_epoch = gather([state.best_epoch for state in states])
-    bad_step = gather([cohort.reached.bad_step for cohort in cohorts])
+    bad_step = gather([group.progress.bad_step for group in groups])
     ended = gather([state.epoch for state in states]) == epochs
     stopped = gather([state.stopped for state in states])
     causes = [
@@ -101,10 +101,10 @@ def make_result(
     conditions, names = zip(*causes, strict=True)
     return MembersResult(
         groups=tuple(
-            Group(cohort.members.numbers, _choose_params(plan, cohort.reached.state), chosen)
-            for cohort, chosen in zip(cohorts, settings, strict=True)
+            Group(group.members.numbers, _choose_params(plan, group.progress.state), chosen)
+            for group, chosen in zip(groups, settings, strict=True)
         ),
-        history=join_history(cohorts, epochs),
+        history=join_history(groups, epochs),
         best_epoch=best_epoch,
         best_value=np.where(
             best_epoch >= 0, gather([state.best_value for state in states]), np.nan
@@ -114,15 +114,15 @@ def make_result(
     )
 
 
-def join_history(cohorts: list[Cohort], epochs: int) -> dict[str, np.ndarray]:
+def join_history(groups: list[MemberGroup], epochs: int) -> dict[str, np.ndarray]:
     """Returns the metrics of the first epochs of all members, shape (members, epochs) each."""
-    members = sum(len(cohort.members.numbers) for cohort in cohorts)
+    members = sum(len(group.members.numbers) for group in groups)
     history: dict[str, np.ndarray] = {}
-    for cohort in cohorts:
-        for name, values in cohort.reached.history.items():
+    for group in groups:
+        for name, values in group.progress.history.items():
             if name not in history:
                 history[name] = np.full((members, epochs), np.nan, values.dtype)
-            history[name][cohort.members.numbers] = values[:, :epochs]
+            history[name][group.members.numbers] = values[:, :epochs]
     return history
 
 

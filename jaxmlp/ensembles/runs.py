@@ -8,12 +8,9 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Int, PyTree
 
-from ..batching import cut_order
 from ..data import DataLoader
-from ..drivers import order_index
-from ..order import permutations
-from ..pace import seconds_per_step
-from ..program import FitState
+from ..fitting import FitState, seconds_per_step
+from ..loading import cut_order, permutations
 from ..types import Batch
 from .programs import MemberInputs, Programs
 
@@ -21,8 +18,8 @@ from .programs import MemberInputs, Programs
 _COMPILE_SECONDS = 5.0
 
 
-class Sweep(NamedTuple):
-    """What all members of a cohort share; `seeds` is `None` where they share the loader's order."""
+class GroupSetup(NamedTuple):
+    """What all members of a group share; `seeds` is `None` where they share the loader's order."""
 
     programs: Programs
     loader: DataLoader
@@ -43,7 +40,7 @@ class Members(NamedTuple):
     keys: np.ndarray
 
 
-class Reached(NamedTuple):
+class MembersProgress(NamedTuple):
     """How far members have come, on the host, with a leading member axis.
 
     Arrays are written to in place, each row by one thread. A state is zero before the first call.
@@ -56,26 +53,26 @@ class Reached(NamedTuple):
     history: dict[str, np.ndarray]
 
 
-class Cohort(NamedTuple):
+class MemberGroup(NamedTuple):
     """Members of one architecture."""
 
-    sweep: Sweep
+    setup: GroupSetup
     members: Members
-    reached: Reached
+    progress: MembersProgress
 
 
-class Piece(NamedTuple):
-    """Members of a cohort for one call, as positions in it; those from `used` on only fill up."""
+class MemberBatch(NamedTuple):
+    """Members of a group for one call, as positions in it; those from `used` on only fill up."""
 
     positions: Int[np.ndarray, " places"]
     used: int
 
 
-class Watch(NamedTuple):
+class Hooks(NamedTuple):
     """What a sweep does between calls.
 
     `after_call` is told how many epochs of members were run. It is called under the lock, under
-    which `Reached` is written to: states after every call, where `keeps_each_call`.
+    which `MembersProgress` is written to: states after every call, where `keeps_each_call`.
     """
 
     lock: threading.Lock
@@ -89,10 +86,10 @@ class Watch(NamedTuple):
         return self.interrupted.is_set() or self.stop_requested()
 
 
-def fill_up(positions: Int[np.ndarray, " chosen"], places: int) -> Piece:
-    """Returns a piece of so many places; copies of the last member, which run nothing, fill up."""
+def fill_up(positions: Int[np.ndarray, " chosen"], places: int) -> MemberBatch:
+    """Returns a batch of so many places; copies of the last member, which run nothing, fill up."""
     filling = np.full(places - len(positions), positions[-1])
-    return Piece(np.concatenate([positions, filling]), len(positions))
+    return MemberBatch(np.concatenate([positions, filling]), len(positions))
 
 
 def take_members(members: Members, positions: Int[np.ndarray, " chosen"]) -> Members:
@@ -100,92 +97,94 @@ def take_members(members: Members, positions: Int[np.ndarray, " chosen"]) -> Mem
     return jax.tree.map(lambda leaf: leaf[positions], members)
 
 
-def train_piece(cohort: Cohort, piece: Piece, until: int, watch: Watch) -> None:
+def train_member_batch(group: MemberGroup, batch: MemberBatch, until: int, hooks: Hooks) -> None:
     """Trains members, all of which have come equally far, until epoch `until`."""
-    sweep, reached = cohort.sweep, cohort.reached
-    programs, per_call = sweep.programs, sweep.epochs_per_call
-    members = take_members(cohort.members, piece.positions)
-    begin = int(reached.state.epoch[piece.positions[0]])
+    setup, progress = group.setup, group.progress
+    programs, per_call = setup.programs, setup.epochs_per_call
+    members = take_members(group.members, batch.positions)
+    begin = int(progress.state.epoch[batch.positions[0]])
     if begin:
-        state = jax.tree.map(lambda leaf: leaf[piece.positions], reached.state)
+        state = jax.tree.map(lambda leaf: leaf[batch.positions], progress.state)
     else:
         state = programs("start", members.params, members.inputs, members.keys)
-    index = draw_index(sweep, members, begin)
+    index = draw_index(setup, members, begin)
     for first in range(begin, until, per_call):
-        if watch.stops():
+        if hooks.stops():
             break
-        limits = np.where(np.arange(len(piece.positions)) < piece.used, until, 0)
-        shared = (members.inputs, sweep.rows, index, limits.astype(np.int32), sweep.validation)
+        limits = np.where(np.arange(len(batch.positions)) < batch.used, until, 0)
+        shared = (members.inputs, setup.rows, index, limits.astype(np.int32), setup.validation)
         after, metrics = programs("run", state, *shared)
         used = index
         if first + per_call < until:
             # The device runs meanwhile.
-            index = draw_index(sweep, members, first + per_call)
+            index = draw_index(setup, members, first + per_call)
         measured = {name: np.asarray(values) for name, values in metrics.items()}
         finite = measured.pop("finite")
         is_bad: np.ndarray = np.logical_not(finite.all(axis=1))
         if is_bad.any():
-            after, measured = _recover(sweep, members, state, after, measured, used, finite)
+            after, measured = _recover(setup, members, state, after, measured, used, finite)
         state = after
         going = ~np.asarray(state.stopped) & (np.asarray(state.epoch) < until)
-        going = going[: piece.used]
+        going = going[: batch.used]
         places = 1 << (max(int(going.sum()), 1) - 1).bit_length()
-        dropped = len(piece.positions) - places
-        shrinks = going.any() and sweep.compacts and _pays(sweep, state, dropped, until)
-        with watch.lock:
-            _record(reached, piece, first, measured)
+        dropped = len(batch.positions) - places
+        shrinks = going.any() and setup.compacts and _pays(setup, state, dropped, until)
+        with hooks.lock:
+            _record(progress, batch, first, measured)
             bad = np.flatnonzero(is_bad)
-            reached.bad_step[piece.positions[bad]] = np.asarray(state.train.step)[bad]
-            if watch.keeps_each_call or shrinks:
-                _keep(reached, piece, state)
-            watch.after_call(int(measured["ran"].sum()))
+            progress.bad_step[batch.positions[bad]] = np.asarray(state.train.step)[bad]
+            if hooks.keeps_each_call or shrinks:
+                _keep(progress, batch, state)
+            hooks.after_call(int(measured["ran"].sum()))
         if not going.any():
             break
         if shrinks:
             kept = fill_up(np.flatnonzero(going), places)
             take = kept.positions
             state = jax.tree.map(lambda leaf, take=take: leaf[take], state)
-            piece = Piece(piece.positions[take], kept.used)
-            members = take_members(cohort.members, piece.positions)
-            if sweep.seeds is not None:
+            batch = MemberBatch(batch.positions[take], kept.used)
+            members = take_members(group.members, batch.positions)
+            if setup.seeds is not None:
                 index = index[take]
-    with watch.lock:
-        _keep(reached, piece, state)
+    with hooks.lock:
+        _keep(progress, batch, state)
 
 
-def _record(reached: Reached, piece: Piece, first: int, metrics: dict[str, np.ndarray]) -> None:
+def _record(
+    progress: MembersProgress, batch: MemberBatch, first: int, metrics: dict[str, np.ndarray]
+) -> None:
     # Members that only fill up run nothing, and joined epochs go beyond the last.
     place, epoch = np.nonzero(metrics["ran"])
-    for name, history in reached.history.items():
-        history[piece.positions[place], first + epoch] = metrics[name][place, epoch]
+    for name, history in progress.history.items():
+        history[batch.positions[place], first + epoch] = metrics[name][place, epoch]
 
 
-def _keep(reached: Reached, piece: Piece, state: FitState) -> None:
-    positions = piece.positions[: piece.used]
+def _keep(progress: MembersProgress, batch: MemberBatch, state: FitState) -> None:
+    positions = batch.positions[: batch.used]
 
     def keep(stored: np.ndarray, leaf: Array | np.ndarray) -> None:
-        stored[positions] = np.asarray(leaf)[: piece.used]
+        stored[positions] = np.asarray(leaf)[: batch.used]
 
-    jax.tree.map(keep, reached.state, state)
+    jax.tree.map(keep, progress.state, state)
 
 
-def _pays(sweep: Sweep, state: FitState, dropped: int, until: int) -> bool:
+def _pays(setup: GroupSetup, state: FitState, dropped: int, until: int) -> bool:
     """Whether leaving out members saves more than compiling for another number of them costs."""
     if dropped < len(state.stopped) // 2:
         return False
     left = until - int(np.max(state.epoch))
-    return outweighs_compiling(sweep, state, dropped * left)
+    return outweighs_compiling(setup, state, dropped * left)
 
 
-def outweighs_compiling(sweep: Sweep, state: FitState, epochs: int) -> bool:
+def outweighs_compiling(setup: GroupSetup, state: FitState, epochs: int) -> bool:
     """Whether so many epochs of a member take longer than compiling a program usually does."""
     params = jax.tree.map(lambda leaf: leaf[0], state.train.params)
-    seconds = len(sweep.loader) * seconds_per_step(params, sweep.loader.batch_size)
+    seconds = len(setup.loader) * seconds_per_step(params, setup.loader.batch_size)
     return epochs * seconds > _COMPILE_SECONDS
 
 
 def _recover(
-    sweep: Sweep,
+    setup: GroupSetup,
     members: Members,
     before: FitState,
     after: FitState,
@@ -200,10 +199,10 @@ def _recover(
     is_bad: np.ndarray = np.logical_not(finite.all(axis=1))
     bad_epoch = finite.argmin(axis=1)
     limits = np.where(is_bad, np.asarray(before.epoch) + bad_epoch, 0).astype(np.int32)
-    arguments = (members.inputs, sweep.rows, index, limits, sweep.validation)
-    good, repeated = sweep.programs("run", before, *arguments)
+    arguments = (members.inputs, setup.rows, index, limits, setup.validation)
+    good, repeated = setup.programs("run", before, *arguments)
     own = index[np.arange(len(is_bad)), bad_epoch] if index.ndim == 4 else index[bad_epoch]
-    good = sweep.programs("recover", good, members.inputs, sweep.rows, own, is_bad)
+    good = setup.programs("recover", good, members.inputs, setup.rows, own, is_bad)
     state = where(is_bad, good, after)
     return state, where(is_bad, {name: repeated[name] for name in metrics}, metrics)
 
@@ -217,24 +216,24 @@ def where(condition: Bool[np.ndarray, " members"], chosen: PyTree, other: PyTree
     return jax.tree.map(choose, chosen, other)
 
 
-def draw_index(sweep: Sweep, members: Members, first: int) -> Int[np.ndarray, "..."]:
+def draw_index(setup: GroupSetup, members: Members, first: int) -> Int[np.ndarray, "..."]:
     """Draws the row numbers of a call's epochs: (epochs, steps, batch), with seeds per member.
 
     Epochs after the last repeat it, and the program skips them.
     """
     numbers = [
-        min(epoch, sweep.epochs - 1) for epoch in range(first, first + sweep.epochs_per_call)
+        min(epoch, setup.epochs - 1) for epoch in range(first, first + setup.epochs_per_call)
     ]
-    if sweep.seeds is None:
-        return np.stack([order_index(sweep.loader, epoch) for epoch in numbers])
+    if setup.seeds is None:
+        return np.stack([setup.loader.index(epoch).astype(np.int32) for epoch in numbers])
     orders = permutations(
-        len(sweep.loader.source), seeds=sweep.seeds[members.numbers], epochs=numbers
+        len(setup.loader.source), seeds=setup.seeds[members.numbers], epochs=numbers
     )
-    return cut_order(orders, sweep.loader.batch_size, drop_last=sweep.loader.drop_last)
+    return cut_order(orders, setup.loader.batch_size, drop_last=setup.loader.drop_last)
 
 
-def shape_of_index(sweep: Sweep, members: Members) -> jax.ShapeDtypeStruct:
+def shape_of_index(setup: GroupSetup, members: Members) -> jax.ShapeDtypeStruct:
     """Returns the shape of what `draw_index` draws."""
-    own = () if sweep.seeds is None else (len(members.numbers),)
-    steps = (sweep.epochs_per_call, len(sweep.loader), sweep.loader.batch_size)
+    own = () if setup.seeds is None else (len(members.numbers),)
+    steps = (setup.epochs_per_call, len(setup.loader), setup.loader.batch_size)
     return jax.ShapeDtypeStruct((*own, *steps), np.int32)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ..program import Plan
+from ..fitting import Plan
 from .results import MembersResult
 
 # Beside the hyperparameters, and a column for each fold.

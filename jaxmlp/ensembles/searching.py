@@ -2,22 +2,23 @@
 
 import functools
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Unpack
 
 import numpy as np
 from jaxtyping import PRNGKeyArray, PyTree
 
 from ..data import DataLoader
-from ..settings import make_plan
-from ..writer import Checkpoints
+from ..fitting import FIT_SETTINGS, complete, make_plan, spelled_out
 from .checks import dense_rows
 from .halving import Halving, make_keep, plan_rungs
-from .layout import Strategy
 from .members import fit_members
 from .results import MembersResult
 from .scores import SCORE_COLUMNS, find_best, find_best_values, make_table, score_members
+from .settings import SWEEP_SETTINGS, MemberSettings
 from .trials import as_columns, make_folds, make_keys, repeat_settings, repeat_weights, require_init
+
+# The settings of a sweep that the training of the best candidate on all rows has, too.
+_KEPT_IN_REFIT = ("ema_decay", "accumulate_steps", "nonfinite", "memory", "progress")
 
 
 class SearchResult(NamedTuple):
@@ -48,6 +49,7 @@ class SearchResult(NamedTuple):
     members: MembersResult
 
 
+@spelled_out(FIT_SETTINGS, SWEEP_SETTINGS)
 def search(
     loss: Any,
     optimizer: Any,
@@ -62,21 +64,7 @@ def search(
     validation: PyTree | None = None,
     halving: Halving | None = None,
     refit: bool = True,
-    monitor: str = "loss",
-    mode: Literal["min", "max"] | None = None,
-    patience: int | None = None,
-    min_delta: float = 0.0,
-    ema_decay: float | None = None,
-    swa_start: int | None = None,
-    accumulate_steps: int = 1,
-    nonfinite: Literal["skip", "stop"] = "stop",
-    strategy: Strategy | Literal["auto"] = "auto",
-    members_at_once: int | None = None,
-    threads: int | None = None,
-    memory: int | None = None,
-    progress: bool | None = None,
-    checkpoint: str | Path | Checkpoints | None = None,
-    resume: bool = False,
+    **settings: Unpack[MemberSettings],
 ) -> SearchResult:
     """Finds the best hyperparameters by cross-validation or on validation rows, as one sweep.
 
@@ -116,22 +104,6 @@ def search(
         validation: As for `fit`: rows to validate on, with one member per candidate.
         halving: When to drop candidates that are behind; `None` trains all to the end.
         refit: Whether to return the parameters of the best candidate.
-        monitor: As for `fit`; its value of validation rows is the score.
-        mode: As for `fit`.
-        patience: As for `fit`; each member stops by itself.
-        min_delta: As for `fit`.
-        ema_decay: As for `fit`.
-        swa_start: As for `fit`.
-        accumulate_steps: As for `fit`.
-        nonfinite: As for `fit_members`; a candidate with a member that was stopped so has the score
-            NaN and is never chosen.
-        strategy: As for `fit_members`.
-        members_at_once: As for `fit_members`.
-        threads: As for `fit_members`.
-        memory: As for `fit_members`.
-        progress: As for `fit_members`.
-        checkpoint: As for `fit`; of the sweep, while the training of the best starts anew.
-        resume: As for `fit_members`.
 
     Returns:
         The table of all candidates, the best one, and its parameters. An interrupt from the
@@ -164,30 +136,16 @@ def search(
         >>> result.table["rank"].tolist(), result.best_settings
         ([3, 2, 1], {'learning_rate': 0.3})
     """
-    if mode is None and monitor == "loss":
-        mode = "min"
-    plan = make_plan(
-        accumulate_steps, monitor, mode, patience, min_delta, ema_decay, swa_start, nonfinite
-    )
+    chosen = complete("search", settings, FIT_SETTINGS, SWEEP_SETTINGS)
+    plan = make_plan(chosen, nonfinite=chosen["nonfinite"], epochs=epochs)
     columns = as_columns(candidates, SCORE_COLUMNS)
     count = len(next(iter(columns.values())))
     dense_rows(data)
     require_init(params)
     dealt = make_folds(folds, stratify, validation, data)
     keys = make_keys(key, dealt.number)
-    settings = repeat_settings(columns, dealt.number)
-    train = functools.partial(
-        fit_members,
-        loss,
-        optimizer,
-        params,
-        data,
-        ema_decay=ema_decay,
-        accumulate_steps=accumulate_steps,
-        nonfinite=nonfinite,
-        memory=memory,
-        progress=progress,
-    )
+    repeated = repeat_settings(columns, dealt.number)
+    train = functools.partial(fit_members, loss, optimizer, params, data)
     stages: list[int] = []
     keep = None
     if halving is not None:
@@ -203,48 +161,40 @@ def search(
         epochs=epochs,
         # Candidate after candidate: member c * folds + f is fold f of candidate c.
         keys=keys[np.tile(np.arange(dealt.number), count)],
-        hyperparameters=settings,
+        hyperparameters=repeated,
         row_weights=repeat_weights(dealt.training, count),
         validation=dealt.validation,
         validation_weights=repeat_weights(dealt.weights, count),
-        monitor=monitor,
-        mode=mode,
-        patience=patience,
-        min_delta=min_delta,
-        swa_start=swa_start,
-        strategy=strategy,
-        members_at_once=members_at_once,
-        threads=threads,
         stages=stages,
         keep=keep,
-        checkpoint=checkpoint,
-        resume=resume,
+        **chosen,
     )
     table = make_table(columns, members, dealt.number, plan.mode)
     best = find_best(table, members)
-    chosen = None
+    best_params = None
     if refit and "interrupt" not in members.stopped_by:
         first = best * dealt.number
         if folds is None:
-            chosen = members.member(best)
+            best_params = members.member(best)
         else:
             best_epoch = members.best_epoch[first : first + dealt.number]
             best_epochs = int(np.mean(best_epoch + 1) + 0.5)
-            averages = swa_start is not None and swa_start < best_epochs
+            averages = plan.swa_start is not None and plan.swa_start < best_epochs
             again = train(
                 epochs=best_epochs,
                 keys=keys[dealt.number :],
-                hyperparameters={name: v[first : first + 1] for name, v in settings.items()},
+                hyperparameters={name: v[first : first + 1] for name, v in repeated.items()},
                 # Where averaging began after the best epoch, its parameters were no average.
-                swa_start=swa_start if averages else None,
+                swa_start=plan.swa_start if averages else None,
+                **{name: chosen[name] for name in _KEPT_IN_REFIT},
             )
-            chosen = None if "interrupt" in again.stopped_by else again.member(0)
+            best_params = None if "interrupt" in again.stopped_by else again.member(0)
     return SearchResult(
         table=table,
         best=best,
         best_settings={name: column[best] for name, column in columns.items()},
-        params=chosen,
-        monitor=monitor,
+        params=best_params,
+        monitor=plan.monitor,
         mode=plan.mode,
         members=members,
     )

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ..order import require_int
+from ..checks import require_int
 
 
 def select_greedily(

@@ -1,4 +1,4 @@
-"""Turns cohorts before their first epoch into trained ones: stages, dropping, checkpoints."""
+"""Turns groups before their first epoch into trained ones: stages, dropping, checkpoints."""
 
 import contextlib
 import threading
@@ -8,12 +8,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Bool
 
-from ..progress import ProgressBar
-from ..signals import stop_requests
-from ..writer import Checkpoints, open_writer
-from .layout import Layout
+from ..fitting import ProgressBar, stop_requests
+from ..storage import Checkpoints, open_writer
+from .parallelism import Parallelism
 from .results import join_history
-from .runs import Cohort, Watch
+from .runs import Hooks, MemberGroup
 from .sweep_files import SweepFiles
 from .sweeps import train_stage
 
@@ -22,7 +21,7 @@ Keep: TypeAlias = Callable[[int, Mapping[str, np.ndarray]], Any]
 
 
 def run_stages(
-    cohorts: Sequence[tuple[Cohort, Layout]],
+    groups: Sequence[tuple[MemberGroup, Parallelism]],
     stages: Sequence[int],
     keep: Keep | None,
     *,
@@ -37,7 +36,7 @@ def run_stages(
         TypeError: `keep` returns something else than booleans.
         ValueError: `keep` returns not one per member.
     """
-    members = sum(len(cohort.members.numbers) for cohort, _ in cohorts)
+    members = sum(len(group.members.numbers) for group, _ in groups)
     dropped = np.zeros(members, bool)
     with contextlib.ExitStack() as stack:
         writer, stop_requested = None, lambda: False
@@ -47,22 +46,22 @@ def run_stages(
                 files.load(checkpoints.directory)
             stop_requested = stack.enter_context(stop_requests())
         bar = stack.enter_context(ProgressBar(members * stages[-1], show=progress))
-        bar.update(sum(int(cohort.reached.state.epoch.sum()) for cohort, _ in cohorts), {})
+        bar.update(sum(int(group.progress.state.epoch.sum()) for group, _ in groups), {})
 
         def after_call(epochs: int) -> None:
             bar.update(epochs, {})
             if writer is not None and files is not None and writer.is_due():
                 writer.offer(files.take())
 
-        watch = Watch(
+        hooks = Hooks(
             threading.Lock(), threading.Event(), stop_requested, after_call, writer is not None
         )
         for until in stages:
-            train_stage(cohorts, until, dropped, watch)
-            if watch.stops():
+            train_stage(groups, until, dropped, hooks)
+            if hooks.stops():
                 break
             if keep is not None and until < stages[-1]:
-                history = join_history([cohort for cohort, _ in cohorts], until)
+                history = join_history([group for group, _ in groups], until)
                 try:
                     dropped |= ~_as_kept(keep(until, history), members)
                 except KeyboardInterrupt:

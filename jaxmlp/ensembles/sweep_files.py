@@ -10,15 +10,20 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ..checkpoint import library_versions
-from ..container import CheckpointError, Contents, encode
 from ..data import DataLoader
-from ..key_paths import differences, flatten_by_path, restore_by_path
-from ..program import FitState
-from ..resume import check_state, read_position
-from ..rotation import newest_valid
-from ..run_files import check_settings
-from .runs import Cohort, Reached
+from ..fitting import FitState, check_settings
+from ..loading import check_state, read_position
+from ..storage import (
+    CheckpointError,
+    Contents,
+    differences,
+    encode,
+    flatten_by_path,
+    library_versions,
+    newest_valid,
+    restore_by_path,
+)
+from .runs import MemberGroup, MembersProgress
 
 _SWEEP = "jaxmlp.sweep"
 # Where an object lies is another place in every process.
@@ -39,7 +44,7 @@ class _Stored(NamedTuple):
 
 
 class _Header(NamedTuple):
-    """What a checkpoint says beside arrays; `metrics` are the names of each cohort's."""
+    """What a checkpoint says beside arrays; `metrics` are the names of each group's."""
 
     settings: dict[str, Any]
     data: dict[str, Any]
@@ -56,7 +61,7 @@ class SweepFiles:
         settings: What a resumed sweep must have the same, as JSON.
         data: The loader whose rows must be the same.
         stages: Epochs after which members are dropped, and the last epoch of all.
-        cohorts: Members that share programs.
+        groups: Members that share programs.
     """
 
     def __init__(
@@ -64,24 +69,24 @@ class SweepFiles:
         settings: dict[str, Any],
         data: DataLoader,
         stages: Sequence[int],
-        cohorts: Sequence[Cohort],
+        groups: Sequence[MemberGroup],
     ) -> None:
-        self._cohorts = cohorts
+        self._groups = groups
         self._data = data
         self._header = _Header(
             settings=settings,
             data=data.state_at((0, 0)),
             stages=list(stages[:-1]),
             epochs=stages[-1],
-            metrics=[list(cohort.reached.history) for cohort in cohorts],
+            metrics=[list(group.progress.history) for group in groups],
             versions=library_versions(),
         )
 
     def take(self) -> Snapshot:
         """Copies what members have reached."""
-        reached = [cohort.reached for cohort in self._cohorts]
-        steps = sum(int(one.state.train.step.sum(dtype=np.int64)) for one in reached)
-        return Snapshot(steps, flatten_by_path([_as_stored(one) for one in reached]))
+        progress = [group.progress for group in self._groups]
+        steps = sum(int(one.state.train.step.sum(dtype=np.int64)) for one in progress)
+        return Snapshot(steps, flatten_by_path([_as_stored(one) for one in progress]))
 
     def encode(self, snapshot: Snapshot) -> tuple[int, list[memoryview]]:
         """Returns the number of steps taken, and the chunks of a checkpoint."""
@@ -89,7 +94,7 @@ class SweepFiles:
         return snapshot.steps, encode(snapshot.arrays, {_SWEEP: header})
 
     def load(self, directory: str | Path) -> None:
-        """Writes what the newest whole checkpoint holds into the cohorts, if there is one.
+        """Writes what the newest whole checkpoint holds into the groups, if there is one.
 
         Raises:
             CheckpointError: None is whole, or it is of other networks or optimizers.
@@ -113,20 +118,20 @@ class SweepFiles:
                 f"{path} is of a sweep with stages={then.stages}; resume with the same, got "
                 f"{now.stages}."
             )
-        skeleton = [_as_stored(cohort.reached, then.epochs) for cohort in self._cohorts]
+        skeleton = [_as_stored(group.progress, then.epochs) for group in self._groups]
         problems = differences(skeleton, contents.arrays)
         if problems or then.metrics != now.metrics:
             raise CheckpointError(
                 f"{path} is of other networks, optimizers or metrics: {'; '.join(problems)}. "
                 "Resume with those of then, or start anew in another directory."
             )
-        for cohort, stored in zip(
-            self._cohorts, restore_by_path(skeleton, contents.arrays), strict=True
+        for group, stored in zip(
+            self._groups, restore_by_path(skeleton, contents.arrays), strict=True
         ):
             epoch = stored.state.epoch
             if (epoch < 0).any() or (epoch > then.epochs).any():
                 raise CheckpointError(f"{path} has members at epochs that were never asked for.")
-            jax.tree.map(np.copyto, _as_stored(cohort.reached, then.epochs), stored)
+            jax.tree.map(np.copyto, _as_stored(group.progress, then.epochs), stored)
 
 
 def hash_static(static: Mapping[str, Sequence[Hashable]]) -> dict[str, str]:
@@ -142,9 +147,9 @@ def hash_static(static: Mapping[str, Sequence[Hashable]]) -> dict[str, str]:
     }
 
 
-def _as_stored(reached: Reached, epochs: int | None = None) -> _Stored:
-    history = tuple(values[:, :epochs] for values in reached.history.values())
-    return _Stored(reached.state, reached.bad_step, history)
+def _as_stored(progress: MembersProgress, epochs: int | None = None) -> _Stored:
+    history = tuple(values[:, :epochs] for values in progress.history.values())
+    return _Stored(progress.state, progress.bad_step, history)
 
 
 def _read_header(path: Path, contents: Contents) -> _Header:

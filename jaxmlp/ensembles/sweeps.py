@@ -1,4 +1,4 @@
-"""Turns cohorts of members into calls that fit into memory, and runs them, in threads on a CPU."""
+"""Turns groups of members into calls that fit into memory, and runs them, in threads on a CPU."""
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,28 +9,27 @@ import numpy as np
 from jaxtyping import Bool, PyTree
 
 from ..data import DataLoader
-from ..pace import CALL_SECONDS, seconds_per_step
-from ..program import Plan
-from ..thread_settings import with_settings_of_this_thread
+from ..fitting import CALL_SECONDS, Plan, seconds_per_step
+from ..loading import with_settings_of_this_thread
 from ..types import Batch
-from .effects import require_weighed
-from .layout import Layout, split_layout, spread
+from .factories import Factory, ProgramSpec
 from .memory import available_memory
+from .parallelism import Parallelism, spread, with_less_memory
 from .programs import make_programs
-from .recipes import Maker, Recipe
 from .runs import (
-    Cohort,
+    GroupSetup,
+    Hooks,
+    MemberBatch,
+    MemberGroup,
     Members,
-    Piece,
-    Reached,
-    Sweep,
-    Watch,
+    MembersProgress,
     fill_up,
     outweighs_compiling,
     shape_of_index,
     take_members,
-    train_piece,
+    train_member_batch,
 )
+from .weight_effects import require_weighed
 
 # Row numbers in one call: 64 MB.
 _INDEX_NUMBERS = 2**24
@@ -38,8 +37,8 @@ _INDEX_NUMBERS = 2**24
 _CALL_SHARE = 0.02
 
 
-class Common(NamedTuple):
-    """What all cohorts of a sweep share; `memory` in bytes, `None` for what the device has left.
+class SweepSetup(NamedTuple):
+    """What all groups of a sweep share; `memory` in bytes, `None` for what the device has left.
 
     `stages` are the epochs at which all members wait for each other, the last of them the end.
     """
@@ -54,66 +53,70 @@ class Common(NamedTuple):
     key_kind: Hashable
 
 
-def plan_cohort(
-    common: Common,
-    makers: tuple[Maker, Maker],
+def plan_group(
+    sweep: SweepSetup,
+    factories: tuple[Factory, Factory],
     static: Mapping[str, Hashable],
     members: Members,
-    layout: Layout,
-) -> tuple[Cohort, Layout]:
-    """Compiles the programs of a cohort, for as many members at once as fit into the memory.
+    parallelism: Parallelism,
+) -> tuple[MemberGroup, Parallelism]:
+    """Compiles the programs of a group, for as many members at once as fit into the memory.
 
     Raises:
         ValueError: The loss does not depend on weights that are given.
     """
-    memory = available_memory() if common.memory is None else common.memory
+    memory = available_memory() if sweep.memory is None else sweep.memory
     count = len(members.numbers)
     while True:
-        recipe = Recipe(*makers, common.plan, tuple(static.items()), layout.width, layout.devices)
+        spec = ProgramSpec(
+            *factories, sweep.plan, tuple(static.items()), parallelism.width, parallelism.devices
+        )
         programs = make_programs(
-            recipe,
-            has_own_order=common.seeds is not None,
-            validated=common.validation is not None,
-            key_kind=common.key_kind,
+            spec,
+            has_own_order=sweep.seeds is not None,
+            validated=sweep.validation is not None,
+            key_kind=sweep.key_kind,
         )
-        positions = fill_up(np.arange(min(layout.piece, count)), layout.piece).positions
-        piece = take_members(members, positions)
-        start = programs.compiled("start", piece.params, piece.inputs, piece.keys)
+        positions = fill_up(
+            np.arange(min(parallelism.per_call, count)), parallelism.per_call
+        ).positions
+        batch = take_members(members, positions)
+        start = programs.compiled("start", batch.params, batch.inputs, batch.keys)
         state = start.out_info
-        sweep = Sweep(
+        setup = GroupSetup(
             programs,
-            common.loader,
-            common.rows,
-            common.validation,
-            common.seeds,
-            common.stages[-1],
-            _epochs_per_call(common, state.train.params, layout),
-            layout.width == count > 1,
+            sweep.loader,
+            sweep.rows,
+            sweep.validation,
+            sweep.seeds,
+            sweep.stages[-1],
+            _epochs_per_call(sweep, state.train.params, parallelism),
+            parallelism.width == count > 1,
         )
-        index = shape_of_index(sweep, piece)
-        limits = np.zeros(layout.piece, np.int32)
+        index = shape_of_index(setup, batch)
+        limits = np.zeros(parallelism.per_call, np.int32)
         run = programs.compiled(
-            "run", state, piece.inputs, common.rows, index, limits, common.validation
+            "run", state, batch.inputs, sweep.rows, index, limits, sweep.validation
         )
-        smaller = split_layout(layout)
-        fits = memory is None or layout.threads * _bytes_of_call(run) <= memory
+        smaller = with_less_memory(parallelism)
+        fits = memory is None or parallelism.threads * _bytes_of_call(run) <= memory
         if fits or smaller is None:
             require_weighed(
-                recipe,
+                spec,
                 members.params,
                 members.inputs,
-                rows=common.rows,
-                batch_size=common.loader.batch_size,
-                validation=common.validation,
+                rows=sweep.rows,
+                batch_size=sweep.loader.batch_size,
+                validation=sweep.validation,
             )
-            reached = _nothing_reached(count, state, run.out_info[1], common.stages[-1])
-            return Cohort(sweep, members, reached), layout
-        layout = smaller
+            progress = _no_progress(count, state, run.out_info[1], sweep.stages[-1])
+            return MemberGroup(setup, members, progress), parallelism
+        parallelism = smaller
 
 
-def _nothing_reached(members: int, state: PyTree, metrics: PyTree, epochs: int) -> Reached:
+def _no_progress(members: int, state: PyTree, metrics: PyTree, epochs: int) -> MembersProgress:
     names = sorted(set(metrics) - {"finite", "ran"})
-    return Reached(
+    return MembersProgress(
         jax.tree.map(lambda leaf: np.zeros((members, *leaf.shape[1:]), leaf.dtype), state),
         np.full(members, -1),
         {
@@ -124,83 +127,86 @@ def _nothing_reached(members: int, state: PyTree, metrics: PyTree, epochs: int) 
 
 
 def train_stage(
-    cohorts: Sequence[tuple[Cohort, Layout]],
+    groups: Sequence[tuple[MemberGroup, Parallelism]],
     until: int,
     dropped: Bool[np.ndarray, " members"],
-    watch: Watch,
+    hooks: Hooks,
 ) -> None:
-    """Trains what goes on of all cohorts until an epoch; an interrupt ends calls under way.
+    """Trains what goes on of all groups until an epoch; an interrupt ends calls under way.
 
     Raises:
-        Exception: What went wrong in any piece; the others end after their calls.
+        Exception: What went wrong in any batch; the others end after their calls.
     """
-    train = with_settings_of_this_thread(train_piece)
+    train = with_settings_of_this_thread(train_member_batch)
     # All are cut before one runs, since threads write to what tells how far members have come.
-    pieces = [
-        (cohort, piece)
-        for cohort, layout in cohorts
-        for piece in _cut_pieces(cohort, layout, until, dropped[cohort.members.numbers])
+    batches = [
+        (group, batch)
+        for group, parallelism in groups
+        for batch in _cut_member_batches(group, parallelism, until, dropped[group.members.numbers])
     ]
     futures: list[Future[None]] = []
-    with ThreadPoolExecutor(min(layout.threads for _, layout in cohorts)) as pool:
+    with ThreadPoolExecutor(min(parallelism.threads for _, parallelism in groups)) as pool:
         while True:
             try:
                 # Those after an interrupt, too: they start, and end before their first call.
-                for cohort, piece in pieces[len(futures) :]:
-                    futures.append(pool.submit(train, cohort, piece, until, watch))
+                for group, batch in batches[len(futures) :]:
+                    futures.append(pool.submit(train, group, batch, until, hooks))
                 for future in futures:
                     future.result()
                 return
             except KeyboardInterrupt:
-                watch.interrupted.set()
+                hooks.interrupted.set()
             except BaseException:
                 # The others shall not go on for nothing.
-                watch.interrupted.set()
+                hooks.interrupted.set()
                 raise
 
 
-def _cut_pieces(
-    cohort: Cohort, layout: Layout, until: int, dropped: Bool[np.ndarray, " members"]
-) -> Iterator[Piece]:
-    """Cuts members that go on into pieces; those of a piece have come equally far."""
-    epoch = np.asarray(cohort.reached.state.epoch)
-    going = ~np.asarray(cohort.reached.state.stopped) & (epoch < until) & ~dropped
+def _cut_member_batches(
+    group: MemberGroup, parallelism: Parallelism, until: int, dropped: Bool[np.ndarray, " members"]
+) -> Iterator[MemberBatch]:
+    """Cuts members that go on into batches; those of a batch have come equally far."""
+    epoch = np.asarray(group.progress.state.epoch)
+    going = ~np.asarray(group.progress.state.stopped) & (epoch < until) & ~dropped
     if not going.any():
         return
-    layout = _shrink(cohort, layout, int(going.sum()), until - int(epoch[going].min()))
+    parallelism = _shrink(group, parallelism, int(going.sum()), until - int(epoch[going].min()))
     for first in np.unique(epoch[going]):
         positions = np.flatnonzero(going & (epoch == first))
-        for start in range(0, len(positions), layout.piece):
-            yield fill_up(positions[start : start + layout.piece], layout.piece)
+        for start in range(0, len(positions), parallelism.per_call):
+            yield fill_up(
+                positions[start : start + parallelism.per_call],
+                parallelism.per_call,
+            )
 
 
-def _shrink(cohort: Cohort, layout: Layout, going: int, epochs: int) -> Layout:
-    """Makes pieces smaller where few members are left, if that saves more than it compiles."""
-    smaller = spread(going, layout)
-    if smaller.piece >= layout.piece:
-        return layout
-    saved = _places(layout, going) - _places(smaller, going)
-    pays = outweighs_compiling(cohort.sweep, cohort.reached.state, saved * epochs)
-    return smaller if pays else layout
+def _shrink(group: MemberGroup, parallelism: Parallelism, going: int, epochs: int) -> Parallelism:
+    """Makes batches smaller where few members are left, if that saves more than it compiles."""
+    smaller = spread(going, parallelism)
+    if smaller.per_call >= parallelism.per_call:
+        return parallelism
+    saved = _places(parallelism, going) - _places(smaller, going)
+    pays = outweighs_compiling(group.setup, group.progress.state, saved * epochs)
+    return smaller if pays else parallelism
 
 
-def _places(layout: Layout, members: int) -> int:
+def _places(parallelism: Parallelism, members: int) -> int:
     """Places that a thread computes one after the other."""
-    return layout.piece * -(-members // layout.piece // layout.threads)
+    return parallelism.per_call * -(-members // parallelism.per_call // parallelism.threads)
 
 
-def _epochs_per_call(common: Common, params: PyTree, layout: Layout) -> int:
+def _epochs_per_call(sweep: SweepSetup, params: PyTree, parallelism: Parallelism) -> int:
     """So many that a call takes about half a second and its row numbers little memory.
 
     Calls are of one length; those before a stage's end have few epochs, if any, beyond it.
     """
-    batch_size, steps = common.loader.batch_size, len(common.loader)
+    batch_size, steps = sweep.loader.batch_size, len(sweep.loader)
     # `params` have the member axis, so that this is the time of all members' steps.
     seconds = seconds_per_step(params, batch_size) * steps
-    own = layout.piece if common.seeds is not None else 1
+    own = parallelism.per_call if sweep.seeds is not None else 1
     by_memory = _INDEX_NUMBERS // (own * steps * batch_size)
     most = max(1, min(int(CALL_SECONDS / seconds), by_memory))
-    lengths = np.diff((0, *common.stages))
+    lengths = np.diff((0, *sweep.stages))
     most = min(most, int(lengths.max()))
     candidates = np.arange(1, most + 1)
     calls = -(-lengths[:, None] // candidates).sum(axis=0)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Key, PyTree
 
 from ..data import DataLoader
-from .recipes import as_init, split_hyperparameters
+from .factories import as_init, split_hyperparameters
 from .weights import fold_weights
 
 

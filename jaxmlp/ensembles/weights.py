@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ..order import permutation, philox_words, require_int
+from ..checks import require_int
+from ..loading import permutation, philox_words
 
 # Loaders count epochs from 0 and `train_test_split` takes the last two numbers.
 _FOLD_ORDER = 2**64 - 3

@@ -1,11 +1,42 @@
-"""Rows by number, wherever they lie: what a `DataLoader` reads from."""
+"""Rows by number, wherever they lie: what a `DataLoader` reads from.
 
-from .arrays import npy
-from .datasets import DatasetSource
-from .iterables import batches
+In reading order: `source` (what a source must offer), `ingestion` (arrays and their checks),
+`frames`; `memory`, `examples`, `datasets`; `files`, `values`, `arrays` (`.npy`), `columns`,
+`table_readers`, `table_rows`, `tables` (Parquet, Arrow), `text` (CSV); `choice` of one of them;
+`checks` of what a source reads, `iterables`.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from .memory import MemorySource
 from .source import Source
-from .tables import arrow, parquet
-from .text import csv
+
+if TYPE_CHECKING:
+    from .arrays import npy
+    from .datasets import DatasetSource
+    from .iterables import batches
+    from .tables import arrow, parquet
+    from .text import csv
 
 __all__ = ["DatasetSource", "MemorySource", "Source", "arrow", "batches", "csv", "npy", "parquet"]
+
+# Imported when they are first asked for.
+_LAZY = {
+    "DatasetSource": "datasets",
+    "arrow": "tables",
+    "batches": "iterables",
+    "csv": "text",
+    "npy": "arrays",
+    "parquet": "tables",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"jaxmlp.sources has no {name!r}.")
+    return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

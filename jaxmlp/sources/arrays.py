@@ -3,7 +3,7 @@
 import mmap
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeGuard
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -21,6 +21,7 @@ from .files import (
     require_rows,
     unchanged,
 )
+from .ingestion import is_mapped
 from .values import convert, require_chunk_rows, require_finite, require_weights, stored_dtype
 
 
@@ -239,11 +240,6 @@ def _require_alike(name: str, one: _ArrayFile, file: _ArrayFile) -> None:
             f"{name} must be of one type; {one.file.path} holds {one.dtype} and "
             f"{file.file.path} holds {file.dtype}."
         )
-
-
-def is_mapped(value: Any) -> TypeGuard[np.memmap]:
-    """Whether a value is a memory map; NumPy also calls a copy of one so, which has no mode."""
-    return isinstance(value, np.memmap) and value.mode is not None
 
 
 def _of_path(name: str, file: File) -> _ArrayFile:

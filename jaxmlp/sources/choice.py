@@ -7,10 +7,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from .arrays import is_mapped, npy
-from .datasets import DatasetSource
 from .frames import is_frame
-from .ingestion import package_of
+from .ingestion import is_mapped, package_of
 from .memory import JoinedSource, MemorySource, RefillingJoinedSource, is_sparse
 from .source import Source, is_refilling
 
@@ -30,6 +28,8 @@ def make_source(x: Any, y: Any, weight: Any, *, check_finite: bool) -> Source:
     if "torch" in package_of(x) and hasattr(x, "tensors"):  # a TensorDataset
         x, y, weight = _join_tensors(x.tensors, y, weight)
     if is_dataset(x):
+        from .datasets import DatasetSource
+
         x = DatasetSource(x)
     if is_mapped(x):
         # Targets and weights that are mapped as well are read beside the inputs.
@@ -48,6 +48,8 @@ def make_source(x: Any, y: Any, weight: Any, *, check_finite: bool) -> Source:
 
 
 def _join_maps(x: np.memmap, y: Any, weight: Any) -> tuple[Source, Any, Any]:
+    from .arrays import npy
+
     mapped = [value if is_mapped(value) else None for value in (y, weight)]
     rest = [None if own is not None else v for own, v in zip(mapped, (y, weight), strict=True)]
     return npy(x, *mapped), rest[0], rest[1]

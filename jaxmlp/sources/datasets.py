@@ -6,14 +6,7 @@ import numpy as np
 from jaxtyping import Int
 
 from ..types import Batch
-from .examples import (
-    Names,
-    Parts,
-    copy_arrays,
-    join_columns,
-    split_example,
-    stack_examples,
-)
+from .examples import Names, Parts, copy_arrays, join_columns, split_example, stack_examples
 from .ingestion import hash_arrays, ingest, named_leaves, package_of
 
 # As many rows, spread evenly, stand for the data in their fingerprint.

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import numpy as np
@@ -134,6 +134,11 @@ def ingest_weight(weight: Any, rows: int) -> np.ndarray:
             f"[{array.min()}, {array.max()}]."
         )
     return array.astype(np.float32)
+
+
+def is_mapped(value: Any) -> TypeGuard[np.memmap]:
+    """Whether a value is a memory map; NumPy also calls a copy of one so, which has no mode."""
+    return isinstance(value, np.memmap) and value.mode is not None
 
 
 def named_leaves(name: str, tree: PyTree) -> tuple[list[tuple[str, Any]], Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..order import require_int
+from ..checks import require_int
 from .ingestion import is_finite, largest_exact
 
 # Says where the value at an index lies: file, column and row.

@@ -1,0 +1,123 @@
+"""Turns a number of members and a strategy into members per call."""
+
+import dataclasses
+import os
+from typing import Literal, TypeAlias, get_args
+
+import jax
+
+from ..checks import require_int
+
+Strategy: TypeAlias = Literal["vmap", "map", "shard"]
+STRATEGIES: tuple[str, ...] = get_args(Strategy)
+
+# At once on a CPU core, where nothing is stopped early: benchmarks/NOTES.md has the measurement.
+_MAPPED_WIDTH = 4
+# Pieces per thread, so that threads end together though members stop at epochs of their own.
+_CALLS_PER_THREAD = 4
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Parallelism:
+    """How members are spread: over `devices`, and `threads` calls at a time.
+
+    A call takes `per_call`; each device computes `width` of its own at once.
+    """
+
+    per_call: int
+    width: int
+    threads: int
+    devices: int = 1
+
+
+def choose_parallelism(
+    members: int,
+    *,
+    strategy: Strategy | Literal["auto"],
+    members_at_once: int | None,
+    threads: int | None,
+    stops_early: bool,
+) -> Parallelism:
+    """Spreads members as the strategy says, or as was measured to be fastest on such a device.
+
+    Raises:
+        TypeError: A number is no int.
+        ValueError: The strategy is not known, a number is out of range or has no effect.
+    """
+    if strategy != "auto" and strategy not in STRATEGIES:
+        known = ", ".join(map(repr, ("auto", *STRATEGIES)))
+        raise ValueError(f"strategy must be one of {known}; got {strategy!r}.")
+    on_cpu = jax.default_backend() == "cpu"
+    devices = len(jax.local_devices())
+    if strategy == "auto":
+        strategy = "map" if on_cpu or members_at_once is not None else "vmap"
+        strategy = "shard" if devices > 1 and not on_cpu and threads is None else strategy
+    if strategy == "vmap":
+        for name, value in (("members_at_once", members_at_once), ("threads", threads)):
+            if value is not None:
+                raise ValueError(
+                    f"{name} is a setting of strategy='map'; with strategy='vmap' all members are "
+                    f"computed at once; got {name}={value}."
+                )
+        return Parallelism(per_call=members, width=members, threads=1)
+    if strategy == "map":
+        devices = 1
+    else:
+        _require_devices(devices, threads)
+        threads = 1
+    if threads is None:
+        threads = _count_cores() if on_cpu else 1
+    require_int("threads", threads, 1, None)
+    each = -(-members // (threads * devices))
+    if members_at_once is None:
+        members_at_once = each
+        if on_cpu or strategy == "map":
+            # Members of one batch go on until the last of them stops.
+            members_at_once = 1 if stops_early else min(_MAPPED_WIDTH, each)
+    require_int("members_at_once", members_at_once, 1, None)
+    width = min(members_at_once, -(-members // devices))
+    return spread(
+        members,
+        Parallelism(per_call=members, width=width, threads=threads, devices=devices),
+    )
+
+
+def spread(members: int, like: Parallelism) -> Parallelism:
+    """Cuts members into calls that end together on all devices and in all threads."""
+    width = min(like.width, -(-members // like.devices))
+    at_once = width * like.devices
+    calls = like.threads * _CALLS_PER_THREAD if like.threads > 1 else 1
+    per_call = at_once * -(-members // (at_once * calls))
+    return dataclasses.replace(like, per_call=per_call, width=width)
+
+
+def _require_devices(devices: int, threads: int | None) -> None:
+    if threads is not None:
+        raise ValueError(
+            "threads is a setting of strategy='map'; with strategy='shard' the devices compute at "
+            f"the same time; got threads={threads}."
+        )
+    if devices == 1:
+        raise ValueError(
+            "strategy='shard' needs several local devices; got one. A CPU becomes several by "
+            "jax.config.update('jax_num_cpu_devices', cores) before JAX is first used."
+        )
+
+
+def with_less_memory(parallelism: Parallelism) -> Parallelism | None:
+    """Returns a parallelism of about half the memory, or `None` where there is none."""
+    at_once = parallelism.width * parallelism.devices
+    if parallelism.per_call > at_once:
+        return dataclasses.replace(
+            parallelism, per_call=at_once * -(-parallelism.per_call // at_once // 2)
+        )
+    if parallelism.width > 1:
+        half = -(-parallelism.width // 2)
+        return dataclasses.replace(parallelism, per_call=half * parallelism.devices, width=half)
+    return dataclasses.replace(parallelism, threads=1) if parallelism.threads > 1 else None
+
+
+def _count_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

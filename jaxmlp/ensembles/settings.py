@@ -1,0 +1,61 @@
+"""The settings that every sweep takes, `fit_members` and `search` alike."""
+
+from pathlib import Path
+from typing import Literal, TypedDict
+
+from ..fitting import FitSettings, SettingsGroup
+from ..storage import Checkpoints
+from .parallelism import Strategy
+
+
+class SweepSettings(TypedDict, total=False):
+    """How members are computed, and what is kept of them on the way.
+
+    Args:
+        nonfinite: What to do where a member meets NaN or infinity: "stop" it at its last good
+            state, with one warning for all such members at the end, or "skip" the step. Either way
+            the other members go on as if nothing had happened. `search` never chooses a candidate
+            with a member that was stopped so.
+        strategy: "vmap" computes all members at once; "map" some at once, one batch of them after
+            the other, which keeps them in a CPU's caches; "shard" spreads them over the local
+            devices. "auto" takes "map" on CPU, else "shard" where there are several devices, else
+            "vmap". Results do not depend on it beyond rounding.
+        members_at_once: How many members "map", or each device of "shard", computes at once, at
+            least 1; by default 4 on a CPU, or 1 with `patience`, where a stopped member then costs
+            nothing further.
+        threads: How many threads run "map", at least 1; by default one per core of a CPU.
+        memory: Bytes that the sweep may take on a device, at least 1; by default what it has left.
+            A sweep that does not fit is split, into one member at a time if need be.
+        progress: Whether to show a progress bar over the epochs of all members; `None` shows it in
+            terminals and notebooks.
+        checkpoint: As for `fit`.
+        resume: As for `fit`; strategy, threads and memory may be others than then.
+    """
+
+    nonfinite: Literal["skip", "stop"]
+    strategy: Strategy | Literal["auto"]
+    members_at_once: int | None
+    threads: int | None
+    memory: int | None
+    progress: bool | None
+    checkpoint: str | Path | Checkpoints | None
+    resume: bool
+
+
+SWEEP_SETTINGS = SettingsGroup(
+    SweepSettings,
+    {
+        "nonfinite": "stop",
+        "strategy": "auto",
+        "members_at_once": None,
+        "threads": None,
+        "memory": None,
+        "progress": None,
+        "checkpoint": None,
+        "resume": False,
+    },
+)
+
+
+class MemberSettings(FitSettings, SweepSettings, total=False):
+    """Both, for annotations."""

@@ -1,0 +1,105 @@
+"""Turns the pure programs of a run into compiled ones, and names what one call of them did."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import PyTree
+
+from ..types import Batch, LossFn
+from . import program
+from .program import FitState, take_batch
+from .settings import Plan
+from .step_metrics import Metrics
+
+# A batch, and the numbers of its rows where it has them.
+NumberedBatch: TypeAlias = tuple[Any, np.ndarray | None]
+# Metrics of every step that an epoch has taken so far, shape (steps,) each.
+StepMetrics: TypeAlias = Mapping[str, np.ndarray]
+
+
+def join_metrics(before: StepMetrics, after: StepMetrics) -> dict[str, np.ndarray]:
+    """Appends metrics to those before; either may be empty."""
+    if not before or not after:
+        return dict(after or before)
+    return {name: np.concatenate([before[name], after[name]]) for name in after}
+
+
+def count_steps(unfinished: StepMetrics) -> int:
+    """Returns the number of steps whose metrics these are."""
+    return len(unfinished["loss"]) if unfinished else 0
+
+
+class Call(NamedTuple):
+    """What one call of a compiled program did.
+
+    `before` and `after` are the states around it, `metrics` those of the epochs that it ended,
+    shape (epochs,) each, or `None` within an epoch; `finite` whether all went well; `batches` gives
+    the same batches again, one by one, with their row numbers. `unfinished` holds the metrics of
+    the steps of an epoch that goes on after the call: with `after`, all that is needed to continue.
+    """
+
+    before: FitState
+    after: FitState
+    metrics: Metrics | None
+    finite: bool
+    batches: Callable[[], Iterator[NumberedBatch]]
+    unfinished: StepMetrics
+
+
+class Run(NamedTuple):
+    """What is to be run, the same for every driver."""
+
+    loss_fn: LossFn
+    optimizer: optax.GradientTransformation
+    plan: Plan
+    epochs: int
+    validation: PyTree | None
+
+    def compiled(self, name: str) -> Callable[..., Any]:
+        """Returns a function of `program`, or `finish`, jitted for this run."""
+        return _compiled(name, self.loss_fn, self.optimizer, self.plan)
+
+    def finish(self, state: FitState, steps: StepMetrics) -> tuple[FitState, Metrics, bool]:
+        """Ends an epoch of which the metrics of all steps are given."""
+        state, metrics, finite = self.compiled("finish")(state, dict(steps), self.validation)
+        return state, metrics, bool(finite)
+
+
+def _finish(
+    loss_fn: LossFn,
+    _: optax.GradientTransformation,
+    plan: Plan,
+    state: FitState,
+    stacked: Metrics,
+    validation: PyTree | None,
+) -> tuple[FitState, Metrics, jax.Array]:
+    """Ends an epoch whose steps were taken in several calls."""
+    means = program.mean_metrics(stacked)
+    state, metrics = program.end_epoch(loss_fn, plan, state, means, validation)
+    finite = metrics.pop("finite")
+    return state, {name: value[None] for name, value in metrics.items()}, finite
+
+
+def replay(rows: Batch, index: np.ndarray) -> Iterator[NumberedBatch]:
+    """Gives the batches of an index again, one by one, with their row numbers."""
+    for row_numbers in index.reshape(-1, index.shape[-1]):
+        yield take_batch(rows, jnp.asarray(row_numbers)), row_numbers
+
+
+is_finite = jax.jit(program.all_finite)
+
+
+# Shared by runs of the same loss function, optimizer and plan, such as the folds of a
+# cross-validation; bounded, since it keeps what these functions close over.
+@functools.lru_cache(maxsize=16)
+def _compiled(
+    name: str, loss_fn: LossFn, optimizer: optax.GradientTransformation, plan: Plan
+) -> Callable[..., Any]:
+    function = _finish if name == "finish" else getattr(program, name)
+    donated = 0 if name == "advance" else ()
+    return jax.jit(functools.partial(function, loss_fn, optimizer, plan), donate_argnums=donated)

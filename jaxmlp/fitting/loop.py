@@ -1,0 +1,126 @@
+"""Turns a run into its result, call by call: what happens on the host while a device computes."""
+
+import contextlib
+import dataclasses
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import optax
+from jaxtyping import PRNGKeyArray, PyTree
+
+from ..data import DataLoader
+from ..storage import Checkpoints, open_writer
+from ..train_step import TrainState, init_state
+from ..types import LossFn
+from .calls import Call, Run, StepMetrics, join_metrics
+from .drivers import Driver, make_calls
+from .nonfinite import find_first_bad_step
+from .program import init_fit_state
+from .progress import ProgressBar
+from .results import FitResult, make_result
+from .run_files import Progress, RunFiles
+from .settings import Plan
+from .signals import stop_requests
+from .validation import as_validation
+
+OnEpoch: TypeAlias = Callable[[TrainState, Mapping[str, int | float]], bool | None]
+
+
+def train(
+    loss_fn: LossFn,
+    optimizer: optax.GradientTransformation,
+    params: PyTree,
+    data: DataLoader | Iterable[Any],
+    *,
+    plan: Plan,
+    epochs: int,
+    key: PRNGKeyArray,
+    validation: PyTree | None,
+    nonfinite: Literal["raise", "skip", "stop"],
+    on_epoch: OnEpoch | None,
+    progress: bool | None,
+    driver: Driver | Literal["auto"],
+    checkpoints: Checkpoints | None,
+    resume: bool,
+) -> FitResult:
+    """Runs `jaxmlp.fit`, whose settings have been checked and gone into the plan."""
+    if isinstance(data, DataLoader):
+        plan = dataclasses.replace(plan, transform=data.transform)
+    validation = as_validation(validation)
+    run = Run(loss_fn, optimizer, plan, epochs, validation)
+    state = init_fit_state(
+        init_state(params, optimizer, key=key), plan, validated=validation is not None
+    )
+    made, stopped_by = Progress(state, {}, {}), "epochs"
+    with contextlib.ExitStack() as stack:
+        writer, stop_requested = None, lambda: False
+        if checkpoints is not None:
+            files = RunFiles(run, data)
+            writer = stack.enter_context(open_writer(checkpoints, files.encode, resume=resume))
+            made = (files.load(checkpoints.directory, state) if resume else None) or made
+            stop_requested = stack.enter_context(stop_requests())
+        calls = make_calls(
+            driver,
+            run,
+            made.state,
+            data,
+            unfinished=made.unfinished,
+            each_epoch=on_epoch is not None,
+        )
+        # An error's traceback would keep the reading of files alive.
+        stack.enter_context(contextlib.closing(calls))
+        bar = stack.enter_context(ProgressBar(epochs, show=progress))
+        bar.update(int(made.state.epoch), {})
+        try:
+            is_over = made.state.stopped or int(made.state.epoch) >= epochs
+            for call in () if is_over else calls:
+                if not call.finite:
+                    good, error = find_first_bad_step(run, call)
+                    made = Progress(good, {}, made.history)
+                    if nonfinite == "raise":
+                        error.result = make_result(plan, made, "nonfinite")
+                        raise error
+                    warnings.warn(str(error), RuntimeWarning, stacklevel=3)
+                    stopped_by = "nonfinite"
+                    break
+                ended = _ended_epochs(call, made.history)
+                made = Progress(call.after, call.unfinished, join_metrics(made.history, ended))
+                if ended:
+                    latest = {name: values[-1].item() for name, values in ended.items()}
+                    bar.update(len(ended["epoch"]), latest)
+                    if on_epoch is not None and _wants_stop(on_epoch(made.state.train, latest)):
+                        stopped_by = "callback"
+                        break
+                if made.state.stopped:
+                    break
+                if stop_requested():
+                    stopped_by = "interrupt"
+                    break
+                if writer is not None:
+                    writer.offer(made)
+        except KeyboardInterrupt:
+            stopped_by = "interrupt"
+        if made.state.stopped and stopped_by == "epochs":
+            stopped_by = "patience"
+        if writer is not None and stopped_by != "nonfinite":
+            writer.finish(made)
+    return make_result(plan, made, stopped_by)
+
+
+def _ended_epochs(call: Call, history: StepMetrics) -> dict[str, np.ndarray]:
+    """Returns the metrics of the epochs that a call ended, with their numbers; {} within one."""
+    if call.metrics is None:
+        return {}
+    metrics = {name: np.asarray(values) for name, values in call.metrics.items()}
+    ran = metrics.pop("ran", np.ones(1, bool))
+    first = len(history["epoch"]) if history else 0
+    ended = {name: values[ran] for name, values in metrics.items()}
+    return {"epoch": first + np.arange(ran.sum()), **ended}
+
+
+def _wants_stop(answer: object) -> bool:
+    if answer is not None and not isinstance(answer, bool | np.bool_):
+        raise TypeError(f"on_epoch must return True to stop, or None; got {answer!r}.")
+    return bool(answer)

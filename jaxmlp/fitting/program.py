@@ -1,0 +1,279 @@
+"""Turns a pure step into a pure program of many steps: epochs, evaluation, early stopping.
+
+Nothing here touches the host. `run_epochs` is a whole run; it can be jitted, and vmapped over its
+first argument and anything else.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from ..loading import apply_transform
+from ..train_step import TrainState, make_pure_step
+from ..types import Batch, LossFn, map_trained
+from .settings import Plan
+from .step_metrics import Metrics, all_finite, check_metrics, mean_metrics
+
+
+class FitState(NamedTuple):
+    """Everything that a run reads and writes.
+
+    `average` are averaged parameters and `averaged` how many went into them; `best_params` those
+    with the best monitored value so far, in epoch `best_epoch`; `stopped` whether patience ran out.
+    """
+
+    train: TrainState
+    average: PyTree | None
+    averaged: Int[Array, ""]
+    best_params: PyTree | None
+    best_value: Float[Array, ""]
+    best_epoch: Int[Array, ""]
+    epoch: Int[Array, ""]
+    stopped: Bool[Array, ""]
+
+
+def init_fit_state(train: TrainState, plan: Plan, *, validated: bool) -> FitState:
+    """Returns the state before the first epoch."""
+    return FitState(train=train, **_init_records(train.params, plan, validated=validated))
+
+
+# Jitted, since eager operations compile a program each.
+@functools.partial(jax.jit, static_argnames=("plan", "validated"))
+def _init_records(params: PyTree, plan: Plan, *, validated: bool) -> dict[str, Any]:
+    averages = plan.ema_decay is not None or plan.swa_start is not None
+    worst = jnp.inf if plan.mode == "min" else -jnp.inf
+    return {
+        "average": jax.tree.map(jnp.copy, params) if averages else None,
+        "averaged": jnp.zeros((), jnp.int32),
+        "best_params": jax.tree.map(jnp.copy, params) if validated else None,
+        "best_value": jnp.asarray(worst, float),
+        "best_epoch": jnp.asarray(-1, jnp.int32),
+        "epoch": jnp.zeros((), jnp.int32),
+        "stopped": jnp.zeros((), bool),
+    }
+
+
+def take_batch(rows: Batch, index: Int[Array, " batch"]) -> Batch:
+    """Gathers rows by number; a number i < 0 is row ~i as padding, with weight 0."""
+    row = jnp.where(index < 0, ~index, index)
+    x, y, weight = jax.tree.map(lambda a: a[row], tuple(rows))
+    return Batch(x, y, jnp.where(index < 0, 0, weight))
+
+
+def advance(
+    loss_fn: LossFn,
+    optimizer: optax.GradientTransformation,
+    plan: Plan,
+    state: FitState,
+    batch: Any,
+) -> tuple[FitState, Metrics]:
+    """Takes one step, guarded and averaged as the plan says; "weight" joins the metrics."""
+    if plan.transform is not None:
+        batch = apply_transform(plan.transform, batch)
+    step = make_pure_step(loss_fn, optimizer, plan.accumulate_steps)
+    train, metrics = step(state.train, batch)
+    check_metrics(metrics)
+    average = state.average
+    if plan.ema_decay is not None:
+        decay = plan.ema_decay
+        average = map_trained(
+            lambda mean, new: decay * mean + (1 - decay) * new, average, train.params
+        )
+    weight = getattr(batch, "weight", None)
+    total = jnp.ones(()) if weight is None else jnp.sum(weight, dtype=float)
+    if plan.skip_nonfinite:
+        finite = all_finite((metrics["loss"], train.params))
+        kept = (state.train._replace(step=train.step), state.average)
+        train, average = jax.tree.map(functools.partial(jnp.where, finite), (train, average), kept)
+        metrics = {name: jnp.where(finite, value, 0) for name, value in metrics.items()}
+        total = jnp.where(finite, total, 0)
+        metrics["skipped"] = (~finite).astype(total.dtype)
+    return state._replace(train=train, average=average), {**metrics, "weight": total}
+
+
+def run_steps(
+    loss_fn: LossFn,
+    optimizer: optax.GradientTransformation,
+    plan: Plan,
+    state: FitState,
+    rows: Batch,
+    index: Int[Array, "steps batch"],
+    *,
+    start: Int[Array, ""] | None = None,
+    count: Int[Array, ""] | None = None,
+) -> tuple[FitState, Metrics]:
+    """Takes the steps whose rows `index` names, or `count` of them from `start` on.
+
+    Returns the state, and every step's metrics, shape (steps,) each. With `start` and `count`, they
+    are 0 elsewhere, and "finite" says whether all went well.
+    """
+
+    def body(state: FitState, index: Int[Array, " batch"]) -> tuple[FitState, Metrics]:
+        return advance(loss_fn, optimizer, plan, state, take_batch(rows, index))
+
+    if start is None or count is None:
+        return jax.lax.scan(body, state, index)
+    return _run_counted(body, state, index, start, count)
+
+
+def run_block(
+    loss_fn: LossFn,
+    optimizer: optax.GradientTransformation,
+    plan: Plan,
+    state: FitState,
+    batches: Batch,
+    count: Int[Array, ""],
+) -> tuple[FitState, Metrics]:
+    """Takes the first `count` of stacked batches as steps; returns what `run_steps` does."""
+    body = functools.partial(advance, loss_fn, optimizer, plan)
+    return _run_counted(body, state, batches, 0, count)
+
+
+def _run_counted(
+    body: Callable[[FitState, Any], tuple[FitState, Metrics]],
+    state: FitState,
+    stacked: PyTree,
+    start: Int[Array, ""] | int,
+    count: Int[Array, ""],
+) -> tuple[FitState, Metrics]:
+    def item(position: Array | int) -> PyTree:
+        return jax.tree.map(lambda leaf: leaf[position], stacked)
+
+    # Jitted, so that asking for its shapes and calling it trace it once.
+    body = jax.jit(body)
+    shapes = jax.eval_shape(body, state, item(0))[1]
+    places = len(jax.tree.leaves(stacked)[0])
+    zeros = {name: jnp.zeros(places, shape.dtype) for name, shape in shapes.items()}
+
+    def step(position: Array, carry: tuple[FitState, Metrics]) -> tuple[FitState, Metrics]:
+        state, taken = carry
+        state, metrics = body(state, item(position))
+        return state, {name: taken[name].at[position].set(metrics[name]) for name in taken}
+
+    state, metrics = jax.lax.fori_loop(start, start + count, step, (state, zeros))
+    finite = all_finite((metrics["loss"], state.train.params))
+    return state, {**metrics, "finite": finite}
+
+
+def end_epoch(
+    loss_fn: LossFn, plan: Plan, state: FitState, metrics: Metrics, validation: PyTree | None
+) -> tuple[FitState, Metrics]:
+    """Averages, evaluates, keeps the best parameters, and decides whether to stop."""
+    params = state.train.params
+    average, averaged = state.average, state.averaged
+    if plan.ema_decay is not None:
+        params = average
+    if plan.swa_start is not None:
+        active = state.epoch >= plan.swa_start
+        averaged = averaged + active.astype(jnp.int32)
+        # Running mean m + (p - m) / n; until there are two, the parameters themselves.
+        share = 1 / jnp.maximum(averaged, 1).astype(jnp.float32)
+        average = map_trained(
+            lambda mean, new: jnp.where(
+                averaged > 1, mean + share.astype(new.dtype) * (new - mean), new
+            ),
+            average,
+            params,
+        )
+        params = average
+    values = metrics
+    if validation is not None:
+        loss, values = loss_fn(params, validation, None)
+        check_metrics(values)
+        values = {"loss": loss, **values}
+        metrics |= {f"validation_{name}": jnp.asarray(v) for name, v in values.items()}
+    if plan.monitor not in values:
+        raise ValueError(
+            f"monitor must be a metric that loss_fn returns, one of {sorted(values)}; got "
+            f"{plan.monitor!r}."
+        )
+    monitored = jnp.asarray(values[plan.monitor], state.best_value.dtype)
+    # The loss of an epoch whose steps were all skipped is NaN.
+    loss = jnp.zeros(()) if plan.skip_nonfinite else metrics["loss"]
+    finite = all_finite((loss, state.train.params))
+    if plan.mode == "min":
+        improved = monitored < state.best_value - plan.min_delta
+    else:
+        improved = monitored > state.best_value + plan.min_delta
+    improved = improved & jnp.isfinite(monitored)
+    best_params = state.best_params
+    if best_params is not None:
+        best_params = jax.tree.map(
+            lambda new, old: jnp.where(improved, new, old), params, best_params
+        )
+    best_epoch = jnp.where(improved, state.epoch, state.best_epoch)
+    # What follows a non-finite step is thrown away.
+    stopped = state.stopped | ~finite
+    if plan.patience is not None:
+        stopped = stopped | (state.epoch - best_epoch >= plan.patience)
+    return state._replace(
+        average=average,
+        averaged=averaged,
+        best_params=best_params,
+        best_value=jnp.where(improved, monitored, state.best_value),
+        best_epoch=best_epoch,
+        epoch=state.epoch + 1,
+        stopped=stopped,
+    ), {**metrics, "finite": finite}
+
+
+def run_epochs(
+    loss_fn: LossFn,
+    optimizer: optax.GradientTransformation,
+    plan: Plan,
+    state: FitState,
+    rows: Batch,
+    index: Int[Array, "epochs steps batch"],
+    epochs: Int[Array, ""],
+    validation: PyTree | None,
+    *,
+    vmapped: bool = False,
+) -> tuple[FitState, Metrics]:
+    """Runs whole epochs; those after the run has stopped or from epoch `epochs` on change nothing.
+
+    `vmapped` says that `vmap` will map over the state: members then share the rows. Without it they
+    would get the same results from copies of the rows, one for each member.
+
+    Returns the state, and every epoch's metrics, shape (epochs,) each; "ran" says which epochs ran.
+    """
+
+    # Jitted, so that asking for its shapes and calling it trace it once.
+    @jax.jit
+    def run(state: FitState, index: Int[Array, "steps batch"]) -> tuple[FitState, Metrics]:
+        state, metrics = run_steps(loss_fn, optimizer, plan, state, rows, index)
+        state, means = end_epoch(loss_fn, plan, state, mean_metrics(metrics), validation)
+        return state, {**means, "ran": jnp.ones((), bool)}
+
+    def body(state: FitState, index: Int[Array, "steps batch"]) -> tuple[FitState, Metrics]:
+        shapes = jax.eval_shape(run, state, index)[1]
+        nothing = {name: jnp.zeros(shape.shape, shape.dtype) for name, shape in shapes.items()}
+        nothing["finite"] = jnp.ones((), bool)
+        active = ~state.stopped & (state.epoch < epochs)
+        if vmapped:
+            return _loop_once(active, lambda state: run(state, index), state, nothing)
+        return jax.lax.cond(active, run, lambda state, _: (state, nothing), state, index)
+
+    return jax.lax.scan(body, state, index)
+
+
+def _loop_once(
+    active: Bool[Array, ""],
+    run: Callable[[FitState], tuple[FitState, Metrics]],
+    state: FitState,
+    nothing: Metrics,
+) -> tuple[FitState, Metrics]:
+    """Runs if active: a branch as a loop of one pass at most.
+
+    Under `vmap`, `cond` copies all that its branches close over for each member, a loop does not.
+    """
+
+    def body(carry: tuple[Array, FitState, Metrics]) -> tuple[Array, FitState, Metrics]:
+        return jnp.zeros((), bool), *run(carry[1])
+
+    _, state, metrics = jax.lax.while_loop(lambda carry: carry[0], body, (active, state, nothing))
+    return state, metrics

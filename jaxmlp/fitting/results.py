@@ -1,0 +1,46 @@
+"""Turns what a run has reached into its result: parameters to use, history, state."""
+
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from jaxtyping import PyTree
+
+from ..train_step import TrainState, copy_arrays
+from .run_files import Progress
+from .settings import Plan
+
+StopReason: TypeAlias = Literal["epochs", "patience", "callback", "interrupt", "nonfinite"]
+
+
+class FitResult(NamedTuple):
+    """What a run gave.
+
+    `params` are the parameters to use: with validation those of the best epoch, else the last; the
+    averaged ones where averaging was asked for. `history` has one array per metric, one entry per
+    epoch, "epoch" among them: `pandas.DataFrame(result.history)` is a table. `state` is the state
+    after the last step, from which training can go on. `best_epoch` is the number of the best
+    epoch, or -1 if none was finite. `stopped_by` is "epochs" for a whole run, or what ended it:
+    "patience", "callback", "interrupt", "nonfinite".
+    """
+
+    params: PyTree
+    history: dict[str, np.ndarray]
+    state: TrainState
+    best_epoch: int
+    stopped_by: StopReason
+
+
+def make_result(plan: Plan, made: Progress, stopped_by: StopReason) -> FitResult:
+    """Chooses the best parameters, else the averaged ones, else the last."""
+    state = made.state
+    params = state.train.params
+    if plan.ema_decay is not None or int(state.averaged) > 0:
+        params = state.average
+    best_epoch = int(state.best_epoch)
+    if state.best_params is not None and best_epoch >= 0:
+        params = state.best_params
+    if params is state.train.params:
+        # Who goes on from the state may donate it.
+        params = copy_arrays(params)
+    history = dict(made.history) or {"epoch": np.zeros(0, np.int64)}
+    return FitResult(params, history, state.train, best_epoch, stopped_by)

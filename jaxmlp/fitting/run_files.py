@@ -1,0 +1,183 @@
+"""Turns the progress of a run into what a checkpoint file holds, and back."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from ..data import DataLoader
+from ..loading import check_state, read_position
+from ..sources.ingestion import hash_arrays
+from ..storage import (
+    CheckpointError,
+    Contents,
+    differences,
+    encode,
+    flatten_by_path,
+    library_versions,
+    newest_valid,
+    restore_by_path,
+)
+from .calls import Run, StepMetrics
+from .program import FitState, Plan
+
+_RUN = "jaxmlp.run"
+# In the place of an array that a file lacks, which is told by its name then.
+_NOTHING = np.zeros(0)
+
+
+class Progress(NamedTuple):
+    """How far a run has come: all that it needs to go on.
+
+    `unfinished` are the metrics of the steps of an epoch that has not ended, `history` those of
+    the epochs that have.
+    """
+
+    state: FitState
+    unfinished: StepMetrics
+    history: dict[str, np.ndarray]
+
+
+class _Stored(NamedTuple):
+    state: FitState
+    unfinished: tuple[np.ndarray, ...]
+    history: tuple[np.ndarray, ...]
+
+
+class _Header(NamedTuple):
+    """What a checkpoint says beside arrays: settings, position in the data, names of metrics."""
+
+    settings: dict[str, Any]
+    data: dict[str, Any] | None
+    unfinished: list[str]
+    history: list[str]
+    versions: dict[str, str]
+
+
+class RunFiles:
+    """What the checkpoints of one run hold.
+
+    Args:
+        run: Its settings must be the same where it is resumed.
+        data: The loader whose order and rows must be the same, or an iterable.
+    """
+
+    def __init__(self, run: Run, data: Any) -> None:
+        self._settings = plan_settings(run.plan, run.validation)
+        self._data = data if isinstance(data, DataLoader) else None
+
+    def load(self, directory: str | Path, skeleton: FitState) -> Progress | None:
+        """Reads the newest whole checkpoint, or returns `None` if there is none.
+
+        Args:
+            directory: Where the checkpoints lie.
+            skeleton: The state of this run before its first step.
+
+        Raises:
+            CheckpointError: None is whole, or it is of another network or optimizer.
+            ValueError: The run had other settings, data or random key.
+        """
+        found = newest_valid(directory)
+        return None if found is None else self._restore(*found, skeleton)
+
+    def _restore(self, path: Path, contents: Contents, skeleton: FitState) -> Progress:
+        header = _read_header(path, contents)
+        check_settings(path, header.settings, self._settings)
+        if (header.data is None) != (self._data is None):
+            now, then = ("an iterable", "a DataLoader")[:: 1 if self._data is None else -1]
+            raise ValueError(
+                f"{path} is of a run over {then}, and data is {now} now; resume with that."
+            )
+        columns = {
+            kind: tuple(contents.arrays.get(f"{kind}.{i}", _NOTHING) for i in range(len(names)))
+            for kind, names in (("unfinished", header.unfinished), ("history", header.history))
+        }
+        stored = _Stored(skeleton, **columns)
+        if problems := differences(stored, contents.arrays):
+            raise CheckpointError(
+                f"{path} is of another network or optimizer: {'; '.join(problems)}. Resume with "
+                "those of then, or start anew in another directory."
+            )
+        for names in columns.values():
+            if len({array.shape for array in names}) > 1 or any(a.ndim != 1 for a in names):
+                raise CheckpointError(f"{path} has metrics of different lengths.")
+        stored = restore_by_path(stored, contents.arrays)
+        if _key_data(stored.state.train.key) != _key_data(skeleton.train.key):
+            raise ValueError(f"{path} was taken with another key; resume with the key of then.")
+        unfinished = dict(zip(header.unfinished, stored.unfinished, strict=True))
+        history = dict(zip(header.history, stored.history, strict=True))
+        if self._data is not None and header.data is not None:
+            now = self._data.state_at(read_position(header.data))
+            check_state(header.data, now, len(self._data))
+        return Progress(stored.state, unfinished, history)
+
+    def encode(self, progress: Progress) -> tuple[int, list[memoryview]]:
+        """Returns the number of steps taken, and the chunks of a checkpoint."""
+        state, unfinished, history = progress
+        count = len(unfinished["loss"]) if unfinished else 0
+        header = _Header(
+            settings=self._settings,
+            data=None if self._data is None else self._data.state_at((int(state.epoch), count)),
+            unfinished=list(unfinished),
+            history=list(history),
+            versions=library_versions(),
+        )._asdict()
+        stored = _Stored(state, tuple(unfinished.values()), tuple(history.values()))
+        chunks = encode(flatten_by_path(stored), {_RUN: json.dumps(header)})
+        return int(state.train.step), chunks
+
+
+def _read_header(path: Path, contents: Contents) -> _Header:
+    try:
+        header = _Header(**json.loads(contents.metadata[_RUN]))
+        if header.data is not None:
+            read_position(header.data)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path} is no checkpoint of fit ({error}); give another directory."
+        ) from error
+    names = (header.unfinished, header.history)
+    if not isinstance(header.settings, dict) or not all(
+        isinstance(part, list) and all(isinstance(name, str) for name in part) for part in names
+    ):
+        raise CheckpointError(f"{path} does not tell the settings and metrics of its run.")
+    return header
+
+
+def plan_settings(plan: Plan, validation: PyTree | None) -> dict[str, Any]:
+    """Returns what a resumed run must have the same, as JSON."""
+    settings = {f.name: getattr(plan, f.name) for f in dataclasses.fields(plan)}
+    # A function has no name that could be compared.
+    settings["transform"] = plan.transform is not None
+    return {**settings, "validation": hash_tree(validation)}
+
+
+def hash_tree(tree: PyTree | None) -> str | None:
+    """Returns a hash of all arrays of a tree with their places, or `None` for `None`."""
+    return None if tree is None else hash_arrays(sorted(flatten_by_path(tree).items()))
+
+
+def check_settings(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuses a checkpoint that was taken with other settings.
+
+    Raises:
+        ValueError: All that have changed since are named.
+    """
+    changed = [
+        f"{name}={then.get(name)!r}, now {value!r}"
+        for name, value in now.items()
+        if then.get(name) != value
+    ]
+    if changed:
+        raise ValueError(
+            f"{path} was taken with {'; '.join(changed)}. Resume with the settings of then, or "
+            "start anew in another directory."
+        )
+
+
+def _key_data(key: Any) -> list[int]:
+    return np.asarray(jax.random.key_data(key)).ravel().tolist()

@@ -1,0 +1,91 @@
+"""Turns any batches into jitted steps, one at a time; a call is an epoch of them, or a part."""
+
+import contextlib
+import functools
+import time
+from collections.abc import Callable, Generator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .calls import Call, NumberedBatch, Run, StepMetrics, count_steps, is_finite, join_metrics
+from .pace import CALL_SECONDS
+from .program import FitState, Metrics
+
+
+def run_batches(
+    run: Run,
+    state: FitState,
+    unfinished: StepMetrics,
+    epoch_batches: Callable[[int, int], Generator[NumberedBatch]],
+) -> Generator[Call]:
+    """Takes a step per batch, until `run.epochs` or closed.
+
+    A call's batches are kept, since an iterable need not give the same ones again.
+
+    Args:
+        run: What is to be run.
+        state: Anywhere in an epoch.
+        unfinished: Metrics of the steps that this epoch has taken already.
+        epoch_batches: `(epoch, step)` gives an epoch's batches from that step on.
+    """
+    advance = run.compiled("advance")
+    for epoch in range(int(state.epoch), run.epochs):
+        steps: list[Metrics] = []
+        used: list[NumberedBatch] = []
+        longest, begin, before = 0, 0.0, state
+        batches = epoch_batches(epoch, count_steps(unfinished))
+        with contextlib.closing(batches):
+            for batch, row_numbers in batches:
+                longest = longest or _kept_batches(batch)
+                is_long = time.perf_counter() - begin > CALL_SECONDS
+                if len(used) == longest or (used and is_long):
+                    unfinished = join_metrics(unfinished, _gather(steps))
+                    finite = np.isfinite(unfinished["loss"]).all() and is_finite(state.train.params)
+                    again = functools.partial(iter, used)
+                    if not finite:
+                        batches.close()
+                    yield Call(before, state, None, bool(finite), again, unfinished)
+                    steps, used = [], []
+                if not used:
+                    begin = time.perf_counter()
+                    # A step donates its state, which the caller may keep.
+                    before, state = state, jax.tree.map(jnp.copy, state)
+                state, metrics = advance(state, batch)
+                steps.append(metrics)
+                used.append((batch, row_numbers))
+        if not used and not unfinished:
+            raise ValueError(
+                f"data must give at least one batch in every epoch; epoch {epoch} had none."
+            )
+        unfinished = join_metrics(unfinished, _gather(steps))
+        state, ended, finite = run.finish(state, _fill_up(unfinished, max(1, longest)))
+        unfinished = {}
+        yield Call(before, state, ended, finite, functools.partial(iter, used), unfinished)
+
+
+def _fill_up(steps: StepMetrics, size: int) -> StepMetrics:
+    """Fills metrics up with 0 to a multiple of a size, so that what reads them compiles once."""
+    padding = -count_steps(steps) % size
+    return {n: np.concatenate([v, np.zeros(padding, v.dtype)]) for n, v in steps.items()}
+
+
+def _kept_batches(batch: Any) -> int:
+    """Returns how many batches to keep: up to 256, as long as they take up to 64 MiB."""
+    size = sum(getattr(leaf, "nbytes", 0) for leaf in jax.tree.leaves(batch))
+    return max(1, min(256, 2**26 // max(1, size)))
+
+
+@jax.jit
+def _stack(steps: list[Metrics]) -> Metrics:
+    return jax.tree.map(lambda *values: jnp.stack(values), *steps)
+
+
+def _gather(steps: list[Metrics]) -> StepMetrics:
+    """Stacks steps' metrics, 64 at a time: one by one is slow, and so is a stack of many."""
+    filled = steps + steps[-1:] * (-len(steps) % 64)
+    parts = [_stack(filled[start : start + 64]) for start in range(0, len(filled), 64)]
+    names = parts[0] if parts else ()
+    return {n: np.concatenate([np.asarray(p[n]) for p in parts])[: len(steps)] for n in names}

@@ -1,0 +1,41 @@
+"""From rows to batches: which row comes when, and how rows are read, ahead and in one shape.
+
+In reading order: `order` (random words, permutations), `samplers`, `batching` (an order cut into
+batches), `window_order` (rows of files), `epoch_order` (all of these for one epoch); `placement`
+(over devices), `thread_settings`, `streaming` (read ahead by a thread), `reading`; `transforms`,
+`positions` (where an iteration stands, to go on there), `splitting`.
+"""
+
+from . import positions
+from .batching import cut_order, join_windows
+from .epoch_order import make_order
+from .order import permutation, permutations, philox_words
+from .positions import check_state, read_position
+from .reading import make_reader
+from .samplers import StratifiedSampler, WeightedSampler, class_weights
+from .splitting import train_test_split
+from .streaming import Block
+from .thread_settings import settings_of_this_thread, with_settings_of_this_thread
+from .transforms import Transform, apply_transform
+
+__all__ = [
+    "Block",
+    "StratifiedSampler",
+    "Transform",
+    "WeightedSampler",
+    "apply_transform",
+    "check_state",
+    "class_weights",
+    "cut_order",
+    "join_windows",
+    "make_order",
+    "make_reader",
+    "permutation",
+    "permutations",
+    "philox_words",
+    "positions",
+    "read_position",
+    "settings_of_this_thread",
+    "train_test_split",
+    "with_settings_of_this_thread",
+]

@@ -1,0 +1,166 @@
+"""Turns the settings of a loader into the row numbers of every batch of an epoch."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from ..checks import require_int
+from ..sources.ingestion import hash_arrays
+from . import batching
+from .order import permutation
+from .window_order import windows
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class EpochOrder:
+    """Which rows come when; see `DataLoader`, whose settings these are.
+
+    `rows` is the number of rows in the source; `chunks` are its chunks where it is read by windows,
+    and `None` elsewhere, as is `window_chunks`.
+    """
+
+    rows: int
+    chunks: Int[np.ndarray, " chunks_and_end"] | None
+    batch_size: int
+    shuffle: bool
+    seed: int
+    drop_last: bool
+    sampler: Any
+    batch_sampler: Any
+    window_chunks: int | None
+
+    def __len__(self) -> int:
+        """Returns the number of batches in an epoch."""
+        if self.batch_sampler is not None:
+            return len(self.batch_sampler)
+        rows = self.rows if self.sampler is None else len(self.sampler)
+        return batching.count_steps(rows, self.batch_size, drop_last=self.drop_last)
+
+    def order(self, epoch: int) -> Int[np.ndarray, " rows"]:
+        """Returns the row numbers of an epoch in the order in which they are visited."""
+        if self.batch_sampler is not None:
+            index = self.index(epoch)
+            return index[index >= 0]
+        require_int("epoch", epoch, 0, 2**64)
+        if self.sampler is not None:
+            return batching.read_order(self.sampler, epoch, self.rows)
+        if self.chunks is not None:
+            return np.concatenate([*self._windows(epoch, 0)])
+        if not self.shuffle:
+            return np.arange(self.rows)
+        return permutation(self.rows, seed=self.seed, epoch=epoch)
+
+    def index(self, epoch: int) -> batching.Index:
+        """Returns the row numbers of every batch of an epoch; ~i stands for row i as padding."""
+        require_int("epoch", epoch, 0, 2**64)
+        if self.batch_sampler is not None:
+            return batching.read_batches(self.batch_sampler, self.batch_size, self.rows)
+        return batching.cut_order(self.order(epoch), self.batch_size, drop_last=self.drop_last)
+
+    def windows(self, epoch: int, step: int) -> Iterator[batching.Numbers]:
+        """Iterates over the row numbers from a step on, in the parts that are read at once.
+
+        These are windows of chunks, or else batches. The whole index is made for the latter only.
+        """
+        require_int("step", step, 0, len(self) + 1)
+        if self.chunks is None:
+            return iter(self.index(epoch)[step:])
+        start = min(self.rows, step * self.batch_size)
+        wanted = min(self.rows, len(self) * self.batch_size) - start
+        return batching.cut_windows(self._windows(epoch, start), wanted, self.batch_size)
+
+    def settings(self) -> dict[str, Any]:
+        """Returns what the order follows from, beside samplers and chunks, fit for JSON."""
+        settings = {
+            "batch_size": int(self.batch_size),
+            "shuffle": self.shuffle,
+            "drop_last": self.drop_last,
+            "seed": int(self.seed),
+            "rows": self.rows,
+        }
+        if self.window_chunks is not None:
+            settings["window_chunks"] = self.window_chunks
+        return settings
+
+    def fingerprint(self, epoch: int) -> str:
+        """Returns a hash of an epoch's order, or of the chunks, from which that follows.
+
+        Raises:
+            TypeError: A sampler gives another order whenever it is iterated.
+        """
+        batching.require_fixed(sampler=self.sampler, batch_sampler=self.batch_sampler)
+        fixed = self.index(epoch) if self.chunks is None else np.asarray(self.chunks)
+        return hash_arrays([("order", fixed)])
+
+    def _windows(self, epoch: int, start: int) -> Iterator[batching.Numbers]:
+        assert self.chunks is not None
+        assert self.window_chunks is not None
+        return windows(
+            self.chunks,
+            window_chunks=self.window_chunks,
+            shuffle=self.shuffle,
+            seed=self.seed,
+            epoch=epoch,
+            start=start,
+        )
+
+
+def make_order(
+    rows: int,
+    chunks: Int[np.ndarray, " chunks_and_end"] | None,
+    *,
+    batch_size: int | None,
+    shuffle: bool,
+    seed: int,
+    drop_last: bool,
+    sampler: Any,
+    batch_sampler: Any,
+    window_chunks: int | None,
+) -> EpochOrder:
+    """Checks the settings of a loader that choose rows and their order.
+
+    Raises:
+        TypeError: A setting has the wrong type.
+        ValueError: A setting is out of range, or two contradict each other.
+    """
+    if batch_sampler is not None:
+        batch_size = batching.check_batch_sampler(
+            batch_sampler,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            sampler=sampler,
+            drop_last=drop_last,
+        )
+        batch_sampler = batching.copy_numbers(batch_sampler)
+        if isinstance(batch_sampler, tuple):
+            batch_sampler = tuple(map(batching.copy_numbers, batch_sampler))
+    require_int("batch_size", batch_size, 1, None)
+    assert batch_size is not None
+    require_int("seed", seed, 0, 2**64)
+    if sampler is not None:
+        batching.check_sampler(sampler, shuffle=shuffle, seed=seed)
+        sampler = batching.copy_numbers(sampler)
+    if sampler is not None or batch_sampler is not None:
+        chunks = None
+    order = EpochOrder(
+        rows=rows,
+        chunks=chunks,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        drop_last=drop_last,
+        sampler=sampler,
+        batch_sampler=batch_sampler,
+        window_chunks=batching.check_window(window_chunks, chunks, rows),
+    )
+    if not len(order):
+        chosen = rows if sampler is None else len(sampler)
+        raise ValueError(
+            f"drop_last=True leaves no batch, since {chosen} rows do not fill a batch of "
+            f"{batch_size}; lower batch_size or keep the last batch."
+        )
+    return order

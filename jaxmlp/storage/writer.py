@@ -1,0 +1,152 @@
+"""Turns what a run has reached into checkpoint files, which a thread writes while it goes on."""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from .atomic_files import write_atomically
+from .locks import exclusive
+from .rotation import checkpoint_path, checkpoint_paths, prune
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Checkpoints:
+    """Where and how often `fit` and `fit_members` write how far they have come.
+
+    Args:
+        directory: Made if need be; one run's own.
+        seconds: Least time between two checkpoints, at least 0 and finite. A checkpoint is due at
+            the end of the call in which it passes, and is left out while another is being written.
+        keep: Number of files to keep, the newest ones, at least 1. Each holds the best parameters
+            so far beside the latest.
+
+    Raises:
+        TypeError: A setting has the wrong type.
+        ValueError: A setting is out of range.
+    """
+
+    directory: str | Path
+    seconds: float = 60.0
+    keep: int = 3
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.directory, str | Path):
+            raise TypeError(f"directory must be a path; got {self.directory!r}.")
+        if not isinstance(self.seconds, int | float) or not 0 <= self.seconds < math.inf:
+            raise ValueError(f"seconds must be finite and at least 0; got {self.seconds!r}.")
+        if not isinstance(self.keep, int) or isinstance(self.keep, bool) or self.keep < 1:
+            raise ValueError(f"keep must be an int of at least 1; got {self.keep!r}.")
+
+
+def as_checkpoints(
+    checkpoint: str | Path | Checkpoints | None, *, resume: bool
+) -> Checkpoints | None:
+    """Returns where and how often to write, if at all.
+
+    Raises:
+        TypeError: `checkpoint` is no such thing.
+        ValueError: There is nothing to resume from.
+    """
+    if not isinstance(resume, bool) or (resume and checkpoint is None):
+        raise ValueError(
+            f"resume must be True or False, and True only with checkpoint; got {resume!r}."
+        )
+    if checkpoint is None or isinstance(checkpoint, Checkpoints):
+        return checkpoint
+    return Checkpoints(directory=checkpoint)
+
+
+class CheckpointWriter:
+    """Writes the checkpoints of one run in a thread.
+
+    A failure to write one is warned about, and the run goes on: what it has is worth more.
+
+    Args:
+        checkpoints: Where and how often.
+        encode: Turns what `offer` and `finish` are given into the number of steps taken, which
+            names the file, and the file's chunks.
+    """
+
+    def __init__(
+        self, checkpoints: Checkpoints, encode: Callable[[Any], tuple[int, list[memoryview]]]
+    ) -> None:
+        self._checkpoints = checkpoints
+        self._encode = encode
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "jaxmlp.checkpoints")
+        self._pending: concurrent.futures.Future[None] | None = None
+        self._due = time.monotonic() + checkpoints.seconds
+
+    def is_due(self) -> bool:
+        """Whether it is time for a checkpoint, and none is being written."""
+        is_busy = self._pending is not None and not self._pending.done()
+        return not is_busy and time.monotonic() >= self._due
+
+    def offer(self, progress: Any) -> None:
+        """Has a checkpoint written if one is due, and returns at once."""
+        if not self.is_due():
+            return
+        self._report()
+        self._due = time.monotonic() + self._checkpoints.seconds
+        self._pending = self._thread.submit(self._write, progress)
+
+    def finish(self, progress: Any) -> None:
+        """Writes a last checkpoint, and returns when it is on the disk."""
+        if self._pending:
+            concurrent.futures.wait([self._pending])
+            self._report()
+        self._pending = self._thread.submit(self._write, progress)
+        concurrent.futures.wait([self._pending])
+
+    def close(self) -> None:
+        """Waits for what is being written."""
+        self._thread.shutdown()
+        self._report()
+
+    def _write(self, progress: Any) -> None:
+        step, chunks = self._encode(progress)
+        directory = self._checkpoints.directory
+        write_atomically(checkpoint_path(directory, step), chunks)
+        prune(directory, keep=self._checkpoints.keep)
+
+    def _report(self) -> None:
+        error = self._pending.exception() if self._pending and self._pending.done() else None
+        self._pending = None if error else self._pending
+        if error:
+            warnings.warn(
+                f"A checkpoint could not be written; the run is not affected, and the checkpoint "
+                f"before it is still there. {error}",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+
+
+@contextlib.contextmanager
+def open_writer(
+    checkpoints: Checkpoints, encode: Callable[[Any], tuple[int, list[memoryview]]], *, resume: bool
+) -> Iterator[CheckpointWriter]:
+    """Keeps a directory for a run's checkpoints while the `with` block lasts.
+
+    Raises:
+        BlockingIOError: Another run is writing there.
+        FileExistsError: There are checkpoints, and the run is not to resume from them.
+        OSError: The directory cannot be made or written to.
+    """
+    directory = Path(checkpoints.directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    with exclusive(directory):
+        if not resume and (paths := checkpoint_paths(directory)):
+            raise FileExistsError(
+                f"{directory} has checkpoints of a run already, the newest {paths[-1].name}. Pass "
+                "resume=True to go on with it, or another directory."
+            )
+        writer = CheckpointWriter(checkpoints, encode)
+        try:
+            yield writer
+        finally:
+            writer.close()

@@ -1,0 +1,171 @@
+"""Tests of batches over several devices and processes: together they are those of one process."""
+
+import itertools
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from fits import LINEAR, fit
+from processes import Rows, make_loader, run
+
+from jaxmlp import DataLoader
+
+
+def free_address():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{found.getsockname()[1]}"
+
+
+def run_processes(count, devices, axes, chunk_rows=None):
+    """What each of `count` processes with `devices` devices printed."""
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    script, address = Path(__file__).parents[1] / "processes.py", free_address()
+    running = [
+        subprocess.Popen(
+            [sys.executable, script, address]
+            + [json.dumps(argument) for argument in (number, count, axes, chunk_rows)],
+            env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(count)
+    ]
+    try:
+        printed = [process.communicate(timeout=120) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    for process, (_, error) in zip(running, printed, strict=True):
+        assert process.returncode == 0, error
+    return [json.loads(out.splitlines()[-1]) for out, _ in printed]
+
+
+LAYOUTS = {
+    "8 devices": (1, 8, [8]),
+    "2 processes": (2, 1, [2]),
+    "2 processes of 4 devices": (2, 4, [4, 2]),
+    "4 processes": (4, 1, [4]),
+    # Two processes hold each row.
+    "4 processes in pairs": (4, 1, [2, 2]),
+    "2 processes and a stream": (2, 1, [2], 6),
+}
+
+
+@pytest.fixture(scope="module", params=LAYOUTS)
+def outcome(request):
+    return LAYOUTS[request.param], run_processes(*LAYOUTS[request.param])
+
+
+@pytest.fixture(scope="module")
+def alone(outcome):
+    chunk_rows = outcome[0][3] if len(outcome[0]) > 3 else None
+    loader = make_loader(Rows(chunk_rows))
+    return loader, list(loader.epoch(0)), run((1,), chunk_rows)
+
+
+class TestProcesses:
+    @pytest.mark.parametrize("name", ["x", "weight"])
+    def test_their_parts_together_are_the_batches_of_one(self, outcome, alone, name):
+        for step, batch in enumerate(alone[1]):
+            parts = {}
+            for process in outcome[1]:
+                parts |= {int(start): rows for start, rows in process[name][step].items()}
+            together = np.concatenate([parts[start] for start in sorted(parts)])
+            np.testing.assert_array_equal(together.astype(np.float32), getattr(batch, name))
+
+    def test_each_reads_the_rows_that_its_devices_hold(self, outcome, alone):
+        (count, devices, axes, *_), processes = outcome
+        index = alone[0].index(0)
+        parts, size = -(-devices // int(np.prod(axes[1:]))), 8 // axes[0]
+        assert parts == max(1, axes[0] // count)
+        for process in processes:
+            expected = []
+            for numbers, held in zip(index, process["x"], strict=True):
+                assert len(held) == parts
+                rows = np.where(numbers < 0, ~numbers, numbers)
+                for start in sorted(map(int, held)):
+                    expected += rows[start : start + size].tolist()
+            asked = list(itertools.chain.from_iterable(process["asked"]))
+            # A stream reads the rows of a window in the order of the file.
+            is_stream = alone[0].window_chunks is not None
+            assert (sorted(asked) if is_stream else asked) == (
+                sorted(expected) if is_stream else expected
+            )
+
+    def test_batches_are_global(self, outcome):
+        for process in outcome[1]:
+            assert process["shapes"] == [[8, 3]] * 7
+
+    def test_training_gives_the_losses_of_one(self, outcome, alone):
+        for process in outcome[1]:
+            # Sums over rows in another order.
+            np.testing.assert_allclose(process["losses"], alone[2]["losses"], rtol=1e-5)
+
+    def test_the_state_is_that_of_one(self, outcome, alone):
+        for process in outcome[1]:
+            assert process["state"] == alone[2]["state"]
+            alone[0].load_state_dict(process["state"])
+
+
+def sharding_of(*spec, shape=(2,), names=("data",)):
+    types = (jax.sharding.AxisType.Auto,) * len(shape)
+    mesh = jax.make_mesh(shape, names, axis_types=types)
+    return jax.NamedSharding(mesh, jax.sharding.PartitionSpec(*spec))
+
+
+def test_rows_in_memory_are_sharded_too_and_fit_takes_them():
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(50, 4)).astype(np.float32), generator.integers(0, 3, 50)
+    settings = {"batch_size": 10, "shuffle": True}
+    loader = DataLoader(x, y, sharding=sharding_of("data"), **settings)
+    batch = next(loader.epoch(0))
+    assert batch.x.sharding.shard_shape((10, 4)) == (5, 4)
+    ours, expected = (
+        fit(loader, driver="auto", **LINEAR),
+        fit(DataLoader(x, y, **settings), **LINEAR),
+    )
+    # Sums over rows in another order, over 25 steps.
+    np.testing.assert_allclose(
+        ours.params.output.kernel, expected.params.output.kernel, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_validation_takes_all_rows_of_a_sharded_loader():
+    x, y = np.random.default_rng(0).normal(size=(50, 4)), np.arange(50) % 3
+    loader = DataLoader(x, y, batch_size=10, sharding=sharding_of("data"))
+    ours, expected = (
+        fit(validation=validation, epochs=1, **LINEAR) for validation in (loader, (x, y))
+    )
+    assert ours.history["validation_loss"] == expected.history["validation_loss"]
+
+
+def test_a_sharded_batch_is_whole():
+    loader = DataLoader(np.eye(9), batch_size=4, sharding=sharding_of("data"))
+    with pytest.raises(ValueError, match=r"index must name the 4 rows of a batch, .*; got 3"):
+        loader.read(np.arange(3))
+
+
+@pytest.mark.parametrize(
+    ("sharding", "batch_size"),
+    [(sharding_of("data"), 7), (sharding_of(None, "data"), 8)],
+    ids=["remainder", "columns"],
+)
+def test_parts_must_be_equal_and_of_rows(sharding, batch_size):
+    message = f"leading axis alone, into equal parts; got batch_size={batch_size} and"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        DataLoader(np.eye(9), batch_size=batch_size, sharding=sharding)
+
+
+@pytest.mark.bad_input
+def test_it_must_be_a_sharding():
+    with pytest.raises(TypeError, match=r"sharding must be a jax.sharding.Sharding, such as"):
+        DataLoader(np.eye(9), batch_size=3, sharding="data")
