@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from ..loading import apply_transform
 from ..train_step import TrainState, make_pure_step
 from ..types import Batch, LossFn, map_trained
+from .evaluation import evaluate_rows
 from .settings import Plan
 from .step_metrics import Metrics, all_finite, check_metrics, mean_metrics
 
@@ -39,14 +40,15 @@ class FitState(NamedTuple):
 
 def init_fit_state(train: TrainState, plan: Plan, *, validated: bool) -> FitState:
     """Returns the state before the first epoch."""
-    return FitState(train=train, **_init_records(train.params, plan, validated=validated))
+    averages = plan.ema_decay is not None or plan.swa_start is not None
+    records = _init_records(train.params, averages=averages, mode=plan.mode, validated=validated)
+    return FitState(train=train, **records)
 
 
 # Jitted, since eager operations compile a program each.
-@functools.partial(jax.jit, static_argnames=("plan", "validated"))
-def _init_records(params: PyTree, plan: Plan, *, validated: bool) -> dict[str, Any]:
-    averages = plan.ema_decay is not None or plan.swa_start is not None
-    worst = jnp.inf if plan.mode == "min" else -jnp.inf
+@functools.partial(jax.jit, static_argnames=("averages", "mode", "validated"))
+def _init_records(params: PyTree, *, averages: bool, mode: str, validated: bool) -> dict[str, Any]:
+    worst = jnp.inf if mode == "min" else -jnp.inf
     return {
         "average": jax.tree.map(jnp.copy, params) if averages else None,
         "averaged": jnp.zeros((), jnp.int32),
@@ -183,7 +185,7 @@ def end_epoch(
         params = average
     values = metrics
     if validation is not None:
-        loss, values = loss_fn(params, validation, None)
+        loss, values = evaluate_rows(loss_fn, params, validation)
         check_metrics(values)
         values = {"loss": loss, **values}
         metrics |= {f"validation_{name}": jnp.asarray(v) for name, v in values.items()}
@@ -232,9 +234,12 @@ def run_epochs(
     epochs: Int[Array, ""],
     validation: PyTree | None,
     *,
+    steps: Int[Array, ""] | None = None,
     vmapped: bool = False,
 ) -> tuple[FitState, Metrics]:
     """Runs whole epochs; those after the run has stopped or from epoch `epochs` on change nothing.
+
+    An epoch takes the first `steps` of its places in `index`, or all.
 
     `vmapped` says that `vmap` will map over the state: members then share the rows. Without it they
     would get the same results from copies of the rows, one for each member.
@@ -245,7 +250,11 @@ def run_epochs(
     # Jitted, so that asking for its shapes and calling it trace it once.
     @jax.jit
     def run(state: FitState, index: Int[Array, "steps batch"]) -> tuple[FitState, Metrics]:
-        state, metrics = run_steps(loss_fn, optimizer, plan, state, rows, index)
+        start = None if steps is None else jnp.zeros((), jnp.int32)
+        state, metrics = run_steps(
+            loss_fn, optimizer, plan, state, rows, index, start=start, count=steps
+        )
+        metrics.pop("finite", None)
         state, means = end_epoch(loss_fn, plan, state, mean_metrics(metrics), validation)
         return state, {**means, "ran": jnp.ones((), bool)}
 

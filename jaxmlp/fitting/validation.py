@@ -9,10 +9,11 @@ from jaxtyping import PyTree
 
 from ..data import DataLoader
 from ..loading import apply_transform
-from ..types import Batch
+from ..types import Batch, LossFn
+from .buckets import padded_validation
 
 
-def as_validation(validation: PyTree | None) -> PyTree | None:
+def as_validation(validation: PyTree | None, loss_fn: LossFn | None = None) -> PyTree | None:
     """Copies the rows to validate on; those of a loader go through its transform.
 
     Raises:
@@ -25,12 +26,11 @@ def as_validation(validation: PyTree | None) -> PyTree | None:
             )
         validation = DataLoader(*validation, batch_size=1)
     if isinstance(validation, DataLoader):
-        loader, validation = validation, read_rows(validation)
+        loader, rows = validation, read_rows(validation)
         if loader.transform is not None:
-            transform = functools.partial(apply_transform, loader.transform)
-            return jax.jit(transform)(validation)
+            return jax.jit(functools.partial(apply_transform, loader.transform))(rows)
         # The loader's arrays cannot change, so that the device may use their memory.
-        return jax.device_put(validation)
+        return jax.device_put(rows if loss_fn is None else padded_validation(loss_fn, rows))
     return jax.tree.map(lambda a: jnp.array(a, copy=True), validation)
 
 

@@ -228,7 +228,7 @@ class TestAbandoned:
             raise OSError(errno.ENOLCK, "no locks")
 
         (path.parent / self.NAME).touch()
-        monkeypatch.setattr(jaxmlp.files, "try_lock", unsupported)
+        monkeypatch.setattr(jaxmlp.storage.atomic_files, "try_lock", unsupported)
         write_atomically(path, [NEW])
         assert path.read_bytes() == NEW
         assert sorted(os.listdir(path.parent)) == [self.NAME, path.name]
