@@ -45,7 +45,10 @@ def absolute_error(predictions: Outputs, targets: Targets) -> RowLosses:
     """
     predictions, dtype = as_outputs(predictions)
     targets, _ = match_targets("absolute_error", predictions, targets)
-    return jnp.mean(jnp.abs(predictions - targets), axis=-1).astype(dtype)
+    residual = predictions - targets
+    # |r| of slope 0 at 0, as PyTorch's; that of jnp.abs is 1 there.
+    losses = residual * jax.lax.stop_gradient(jnp.sign(residual))
+    return jnp.mean(losses, axis=-1).astype(dtype)
 
 
 def huber(predictions: Outputs, targets: Targets, *, delta: Scalar = 1.0) -> RowLosses:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import reference_losses
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model._sgd_fast import Hinge
 
@@ -33,7 +33,7 @@ class TestGaussian:
         ("dtype", "raw", "target"),
         [
             *((np.float32, 10.0**k, 3 * 10.0**k) for k in (0, 5, 10, 15, 20, 30, 37)),
-            *((np.float32, -100.0, y) for y in (1e-3, 1.0, 1e6)),
+            *((np.float32, -80.0, y) for y in (1e-3, 1.0, 1e6)),
             *((np.float16, raw, y) for raw, y in ((20, 60), (300, 10), (-5, 0.02), (6e4, 6e4))),
             *((ml_dtypes.bfloat16, 10.0**k, 3 * 10.0**k) for k in (0, 10, 30)),
         ],
@@ -125,7 +125,7 @@ class TestInfiniteLogits:
         log_p = torch.log_softmax(torch.tensor(self.LOGITS).double(), dim=-1).numpy()
         weights = np.eye(3)[targets] if targets.ndim == 1 else np.float64(targets)
         # 0 log 0 = 0
-        expected = -np.sum(np.where(weights == 0, 0, weights * log_p), axis=-1)
+        expected = -np.sum(weights * np.where(weights == 0, 0, log_p), axis=-1)
         np.testing.assert_allclose(got, expected, rtol=1e-6)
 
     @pytest.mark.parametrize(
@@ -183,6 +183,7 @@ class TestTargetsThatAreNoProbabilities:
         np.testing.assert_array_equal(np.isnan(got), [False, True])
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(-10, 10), min_size=2, max_size=50),
     st.sampled_from([np.float16, ml_dtypes.bfloat16, np.float32, np.float64]),
