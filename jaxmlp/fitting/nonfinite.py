@@ -11,7 +11,7 @@ from jaxtyping import PyTree
 
 from ..loading import apply_transform
 from ..train_step import TrainState, make_pure_step
-from ..types import trained_part
+from ..types import LossFn, trained_part
 from .calls import Call, Run, is_finite
 from .program import FitState
 
@@ -49,7 +49,9 @@ def find_first_bad_step(run: Run, call: Call) -> tuple[FitState, NonFiniteError]
                 batch = jax.jit(functools.partial(apply_transform, run.plan.transform))(batch)
             loss, gradients = _gradients(run, state.train, batch)
             culprit = _culprit(loss, gradients, after.train.params)
-            return state, _error(culprit, int(state.train.step), batch, rows)
+            said = _said_of_values(run.loss_fn, state.train.params, batch)
+            step = int(state.train.step)
+            return state, _error(culprit, said, step, state.train.params, batch, rows)
         state = after
     message = "A non-finite number appeared in training, but not when its steps were repeated."
     return call.before, NonFiniteError(message, step=int(call.before.train.step), rows=None)
@@ -82,24 +84,58 @@ def _culprit(loss: jax.Array, gradients: PyTree, params: PyTree) -> str:
     return "the loss is finite, but not the update"
 
 
-def _error(culprit: str, step: int, batch: Any, rows: np.ndarray | None) -> NonFiniteError:
+def _said_of_values(loss_fn: LossFn, params: PyTree, batch: Any) -> str:
+    """What the loss says of the batch's values where it sees them, which it does not when traced.
+
+    The criteria of this library then refuse labels that give NaN.
+    """
+    batch = jax.tree.map(jnp.asarray, batch)
+    try:
+        # Only the parameters are traced, so that nothing is compiled or computed.
+        jax.eval_shape(lambda params: loss_fn(params, batch, None), params)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _error(
+    culprit: str, said: str, step: int, params: PyTree, batch: Any, rows: np.ndarray | None
+) -> NonFiniteError:
     if rows is not None:
         rows = rows[rows >= 0]
         shown = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
         where = f"its batch held the rows {shown} (all of them in error.rows)"
     else:
         where = "its batch came from an iterable"
-    bad = [
-        jax.tree_util.keystr(path).lstrip(".")
-        for path, leaf in jax.tree.leaves_with_path(batch)
-        if jnp.issubdtype(jnp.result_type(leaf), jnp.floating) and not jnp.isfinite(leaf).all()
-    ]
+    bad = _not_finite(batch)
     data = f"; the batch itself is not finite in {', '.join(bad)}" if bad else ""
+    bad_params = _not_finite(params)
+    if bad_params:
+        data += f"; nor were the parameters before the step in {', '.join(bad_params)}"
+    # A loss that is bad at once, before any step, is none of the learning rate's making.
+    if step == 0 and culprit.startswith("the loss is ") and "but not" not in culprit:
+        remedies = "Look at these rows"
+    else:
+        remedies = (
+            "Lower the learning rate, clip gradients (optax.clip_by_global_norm), or look at these "
+            "rows"
+        )
+    if said:
+        data += f"; of its values the loss says: {said.rstrip('.')}"
+        remedies = "Mend them"
+    elif step == 0 and remedies.startswith("Look"):
+        remedies += ", and at the first parameters"
     return NonFiniteError(
-        f"step {step} is not finite: {culprit}; {where}{data}. Lower the learning rate, clip "
-        "gradients (optax.clip_by_global_norm), or look at these rows: a label that is no class "
-        "gives NaN, too. The last good parameters "
+        f"step {step} is not finite: {culprit}; {where}{data}. {remedies}. The last good parameters "
         "are in error.result; nonfinite='skip' leaves such steps out, 'stop' ends the run there.",
         step=step,
         rows=rows,
     )
+
+
+def _not_finite(tree: PyTree) -> list[str]:
+    return [
+        jax.tree_util.keystr(path).lstrip(".")
+        for path, leaf in jax.tree.leaves_with_path(tree)
+        if jnp.issubdtype(jnp.result_type(leaf), jnp.floating) and not jnp.isfinite(leaf).all()
+    ]

@@ -1,5 +1,6 @@
 """Turns rows' values and weights into their weighted mean, whatever the size of the weights."""
 
+import functools
 from typing import Any
 
 import jax
@@ -70,6 +71,13 @@ def scale_weight(weight: Any, dtype: Any) -> Float[Array, "*batch"]:
     power = jax.lax.reduce_precision(bounded, exponent_bits=info.nexp, mantissa_bits=0)
     usual = (largest == 0) | ((largest >= _SMALLEST) & (largest <= _LARGEST))
     return weight / jnp.where(usual, 1, power)
+
+
+def wide_type(*dtypes: Any) -> np.dtype[Any]:
+    """Returns the widest floating type among these, at least float32: 16 bits count to 256."""
+    floating = [dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating)]
+    wide = functools.reduce(np.promote_types, floating, np.dtype("float32"))
+    return jax.dtypes.canonicalize_dtype(wide)
 
 
 def extreme_exponent(largest: Any) -> int:

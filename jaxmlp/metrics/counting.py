@@ -1,16 +1,14 @@
 """Turns outputs and targets into counts that add up over batches, and counts into numbers."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Real, Shaped
 
-from ..losses.weights import scale_weight
+from ..losses.weights import scale_weight, wide_type
 
 Counts: TypeAlias = tuple[Array, ...]
 Outputs: TypeAlias = Real[Array | np.ndarray, "*batch outputs"]
@@ -69,7 +67,7 @@ def is_correct(outputs: Array, targets: Array) -> Array:
 def rescale(weight: Any) -> Array:
     """Returns weights in at least float32, the largest neither very large nor small."""
     weight = weight if hasattr(weight, "dtype") else np.asarray(weight)
-    return scale_weight(weight, _wide(weight.dtype))
+    return scale_weight(weight, wide_type(weight.dtype))
 
 
 def rows(outputs: Any, targets: Any, weight: Any, *, per_row: bool) -> tuple[Array, Array, Array]:
@@ -83,7 +81,7 @@ def rows(outputs: Any, targets: Any, weight: Any, *, per_row: bool) -> tuple[Arr
     outputs, targets = jnp.asarray(outputs), jnp.asarray(targets)
     batch = outputs.shape[:-1]
     weight = jnp.ones(batch, bool) if weight is None else jnp.asarray(weight)
-    dtype = _wide(outputs.dtype, targets.dtype, weight.dtype)
+    dtype = wide_type(outputs.dtype, targets.dtype, weight.dtype)
     outputs, targets, weight = (a.astype(dtype) for a in (outputs, targets, weight))
     if targets.shape == (*batch, 1) and outputs.shape[-1] == 1:
         targets = targets[..., 0]
@@ -120,10 +118,3 @@ def ratio(counts: Counts) -> Array:
     """Returns a sum over rows divided by the sum of their weights."""
     total, weight = counts
     return total / weight
-
-
-def _wide(*dtypes: Any) -> np.dtype[Any]:
-    """The widest floating type among these, at least float32: 16 bits count to 256 or 2048."""
-    floating = [dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating)]
-    wide = functools.reduce(np.promote_types, floating, np.dtype("float32"))
-    return jax.dtypes.canonicalize_dtype(wide)
