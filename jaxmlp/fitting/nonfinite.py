@@ -47,11 +47,20 @@ def find_first_bad_step(run: Run, call: Call) -> tuple[FitState, NonFiniteError]
         if not is_finite((metrics["loss"], after.train.params)):
             if run.plan.transform is not None:
                 batch = jax.jit(functools.partial(apply_transform, run.plan.transform))(batch)
-            loss, gradients = _gradients(run, state.train, batch)
+            train, step = state.train, int(state.train.step)
+            loss, gradients = _gradients(run, train, batch)
             culprit = _culprit(loss, gradients, after.train.params)
-            said = _said_of_values(run.loss_fn, state.train.params, batch)
-            step = int(state.train.step)
-            return state, _error(culprit, said, step, state.train.params, batch, rows)
+            said = _said_of_values(run.loss_fn, train, batch)
+            is_first_loss = step == 0 and not jnp.isfinite(loss)
+            where = _where(train.params, batch, rows)
+            remedy = _remedy(said, is_first_loss=is_first_loss)
+            message = (
+                f"step {step} is not finite: {culprit}; {where}{said}. {remedy} The last good "
+                "parameters are in error.result; nonfinite='skip' leaves such steps out, 'stop' "
+                "ends the run there."
+            )
+            numbers = None if rows is None else rows[rows >= 0]
+            return state, NonFiniteError(message, step=step, rows=numbers)
         state = after
     message = "A non-finite number appeared in training, but not when its steps were repeated."
     return call.before, NonFiniteError(message, step=int(call.before.train.step), rows=None)
@@ -84,53 +93,36 @@ def _culprit(loss: jax.Array, gradients: PyTree, params: PyTree) -> str:
     return "the loss is finite, but not the update"
 
 
-def _said_of_values(loss_fn: LossFn, params: PyTree, batch: Any) -> str:
+def _said_of_values(loss_fn: LossFn, train: TrainState, batch: Any) -> str:
     """What the loss says of the batch's values where it sees them, which it does not when traced.
 
     The criteria of this library then refuse labels that give NaN.
     """
-    batch = jax.tree.map(jnp.asarray, batch)
+    batch = jax.tree.map(lambda a: jnp.asarray(a) if isinstance(a, np.ndarray) else a, batch)
+    key = jax.random.fold_in(train.key, train.step)
     try:
         # Only the parameters are traced, so that nothing is compiled or computed.
-        jax.eval_shape(lambda params: loss_fn(params, batch, None), params)
+        jax.eval_shape(lambda params: loss_fn(params, batch, key), train.params)
     except ValueError as error:
-        return str(error)
+        return f"; of its values the loss says: {str(error).rstrip('.')}"
+    except Exception:  # what is being told must not be lost to it
+        return ""
     return ""
 
 
-def _error(
-    culprit: str, said: str, step: int, params: PyTree, batch: Any, rows: np.ndarray | None
-) -> NonFiniteError:
-    if rows is not None:
+def _where(params: PyTree, batch: Any, rows: np.ndarray | None) -> str:
+    """Names the batch's rows, and what of them or of the parameters was not finite before."""
+    if rows is None:
+        where = "its batch came from an iterable"
+    else:
         rows = rows[rows >= 0]
         shown = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
         where = f"its batch held the rows {shown} (all of them in error.rows)"
-    else:
-        where = "its batch came from an iterable"
-    bad = _not_finite(batch)
-    data = f"; the batch itself is not finite in {', '.join(bad)}" if bad else ""
-    bad_params = _not_finite(params)
-    if bad_params:
-        data += f"; nor were the parameters before the step in {', '.join(bad_params)}"
-    # A loss that is bad at once, before any step, is none of the learning rate's making.
-    if step == 0 and culprit.startswith("the loss is ") and "but not" not in culprit:
-        remedies = "Look at these rows"
-    else:
-        remedies = (
-            "Lower the learning rate, clip gradients (optax.clip_by_global_norm), or look at these "
-            "rows"
-        )
-    if said:
-        data += f"; of its values the loss says: {said.rstrip('.')}"
-        remedies = "Mend them"
-    elif step == 0 and remedies.startswith("Look"):
-        remedies += ", and at the first parameters"
-    return NonFiniteError(
-        f"step {step} is not finite: {culprit}; {where}{data}. {remedies}. The last good parameters "
-        "are in error.result; nonfinite='skip' leaves such steps out, 'stop' ends the run there.",
-        step=step,
-        rows=rows,
-    )
+    if bad := _not_finite(params):
+        where += f"; so were the parameters before it in {', '.join(bad)}"
+    if bad := _not_finite(batch):
+        where += f"; the batch itself is not finite in {', '.join(bad)}"
+    return where
 
 
 def _not_finite(tree: PyTree) -> list[str]:
@@ -139,3 +131,14 @@ def _not_finite(tree: PyTree) -> list[str]:
         for path, leaf in jax.tree.leaves_with_path(tree)
         if jnp.issubdtype(jnp.result_type(leaf), jnp.floating) and not jnp.isfinite(leaf).all()
     ]
+
+
+def _remedy(said: str, *, is_first_loss: bool) -> str:
+    if said:
+        return "Mend these values."
+    if is_first_loss:  # before any step, and so none of the learning rate's making
+        return "Look at these rows, and at the first parameters."
+    return (
+        "Lower the learning rate, clip gradients (optax.clip_by_global_norm), or look at these "
+        "rows: a label that is no class gives NaN, too."
+    )
