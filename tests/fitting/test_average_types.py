@@ -36,7 +36,7 @@ class TestMovingAverage:
         mean = 0.0
         for step in range(STEPS):
             mean = 0.99 * mean + 0.01 * (step + 1)
-        # 25 roundings in float32, and one to the type: in 16 bits at each step, it would stay behind.
+        # 25 roundings in float32, and one to the type; in 16 bits, it would stay behind.
         rtol = max(float(jnp.finfo(dtype).eps), 2e-6)
         np.testing.assert_allclose(float(result.params), mean, rtol=rtol)
 

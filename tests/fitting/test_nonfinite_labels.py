@@ -49,7 +49,7 @@ def test_it_is_named_in_micro_batches():
 
 
 def test_it_is_named_behind_a_transform():
-    loader = make_loader(batch_size=50, transform=lambda x, y: (x, y + 1))
+    loader = make_loader(batch_size=50, transform=lambda b: b._replace(y=b.y + 1))
     assert "needs targets in [0, 2]; got values in [1, 3]" in fail(loader)
 
 
