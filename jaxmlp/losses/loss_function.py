@@ -5,15 +5,14 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..config import MLPConfig
-from ..forward import apply, check_dropout_rate
+from ..forward import check_dropout_rate, compute_layers
 from ..types import Batch, LossFn, Params
 from .classification import sigmoid_binary_cross_entropy, softmax_cross_entropy
 from .regression import gaussian, poisson
+from .weights import weighted_mean
 
 Criterion: TypeAlias = Callable[[Array, Any], Array]
 MetricFn: TypeAlias = Callable[[Array, Any, Any], Array]
@@ -49,6 +48,7 @@ def make_loss(
 
     Example:
         >>> import jax
+        >>> import numpy as np
         >>> from jaxmlp import init_params, losses
         >>> config = MLPConfig(in_features=4, out_features=3)
         >>> params = init_params(config, key=jax.random.key(0))
@@ -93,7 +93,7 @@ class NetworkLoss:
 
     def outputs(self, params: Params, x: Any, key: PRNGKeyArray | None = None) -> Array:
         """Computes what the network gives for rows, each row by itself."""
-        return apply(params, x, config=self.config, key=key, dropout_rate=self.dropout_rate)
+        return compute_layers(params, x, self.config, key, self.dropout_rate)[-1].activation
 
     def of_outputs(self, outputs: Array, batch: Batch) -> tuple[Float[Array, ""], dict[str, Array]]:
         """Computes the loss and the metrics of all rows from what the network gave for them."""
@@ -131,33 +131,3 @@ def _unwrapped(function: Any) -> tuple[Any, list[tuple[Any, Any]]]:
         arguments.append((function.args, function.keywords))
         function = function.func
     return function, arguments
-
-
-def weighted_mean(
-    values: Float[Array, "*batch"], weight: Shaped[Array | np.ndarray, "*batch"] | None = None
-) -> Float[Array, ""]:
-    """Mean over rows, `sum(weight * value) / sum(weight)`.
-
-    Args:
-        values: One number per row. Those of rows of weight 0 do not enter, NaN included; to take
-            gradients, what they are computed from must be finite all the same.
-        weight: Weight of each row, at least 0; `None` weighs all rows alike.
-
-    Returns:
-        A scalar; 0 where all weights are 0.
-
-    Raises:
-        ValueError: `weight` has not the shape of `values`.
-    """
-    if weight is None:
-        return jnp.mean(values)
-    if weight.shape != values.shape:
-        raise ValueError(
-            f"weight must have one entry per row, shape {values.shape}; got {weight.shape}."
-        )
-    # Sums of float16 overflow at 65504.
-    wide = jnp.float32 if values.dtype.itemsize < 4 else values.dtype
-    weight = jnp.asarray(weight, wide)
-    total = jnp.sum(weight)
-    summed = jnp.sum(jnp.where(weight > 0, weight * values.astype(wide), 0))
-    return (summed / jnp.where(total > 0, total, 1)).astype(values.dtype)
