@@ -108,7 +108,7 @@ def _require_safe_parent(directory: Path, parent: Path) -> None:
 
 
 def _is_shared_with_nobody(status: os.stat_result) -> bool:
-    """Tells whether only the owner's private group may write: where each user has one of his own."""
+    """Tells whether only the owner and his private group may write."""
     import grp
     import pwd
 

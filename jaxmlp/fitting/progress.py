@@ -69,7 +69,7 @@ class ProgressBar:
 
 
 def _is_terminal(stream: Any) -> bool:
-    """Tells whether someone sees a stream; it may be closed, a logger's, or none, as under pythonw."""
+    """Tells whether someone sees a stream; it may be closed, or none, as under pythonw."""
     try:
         return bool(stream.isatty())
     except (AttributeError, OSError, ValueError):

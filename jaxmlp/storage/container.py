@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import io
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -135,6 +136,10 @@ def _read_header(file: io.BufferedIOBase, size: int) -> _Header:
 
 
 def _read_arrays(file: io.BufferedIOBase, header: _Header) -> dict[str, np.ndarray]:
+    size = header.entries[-1].end if header.entries else 0
+    # Where memory is promised before it is there, asking for it tells nothing.
+    if size > _memory_of_machine():
+        raise TooLargeError(f"there is no memory for its arrays of {size} bytes")
     arrays = {}
     for name, dtype, shape, begin, end in header.entries:
         try:
@@ -165,6 +170,13 @@ def _naming(path: str | Path) -> Iterator[None]:
         raise CheckpointError(f"{path} is not a usable checkpoint: {error.strerror}.") from None
     except CheckpointError as error:
         raise type(error)(f"{path} is not a usable checkpoint: {error}.") from None
+
+
+def _memory_of_machine() -> float:
+    """Bytes in all, whoever uses them; infinite where the system does not tell."""
+    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", ()):
+        return math.inf
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _bytes_of(array: np.ndarray) -> memoryview:
