@@ -77,7 +77,7 @@ class RunFiles:
 
     def __init__(self, run: Run, data: Any, state: FitState) -> None:
         try:
-            require_storable(shapes_by_path(state), {})
+            require_storable(shapes_by_path(_Stored(state, (), ())), {})
             self._settings = plan_settings(run.plan, run.validation)
         except (TypeError, ValueError) as error:
             raise type(error)(
