@@ -15,7 +15,7 @@ from .loading import StratifiedSampler, WeightedSampler, class_weights, train_te
 from .losses.loss_function import make_loss, weighted_mean
 from .metrics import Metric
 from .standardization import with_standardization
-from .storage import CheckpointError, Checkpoints, load, save
+from .storage import CheckpointError, Checkpoints, load, load_state, save, save_state
 from .train_step import TrainState, init_state, kernel_mask, make_train_step
 from .training import fit
 from .types import Batch, Dense, LossFn, Norm, Params, Standardization
@@ -60,6 +60,7 @@ __all__ = [
     "intermediates",
     "kernel_mask",
     "load",
+    "load_state",
     "losses",
     "make_loss",
     "make_train_step",
@@ -67,6 +68,7 @@ __all__ = [
     "mup_labels",
     "per_example_grad_norms",
     "save",
+    "save_state",
     "search",
     "sources",
     "summary",

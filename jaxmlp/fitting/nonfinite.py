@@ -33,6 +33,11 @@ class NonFiniteError(FloatingPointError):
         self.rows = rows
         self.result: Any = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is made again from its positional arguments, of which the message is one.
+        make = functools.partial(type(self), step=self.step, rows=self.rows)
+        return make, self.args, self.__dict__
+
 
 def find_first_bad_step(run: Run, call: Call) -> tuple[FitState, NonFiniteError]:
     """Repeats a call one step at a time; returns the last good state, and what went wrong then.
