@@ -17,7 +17,7 @@ import dataclasses
 import itertools
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -111,7 +111,7 @@ def draw(law: Law, config: jaxmlp.MLPConfig, key: jax.Array) -> jaxmlp.Params:
         (output, law.output_factor),
     ]
     made = [
-        jaxmlp.Dense(np.asarray(dense.kernel) * np.float32(factor), np.asarray(other.bias))
+        jaxmlp.Dense(dense.kernel * np.float32(factor), other.bias)
         for (dense, factor), other in zip(layers, (*biases.hidden, biases.output), strict=True)
     ]
     return jaxmlp.Params(tuple(made[:-1]), made[-1])
@@ -135,7 +135,7 @@ def run_cell(
     def make_optimizer(h):
         return optax.adam(h["rate"])
 
-    members = list(itertools.product(options.rates, contestants))
+    members = [(rate, name) for rate in options.rates for name in contestants]
     for split in range(options.splits):
         rows = split_rows(data, split, options.rows)
         loader = jaxmlp.DataLoader(
@@ -177,7 +177,7 @@ def measure(outputs: np.ndarray, y: np.ndarray, classes: int) -> tuple[float, fl
 
 def print_tables(scores: list[Score], field: str) -> None:
     """Prints, per group of cells, every contestant less the best peer, and its standard error."""
-    groups = {
+    groups: dict[str, Callable[[Score], Any]] = {
         "data set": lambda s: s.name,
         "depth": lambda s: s.depth,
         "activation": lambda s: s.activation,
@@ -251,7 +251,7 @@ def main() -> None:
     scores, start = [], time.perf_counter()
     for name in names:
         for depth, activation in itertools.product(options.depths, options.activations):
-            cell = Cell(name, depth, activation)
+            cell = Cell(name, int(depth), str(activation))
             scores += run_cell(cell, data_sets[name], options.contestants, options)
         print(f"{name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
         if options.save is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn import datasets
@@ -25,20 +25,20 @@ class DataSet(NamedTuple):
 
 
 def _heavy_tails(rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Log-normal inputs, as sizes, counts and money are, and a smooth target of their logarithms."""
+    """Log-normal inputs, as sizes and counts are, and a smooth target of their logarithms."""
     generator = np.random.default_rng(0)
     z = generator.normal(size=(rows, 8))
     y = np.sin(2 * z[:, 0]) + z[:, 1] * z[:, 2] + z[:, 3] + 0.3 * generator.normal(size=rows)
     return np.exp(1.5 * z), y
 
 
-def _labelled(loader: Callable[..., tuple[np.ndarray, np.ndarray]], **options) -> DataSet:
+def _labelled(loader: Callable[..., Any], **options) -> DataSet:
     x, y = loader(**options)
     classes, y = np.unique(y, return_inverse=True)
     return DataSet(x, y, len(classes))
 
 
-REGRESSION: dict[str, Callable[[], tuple[np.ndarray, np.ndarray]]] = {
+REGRESSION: dict[str, Callable[[], Any]] = {
     "diabetes": lambda: datasets.load_diabetes(return_X_y=True),
     "friedman1": lambda: datasets.make_friedman1(1500, n_features=20, noise=1, random_state=0),
     "friedman2": lambda: datasets.make_friedman2(1500, noise=50, random_state=0),
@@ -67,8 +67,10 @@ def load_all(folder: Path | None) -> dict[str, DataSet]:
 
     A file holds `X` and real `y`, or images `x_train` and classes `y_train`.
     """
-    found = {name: DataSet(*load(), 0) for name, load in REGRESSION.items()}
-    images = {}
+    found, images = {}, {}
+    for name, load in REGRESSION.items():
+        x, y = load()
+        found[name] = DataSet(x, y, 0)
     for path in sorted(folder.glob("*.npz")) if folder is not None else ():
         with np.load(path) as arrays:
             if "X" in arrays:
