@@ -1,6 +1,6 @@
 """Asks which initial parameters are a good default: what nets end at, by the law they started from.
 
-    python3 run.py benchmarks/defaults.py --data FOLDER --splits 6
+    python3 run.py benchmarks/defaults.py --data FOLDER --first-split 100
 
 Every contestant trains the same networks: each data set, depth, activation and learning rate, with
 the same splits, orders of rows and keys; inputs and regression targets standardised, Adam, early
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from defaults_data import DataSet, load_all, split_rows
@@ -31,43 +32,31 @@ import jaxmlp
 
 
 class Law(NamedTuple):
-    """Where kernels and biases are drawn from: names of `kernel_init`, and factors on kernels."""
+    """Where kernels and biases are drawn from: names of `kernel_init`, and factors on them.
 
-    hidden: str
+    Without a name, a contestant is what `init_params` draws by default.
+    """
+
+    hidden: str | None
     first: str | None = None  # as the other hidden layers
     output: str | None = None  # as the hidden layers
-    bias: str = "zero"
     first_factor: float = 1.0
-    hidden_factor: float = 1.0
     output_factor: float = 1.0
+    bias_factor: float = 0.0  # times biases of PyTorch's
 
 
-# The first three are peers' defaults; of the rest, each changes one thing or two in he_normal.
+# The first three are peers' defaults; then he_normal, with one change each; then neighbours.
 CONTESTANTS = {
-    "torch": Law("torch", bias="torch"),
+    "torch": Law("torch", bias_factor=1.0),
     "keras": Law("glorot_uniform"),
     "flax": Law("lecun_normal"),
     "he_normal": Law("he_normal"),
-    "he_uniform": Law("he_uniform"),
-    "he, output 0": Law("he_normal", output_factor=0.0),
-    "he, output 0.01": Law("he_normal", output_factor=0.01),
-    "he, output 0.1": Law("he_normal", output_factor=0.1),
-    "he, output 0.3": Law("he_normal", output_factor=0.3),
-    "he, output of torch": Law("he_normal", output="torch"),
-    "he, first gain 1": Law("he_normal", first="lecun_normal"),
-    "he, first 0.5": Law("he_normal", first_factor=0.5),
-    "he, first of torch": Law("he_normal", first="torch"),
-    "he, first gain 1, output 0.1": Law("he_normal", first="lecun_normal", output_factor=0.1),
-    "he, biases of torch": Law("he_normal", bias="torch"),
-    "he, output 0.1, biases of torch": Law("he_normal", bias="torch", output_factor=0.1),
-    "lecun, output 0.1": Law("lecun_normal", output_factor=0.1),
-    "torch, biases 0": Law("torch"),
-    "torch, output 0.1": Law("torch", bias="torch", output_factor=0.1),
-    "keras, biases of torch": Law("glorot_uniform", bias="torch"),
-    "keras, output 0.1": Law("glorot_uniform", output_factor=0.1),
-    "orthogonal": Law("orthogonal"),
-    "orthogonal, output 0.1": Law("orthogonal", output_factor=0.1),
-    "default": Law(""),
+    "he, output": Law("he_normal", output_factor=0.3),
+    "he, first": Law("he_normal", first="torch"),
+    "he, biases": Law("he_normal", bias_factor=3.0),
+    "biases 2": Law("he_uniform", first="torch", output_factor=0.3, bias_factor=2.0),
+    "output 0.1": Law("he_uniform", first="torch", output_factor=0.1, bias_factor=3.0),
+    "default": Law(None),
 }
 PEERS = ("torch", "keras", "flax")
 
@@ -94,7 +83,7 @@ class Score(NamedTuple):
 
 def draw(law: Law, config: jaxmlp.MLPConfig, key: jax.Array) -> jaxmlp.Params:
     """Draws a contestant's parameters, each layer from its own law, all with the same key."""
-    if not law.hidden:
+    if law.hidden is None:
         return jaxmlp.init_params(config, key=key)
 
     def drawn(name: str | None) -> jaxmlp.Params:
@@ -104,14 +93,13 @@ def draw(law: Law, config: jaxmlp.MLPConfig, key: jax.Array) -> jaxmlp.Params:
         )
 
     base, first, output = drawn(None), drawn(law.first).hidden[0], drawn(law.output).output
-    biases = drawn("torch" if law.bias == "torch" else "he_normal")
-    layers = [
-        (first, law.first_factor),
-        *((dense, law.hidden_factor) for dense in base.hidden[1:]),
-        (output, law.output_factor),
-    ]
+    biases = drawn("torch")
+    layers = [(dense, 1.0) for dense in (*base.hidden, output)]
+    layers[0], layers[-1] = (first, law.first_factor), (output, law.output_factor)
     made = [
-        jaxmlp.Dense(dense.kernel * np.float32(factor), other.bias)
+        jaxmlp.Dense(
+            dense.kernel * np.float32(factor), np.float32(law.bias_factor) * jnp.asarray(other.bias)
+        )
         for (dense, factor), other in zip(layers, (*biases.hidden, biases.output), strict=True)
     ]
     return jaxmlp.Params(tuple(made[:-1]), made[-1])
@@ -136,7 +124,7 @@ def run_cell(
         return optax.adam(h["rate"])
 
     members = [(rate, name) for rate in options.rates for name in contestants]
-    for split in range(options.splits):
+    for split in range(options.first_split, options.first_split + options.splits):
         rows = split_rows(data, split, options.rows)
         loader = jaxmlp.DataLoader(
             *rows.train, batch_size=min(options.batch_size, len(rows.train[0])), shuffle=True
@@ -224,16 +212,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of .npz files: further data sets")
     parser.add_argument("--sets", nargs="+", help="names of data sets; all by default")
     parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS))
-    parser.add_argument("--splits", type=int, default=6)
-    parser.add_argument("--rows", type=int, default=2000, help="most training rows")
+    parser.add_argument("--splits", type=int, default=5)
+    parser.add_argument("--first-split", type=int, default=0, help="number of the first split")
+    parser.add_argument("--rows", type=int, default=1000, help="most training rows")
     parser.add_argument("--depths", nargs="+", type=int, default=[1, 2, 4])
     parser.add_argument("--activations", nargs="+", default=["relu", "tanh", "silu"])
     parser.add_argument("--rates", nargs="+", type=float, default=[1e-3, 1e-2])
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=200, help="most epochs")
-    parser.add_argument("--steps", type=int, default=3000, help="most steps, beyond 20 epochs")
-    parser.add_argument("--patience", type=int, default=15)
+    parser.add_argument("--steps", type=int, default=2000, help="most steps, beyond 20 epochs")
+    parser.add_argument("--patience", type=int, default=12)
     parser.add_argument("--loss", action="store_true", help="compare losses instead of errors")
     parser.add_argument("--save", type=Path, help="CSV file for the score of every run")
     parser.add_argument("--quick", action="store_true", help="two splits of two small data sets")

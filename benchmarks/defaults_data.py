@@ -32,6 +32,12 @@ def _heavy_tails(rows: int) -> tuple[np.ndarray, np.ndarray]:
     return np.exp(1.5 * z), y
 
 
+def _sine(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    x = generator.uniform(-3, 3, size=(rows, 1))
+    return x, np.sin(3 * x[:, 0]) + 0.2 * generator.normal(size=rows)
+
+
 def _labelled(loader: Callable[..., Any], **options) -> DataSet:
     x, y = loader(**options)
     classes, y = np.unique(y, return_inverse=True)
@@ -46,6 +52,7 @@ REGRESSION: dict[str, Callable[[], Any]] = {
     "linear": lambda: datasets.make_regression(
         800, n_features=30, n_informative=10, noise=50, random_state=0
     ),
+    "sine": lambda: _sine(800),
     "heavy tails": lambda: _heavy_tails(3000),
 }
 CLASSIFICATION: dict[str, Callable[[], DataSet]] = {

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,10 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from .activations import ACTIVATIONS, net_input_features
 from .config import MLPConfig
 from .types import Dense, Norm, Params
+
+Place: TypeAlias = Literal["first", "hidden", "output"]
+
+UNIFORM_INITS = ("glorot_uniform", "he_uniform", "keras", "lecun_uniform", "rich", "torch")
 
 
 def init_params(config: MLPConfig, *, key: PRNGKeyArray) -> Params:
@@ -67,11 +71,14 @@ def init_params(config: MLPConfig, *, key: PRNGKeyArray) -> Params:
     fan_in = config.in_features
     for features, activation in zip(config.hidden_features, config.hidden_activations, strict=True):
         shape = (fan_in, net_input_features(activation, features))
-        gain = ACTIVATIONS[activation].gain
-        hidden.append(_init_dense(config, key, len(hidden), shape, gain))
+        gain = config.hidden_gain
+        if gain is None:
+            gain = ACTIVATIONS[activation].gain
+        place = "hidden" if hidden else "first"
+        hidden.append(_init_dense(config, key, len(hidden), shape, gain, place=place))
         fan_in = features
     shape = (fan_in, config.out_features)
-    output = _init_dense(config, key, len(hidden), shape, gain=1.0, is_output=True)
+    output = _init_dense(config, key, len(hidden), shape, 1.0, place="output")
     return Params(tuple(hidden), output)
 
 
@@ -170,19 +177,28 @@ def _init_dense(
     shape: tuple[int, int],
     gain: float,
     *,
-    is_output: bool = False,
+    place: Place,
 ) -> Dense:
     dtype = np.dtype(config.param_dtype)
     # 16-bit draws are coarse, and there is no 16-bit QR decomposition.
     wide = np.promote_types(dtype, "float32").type
-    draw, factor = _kernel_law(config, shape, gain, is_output=is_output)
-    bound = 1 / math.sqrt(shape[0])
+    with np.errstate(over="ignore"):
+        draw, factor = _kernel_law(config, shape, gain, place=place)
+    if not 0 < factor < math.inf:
+        raise ValueError(
+            f"hidden_gain must be one that {wide.__name__} holds for kernels of shape {shape}; got "
+            f"{gain!r}. Take one near the activation's own."
+        )
+    is_output = place == "output"
+    # In units of 1 / sqrt(fan_in).
+    bounds = {"torch": 1.0, "rich": 0.0 if is_output else 3.0}
+    bound = bounds.get(config.kernel_init, 0.0) / math.sqrt(shape[0])
     return _draw_dense(
         key,
         np.int32(index),
         wide(factor),
         dtype.type(config.output_kernel_scale if is_output else 1.0),
-        wide(bound) if config.use_bias and config.kernel_init == "torch" else None,
+        wide(bound) if config.use_bias and bound else None,
         draw=draw,
         shape=shape,
         use_bias=config.use_bias,
@@ -227,18 +243,22 @@ def _draw_dense(
 
 
 def _kernel_law(
-    config: MLPConfig, shape: tuple[int, int], gain: float, *, is_output: bool
+    config: MLPConfig, shape: tuple[int, int], gain: float, *, place: Place
 ) -> tuple[str, np.floating | float]:
     """Names the law of the draws, and says what to multiply them by."""
     fan_in, fan_out = shape
     match config.kernel_init:
         case "orthogonal":
-            return "orthogonal", gain
+            return "orthogonal", np.promote_types(config.param_dtype, "float32").type(gain)
         case "he_normal" | "he_uniform":
-            variance = gain**2 / fan_in
+            variance = gain * gain / fan_in
         case "mup":
             assert config.mup_base_width is not None
-            variance = (config.mup_base_width / fan_in if is_output else gain**2) / fan_in
+            square = config.mup_base_width / fan_in if place == "output" else gain * gain
+            variance = square / fan_in
+        case "rich":
+            square = {"first": gain * gain / 6, "hidden": gain * gain, "output": 0.09}[place]
+            variance = square / fan_in
         case "lecun_normal" | "lecun_uniform" | "flax":
             variance = 1 / fan_in
         case "glorot_normal" | "glorot_uniform" | "keras":
@@ -247,7 +267,7 @@ def _kernel_law(
             variance = 1 / 3 / fan_in
     # In the precision of the draws, as jax.nn.initializers computes it.
     variance = np.promote_types(config.param_dtype, "float32").type(variance)
-    if config.kernel_init in ("he_uniform", "lecun_uniform", "glorot_uniform", "keras", "torch"):
+    if config.kernel_init in UNIFORM_INITS:
         # U(-b, b) has variance b**2 / 3.
         return "uniform", np.sqrt(3 * variance)
     # The standard deviation of N(0, 1) truncated at two.
