@@ -22,11 +22,16 @@ UNIFORM_INITS = ("glorot_uniform", "he_uniform", "keras", "lecun_uniform", "rich
 def init_params(config: MLPConfig, *, key: PRNGKeyArray) -> Params:
     """Draws the parameters of a network.
 
-    Biases start at zero and norm scales at one. The variance of a kernel with `fan_in` rows and
-    `fan_out` columns (twice the width for a gated activation) is, by `config.kernel_init`:
+    Biases start at zero and norm scales at one, where nothing else is said. The variance of a
+    kernel with `fan_in` rows and `fan_out` columns (twice the width for a gated activation) is, by
+    `config.kernel_init`:
 
-    - `"he_normal"`, `"he_uniform"`: `gain**2 / fan_in` (He et al. 2015, equation 10), where the
-      gain is that of the activation which the layer feeds: `sqrt(2)` for ReLU, 1 for the output.
+    - `"rich"`, the default: `gain**2 / fan_in`, but a sixth of that for the first hidden layer
+      (PyTorch's, for ReLU) and `0.09 / fan_in` for the output; hidden biases are
+      `U(-3 / sqrt(fan_in), 3 / sqrt(fan_in))`. All is drawn uniformly. Networks that start small
+      learn features where others keep random ones (the rich regime, Woodworth et al. 2020); deep
+      ones still pass their signal on. `benchmarks/defaults.py` compares it with the others.
+    - `"he_normal"`, `"he_uniform"`: `gain**2 / fan_in` (He et al. 2015, equation 10).
     - `"lecun_normal"`, `"lecun_uniform"`: `1 / fan_in` (LeCun et al. 1998, section 4.6).
     - `"glorot_normal"`, `"glorot_uniform"`: `2 / (fan_in + fan_out)` (Glorot & Bengio 2010,
       equation 16).
@@ -37,6 +42,14 @@ def init_params(config: MLPConfig, *, key: PRNGKeyArray) -> Params:
     - `"flax"`: as `"lecun_normal"`, the default of Flax's `Dense`.
     - `"mup"`: `gain**2 / fan_in` for hidden and `mup_base_width / fan_in**2` for output kernels
       (Yang et al. 2021, Table 3); use with the learning rates of `jaxmlp.mup_labels`.
+
+    The gain is `config.hidden_gain` or that of the activation which the layer feeds, and 1 for the
+    output. An activation's own is `1 / sqrt(E[f(z)**2])` for `z ~ N(0, 1)`, or of its gate, which
+    keeps the mean square of net inputs from layer to layer: 1.414 for relu, leaky_relu, relu6 and
+    reglu; 1.593 tanh; 1.534 gelu, gelu_exact and geglu; 1.677 silu, swish and swiglu; 1.737
+    hard_silu and hard_swish; 1.487 mish; 1.245 elu and celu; 1 selu and identity; 1.846 sigmoid and
+    glu; 1.898 hard_sigmoid; 1.392 hard_tanh; 2.338 soft_sign; 1.042 softplus and log_sigmoid; 1.380
+    sparse_plus; 1.624 sparse_sigmoid; 0.816 squareplus.
 
     Normal draws are truncated at two standard deviations, as in `jax.nn.initializers`, and have
     exactly the stated variance. The output kernel is then scaled by `config.output_kernel_scale`.
@@ -51,7 +64,7 @@ def init_params(config: MLPConfig, *, key: PRNGKeyArray) -> Params:
     Raises:
         TypeError: `key` is not a single typed JAX random key.
         ValueError: `param_dtype` or `compute_dtype` is `"float64"` while JAX has 64-bit types
-            switched off.
+            switched off, or `hidden_gain` is beyond what the type of the draws holds.
 
     Example:
         >>> config = MLPConfig(in_features=64, hidden_features=(128,), out_features=10)

@@ -1,6 +1,7 @@
 """The gain of hidden kernels: the activation's own, or the user's."""
 
 import math
+import re
 
 import jax
 import numpy as np
@@ -112,3 +113,13 @@ def test_json_of_before_the_field_has_no_gain_of_its_own():
     text = '{"in_features": 3, "hidden_features": [8], "out_features": 2, "kernel_init": "torch"}'
     config = jaxmlp.MLPConfig.from_json(text)
     assert (config.hidden_gain, config.kernel_init) == (None, "torch")
+
+
+def test_the_docstring_tells_the_gain_of_every_activation():
+    text = " ".join(str(jaxmlp.init_params.__doc__).split())
+    listed = text.split("from layer to layer: ")[1].split(". Normal draws")[0]
+    told = {}
+    for group in listed.split(";"):
+        number, *names = re.findall(r"[\w.]+", re.sub(r" (for|and) ", " ", group))
+        told |= dict.fromkeys(names, float(number))
+    assert told == {name: round(activation.gain, 3) for name, activation in ACTIVATIONS.items()}
