@@ -18,10 +18,9 @@ from .files import (
     fingerprint,
     is_run,
     pieces,
-    require_rows,
     unchanged,
 )
-from .ingestion import is_mapped
+from .ingestion import is_mapped, require_rows
 from .values import convert, require_chunk_rows, require_finite, require_weights, stored_dtype
 
 

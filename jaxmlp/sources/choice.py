@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from .frames import is_frame
+from .columns import is_frame
 from .ingestion import is_mapped, package_of
 from .memory import JoinedSource, MemorySource, RefillingJoinedSource, is_sparse
 from .source import Source, is_refilling
