@@ -236,7 +236,8 @@ class DataLoader:
             index: Row numbers; ~i stands for row i as padding, which gets weight 0.
 
         Raises:
-            ValueError: There is a `sharding`, and these are not `batch_size` rows.
+            TypeError: `index` is no array of ints.
+            ValueError: There is no such row, or, with `sharding`, these are not `batch_size`.
         """
         return self._reader.read(index)
 

@@ -2,9 +2,9 @@
 
 In reading order: `source` (what a source must offer), `ingestion` (arrays and their checks),
 `values`, `resolution` (their types), `columns` (of frames and tables); `memory`, `examples`,
-`datasets`; `files`, `arrays` (`.npy`), `table_columns`, `table_readers`, `table_rows`, `tables`
-(Parquet, Arrow), `text` (CSV); `choice` of one of them; `checks` of what a source reads,
-`iterables`.
+`datasets`; `files`, `array_files`, `arrays` (`.npy`), `table_columns`, `table_readers`,
+`table_rows`, `tables` (Parquet, Arrow), `text` (CSV); `choice` of one of them; `checks` of what a
+source reads, `iterables`.
 """
 
 import importlib

@@ -55,10 +55,11 @@ def ingest_frame(
             (title := f"{name}[{label!r}]"): read_column(column, _of(title))
             for label, column in zip(labels, _columns(frame), strict=True)
         }
+    dtype = dtype or stored_dtype(name, [array.dtype for array in arrays.values()])
+    for title, array in arrays.items():
+        require_resolved(title, array, dtype)
     if len(arrays) == 1 and (labels is None or next(iter(arrays.values())).ndim > 1):
         ((title, values),) = arrays.items()
-        dtype = dtype or stored_dtype(title, [values.dtype])
-        require_resolved(title, values, dtype)
         return np.array(fit_values(values, dtype, _of(title), check_finite=check_finite))
     return stack_columns(name, arrays, check_finite=check_finite, dtype=dtype)
 
@@ -87,7 +88,6 @@ def stack_columns(
         raise ValueError(f"columns of {matrix} must have the same number of rows; got {counts}.")
     out = np.empty((next(iter(counts.values())), len(arrays)), dtype)
     for number, (name, array) in enumerate(arrays.items()):
-        require_resolved(name, array, dtype)
         out[:, number] = fit_values(array, dtype, _of(name), check_finite=check_finite, exact=True)
     return out
 
@@ -116,7 +116,7 @@ def read_column(column: Any, where: Where) -> np.ndarray:
         TypeError: It holds no numbers.
         ValueError: A row has no value, or lists differ in length.
     """
-    dtype = getattr(column, "dtype", getattr(column, "type", None))
+    dtype: Any = getattr(column, "dtype", getattr(column, "type", None))
     if hasattr(dtype, "pyarrow_dtype"):  # pandas, with memory of pyarrow
         column = getattr(column, "array", column).__arrow_array__()
     elif hasattr(column, "to_arrow") and dtype.is_nested():  # polars
@@ -131,8 +131,9 @@ def read_column(column: Any, where: Where) -> np.ndarray:
     if hasattr(column, "isna"):  # pandas, where NaN among NumPy's floats is a number
         is_number = getattr(dtype, "kind", "O") in "biuf"
         nulls = np.zeros(1, bool) if isinstance(dtype, np.dtype) else np.asarray(column.isna())
-        if hasattr(dtype, "numpy_dtype"):  # nullable types read as objects otherwise
-            settings["dtype"] = dtype.numpy_dtype
+        # Nullable types read as objects otherwise.
+        numbers = getattr(dtype, "numpy_dtype", None)
+        settings = {} if numbers is None else {"dtype": numbers}
     else:
         is_number = not dtype.is_decimal()
         nulls = np.asarray(column.is_null())
@@ -169,7 +170,7 @@ def read_arrow(array: Any, shape: tuple[int, ...], where: Where) -> np.ndarray:
 
 
 def row_shape(column: Any, where: Where) -> tuple[int, ...]:
-    """Returns the shape of a row of an array of pyarrow: () of numbers, else that of its first list.
+    """Returns the shape of a row of an array of pyarrow: (), or that of its first list.
 
     Raises:
         TypeError: It holds no numbers.
@@ -196,7 +197,7 @@ def row_shape(column: Any, where: Where) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def match_columns(name: str, given: Any, names: tuple[Hashable, ...] | None) -> Any:
+def reorder_columns(name: str, given: Any, names: tuple[Hashable, ...] | None) -> Any:
     """Puts the columns of a frame into the order of other data by name.
 
     Args:

@@ -183,3 +183,8 @@ def require_rows(rows: Any, count: int) -> None:
     if len(rows) and (rows.min() < 0 or rows.max() >= count):
         bad = rows[(rows < 0) | (rows >= count)][0]
         raise ValueError(f"rows must be in [0, {count}); got {bad}.")
+
+
+def is_sparse(value: Any) -> bool:
+    """Whether a value is a sparse matrix or array of SciPy."""
+    return "scipy" in package_of(value) and hasattr(value, "tocsr")

@@ -15,8 +15,8 @@ from .ingestion import (
     hash_arrays,
     ingest,
     ingest_weight,
+    is_sparse,
     named_leaves,
-    package_of,
     require_rows,
 )
 from .resolution import require_resolved
@@ -178,11 +178,6 @@ class RefillingJoinedSource(JoinedSource):
         y, weight = self._has
         own = Batch(to.x, None if y else to.y, None if weight else to.weight)
         return self._join(self.source.read_into(rows, own), rows)
-
-
-def is_sparse(value: Any) -> bool:
-    """Whether a value is a sparse matrix or array of SciPy."""
-    return "scipy" in package_of(value) and hasattr(value, "tocsr")
 
 
 def _ingest_leaf(name: str, leaf: Any, *, check_finite: bool) -> Any:

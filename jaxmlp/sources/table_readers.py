@@ -37,14 +37,14 @@ class Layout(NamedTuple):
     `group_rows` are the rows of each group, `divisible` says whether a part of a group is read
     without the rest of it. `open_groups(path, column_names)` gives, while it is open, a function
     from a group's number to its table, and `tell(path, column_names, groups)` the facts of those
-    columns of which it knows any.
+    columns of which it knows any; `None` tells nothing before rows are read.
     """
 
     schema: "pa.Schema"
     group_rows: np.ndarray
     divisible: bool
     open_groups: Callable[[Path, list[str]], contextlib.AbstractContextManager[ReadGroup]]
-    tell: Callable[[Path, list[str], int], dict[str, Facts]]
+    tell: Callable[[Path, list[str], int], dict[str, Facts]] | None
 
 
 def find_tables(paths: Paths, kind: str) -> tuple[File, ...]:
@@ -130,7 +130,7 @@ def arrow_layout(path: Path) -> Layout:
         rows = np.array([file.get_batch(i).num_rows for i in range(count)], np.int64)
         if mapped:
             return Layout(schema, rows, True, _open_mapped, _tell_mapped)
-        return Layout(schema, rows, False, _open_compressed, _tell_nothing)
+        return Layout(schema, rows, False, _open_compressed, None)
 
 
 def _is_mapped(batch: "pa.RecordBatch", memory: "pa.MemoryMappedFile") -> bool:
@@ -169,11 +169,6 @@ def _tell_mapped(path: Path, names: list[str], groups: int) -> dict[str, Facts]:
                 if column.null_count:
                     nulls.setdefault(name, group)
     return {name: Facts(group) for name, group in nulls.items()}
-
-
-def _tell_nothing(path: Path, names: list[str], groups: int) -> dict[str, Facts]:
-    """Leaves nulls of compressed columns to be found when they are read."""
-    return {}
 
 
 @contextlib.contextmanager

@@ -177,7 +177,7 @@ def _tell(file: File, title: str, layout: Layout, chosen: dict[str, Names]) -> d
     """Asks a file what it knows of its columns, and refuses nulls by their row."""
     names = [name for part in chosen.values() for name in listed(part)]
     with unchanged(file) as path, naming(title):
-        facts = layout.tell(path, names, len(layout.group_rows))
+        facts = layout.tell(path, names, len(layout.group_rows)) if layout.tell else {}
         for name, fact in facts.items():
             if fact.null_group is not None:
                 with layout.open_groups(path, [name]) as read_group:
