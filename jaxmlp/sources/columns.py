@@ -123,7 +123,7 @@ def read_column(column: Any, where: Where) -> np.ndarray:
         column = column.to_arrow()
     if hasattr(column, "null_count") and hasattr(column, "type"):
         return read_arrow(column, row_shape(column, where), where)
-    if not hasattr(column, "to_numpy"):
+    if dtype is None or not hasattr(column, "to_numpy"):
         raise TypeError(
             f"{where(())} must be a frame, a table or a column; got a {type(column).__name__}."
         )
