@@ -235,6 +235,8 @@ def _convert(
                 "The type was made out from the front of the file; name another one, as in "
                 "column_types={'a': 'float64'}."
             )
-        if len(present) == 1 and (other := set(present[0]) & set(";\t|,")):
-            error.add_note(f"Is another delimiter meant, as in delimiter={min(other)!r}?")
+        if len(present) == 1 or "Expected 1 columns" in str(error):
+            error.add_note("Lines have one field; is another delimiter meant, as in delimiter=';'?")
+        if isinstance(error.__cause__, UnicodeError) or "UTF8" in str(error):
+            error.add_note("Name the encoding of the text, as in encoding='latin-1'.")
         raise

@@ -107,7 +107,7 @@ class TestNulls:
         source = sources.parquet(path, x="b", y=None)
         source.read(np.arange(100))
         with pytest.raises(ValueError, match=r"'b' of .*, row 170, must have a value; got null"):
-            source.read(np.array([160]))
+            source.read(np.array([160, 175]))
 
     def test_telling_reads_no_row_group_but_that_of_the_null(self, tmp_path, monkeypatch):
         read = []

@@ -148,13 +148,6 @@ def test_bad_settings_are_refused(tmp_path, settings, error, message):
         csv(write(tmp_path / "a.csv", "a,b", "1,2"), y=None, **settings)
 
 
-def test_text_that_is_not_utf8_is_named(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_bytes(b"a,b\n1,\xff\xfe\n")
-    with pytest.raises((TypeError, ValueError), match=r"a\.csv"):
-        csv(path, y=None).read(np.arange(1))
-
-
 def test_several_files_are_named_in_errors(tmp_path):
     one = write(tmp_path / "one.csv", "a,b", "1,2")
     for name, lines, error, message in (
