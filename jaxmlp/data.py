@@ -59,8 +59,8 @@ class DataLoader:
 
     Raises:
         TypeError: An array holds objects, strings or complex numbers; a setting has the wrong type.
-        ValueError: There are no rows, lengths differ, a value is not finite or does not fit into 32
-            bits, a setting is out of range, or two settings contradict each other.
+        ValueError: There are no rows, lengths differ, numbers are not finite, do not fit into 32
+            bits or run together in them, a setting is out of range, or two contradict each other.
 
     Example:
         >>> loader = DataLoader(np.eye(5), np.arange(5), batch_size=2)

@@ -77,12 +77,12 @@ class TestInMemory:
 class TestNoFalseAlarms:
     @given(
         rows=st.integers(1, 3000),
-        shift=st.floats(-1e3, 1e3),
+        shift=st.floats(-1e4, 1e4),
         exponent=st.integers(-30, 30),
         seed=st.integers(0, 99),
     )
-    @settings(max_examples=60, deadline=None)
-    def test_numbers_within_a_thousand_deviations_of_0(self, rows, shift, exponent, seed):
+    @settings(max_examples=200, deadline=None)
+    def test_numbers_within_ten_thousand_deviations_of_0(self, rows, shift, exponent, seed):
         x = (np.random.default_rng(seed).normal(size=rows) + shift) * 10.0**exponent
         require_resolved("x", x, FLOAT32)
 
