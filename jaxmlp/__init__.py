@@ -15,7 +15,7 @@ from .loading import StratifiedSampler, WeightedSampler, class_weights, train_te
 from .losses.loss_function import make_loss, weighted_mean
 from .metrics import Metric
 from .standardization import with_standardization
-from .storage import CheckpointError, Checkpoints, load, save
+from .storage import CheckpointError, Checkpoints, load, load_state, save, save_state
 from .train_step import TrainState, init_state, kernel_mask, make_train_step
 from .training import fit
 from .types import Batch, Dense, LossFn, Norm, Params, Standardization
@@ -25,7 +25,7 @@ from .versions import warn_if_miscompiling as _warn_if_miscompiling
 if TYPE_CHECKING:
     from . import ensembles
     from .ensembles import MembersResult, SearchResult, fit_members, search
-    from .inspection import per_example_grad_norms, summary
+    from .inspection import deltas, per_example_grad_norms, summary
 
 __all__ = [
     "Batch",
@@ -50,6 +50,7 @@ __all__ = [
     "WeightedSampler",
     "apply",
     "class_weights",
+    "deltas",
     "enable_compilation_cache",
     "ensembles",
     "fit",
@@ -59,6 +60,7 @@ __all__ = [
     "intermediates",
     "kernel_mask",
     "load",
+    "load_state",
     "losses",
     "make_loss",
     "make_train_step",
@@ -66,6 +68,7 @@ __all__ = [
     "mup_labels",
     "per_example_grad_norms",
     "save",
+    "save_state",
     "search",
     "sources",
     "summary",
@@ -77,7 +80,7 @@ __all__ = [
 # Imported when they are first asked for, by room: most programs never do.
 _LAZY = {
     "ensembles": ("MembersResult", "SearchResult", "ensembles", "fit_members", "search"),
-    "inspection": ("per_example_grad_norms", "summary"),
+    "inspection": ("deltas", "per_example_grad_norms", "summary"),
 }
 
 

@@ -1,6 +1,5 @@
 """Turns rows, wherever they lie, into batches of one shape, in an order fixed by seed and epoch."""
 
-import functools
 import itertools
 import operator
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ import numpy as np
 from jaxtyping import Int, PyTree
 
 from .checks import require_int
-from .loading import Block, Transform, apply_transform, join_windows, make_order, make_reader
+from .loading import Block, JittedTransform, Transform, join_windows, make_order, make_reader
 from .loading import positions as resume
 from .sources import MemorySource
 from .sources.choice import make_source
@@ -107,7 +106,7 @@ class DataLoader:
             raise TypeError(f"transform must be a function of a batch; got {transform!r}.")
         self.check_finite = check_finite
         self.transform = transform
-        self._jitted = transform and jax.jit(functools.partial(apply_transform, transform))
+        self._jitted = transform and JittedTransform(transform)
         self.sharding = sharding
         self._reader = make_reader(
             self.source, batch_size=self.batch_size, check_finite=check_finite, sharding=sharding

@@ -29,7 +29,7 @@ class StopAfter:
 
 def interrupted(monkeypatch, calls, *args, **settings):
     with monkeypatch.context() as patched:
-        patched.setattr("jaxmlp.training.stop_requests", lambda: StopAfter(calls))
+        patched.setattr("jaxmlp.fitting.loop.stop_requests", lambda: StopAfter(calls))
         return fit(*args, **settings)
 
 

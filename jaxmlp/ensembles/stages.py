@@ -43,7 +43,7 @@ def run_stages(
         if files is not None and checkpoints is not None:
             writer = stack.enter_context(open_writer(checkpoints, files.encode, resume=resume))
             if resume:
-                files.load(checkpoints.directory)
+                files.load(writer)
             stop_requested = stack.enter_context(stop_requests())
         bar = stack.enter_context(ProgressBar(members * stages[-1], show=progress))
         bar.update(sum(int(group.progress.state.epoch.sum()) for group, _ in groups), {})

@@ -15,13 +15,16 @@ from ..fitting import FitState, check_settings
 from ..loading import check_state, read_position
 from ..storage import (
     CheckpointError,
+    CheckpointWriter,
     Contents,
+    MismatchError,
     differences,
     encode,
     flatten_by_path,
     library_versions,
-    newest_valid,
+    require_storable,
     restore_by_path,
+    shapes_by_path,
 )
 from .runs import MemberGroup, MembersProgress
 
@@ -62,6 +65,10 @@ class SweepFiles:
         data: The loader whose rows must be the same.
         stages: Epochs after which members are dropped, and the last epoch of all.
         groups: Members that share programs.
+
+    Raises:
+        TypeError: The members' states have arrays that cannot be stored by name.
+        ValueError: Their names cannot be stored.
     """
 
     def __init__(
@@ -81,6 +88,13 @@ class SweepFiles:
             metrics=[list(group.progress.history) for group in groups],
             versions=library_versions(),
         )
+        try:
+            stored = [_as_stored(group.progress) for group in groups]
+            require_storable(shapes_by_path(stored), {_SWEEP: json.dumps(self._header._asdict())})
+        except (TypeError, ValueError) as error:
+            raise type(error)(
+                f"This sweep could keep no checkpoints: {error} Or leave checkpoint out."
+            ) from error
 
     def take(self) -> Snapshot:
         """Copies what members have reached."""
@@ -93,17 +107,21 @@ class SweepFiles:
         header = json.dumps(self._header._asdict())
         return snapshot.steps, encode(snapshot.arrays, {_SWEEP: header})
 
-    def load(self, directory: str | Path) -> None:
+    def load(self, writer: CheckpointWriter) -> None:
         """Writes what the newest whole checkpoint holds into the groups, if there is one.
+
+        Args:
+            writer: Knows where the checkpoints lie.
 
         Raises:
             CheckpointError: None is whole, or it is of other networks or optimizers.
             ValueError: The sweep had other settings, stages, data or random keys, or more epochs.
         """
-        if (found := newest_valid(directory)) is not None:
+        if (found := writer.newest(self._check)) is not None:
             self._restore(*found)
 
-    def _restore(self, path: Path, contents: Contents) -> None:
+    def _check(self, path: Path, contents: Contents) -> None:
+        """Refuses a checkpoint of another sweep, by its header and the shapes of its arrays."""
         then = _read_header(path, contents)
         now = self._header
         check_settings(path, then.settings, now.settings)
@@ -118,20 +136,26 @@ class SweepFiles:
                 f"{path} is of a sweep with stages={then.stages}; resume with the same, got "
                 f"{now.stages}."
             )
-        skeleton = [_as_stored(group.progress, then.epochs) for group in self._groups]
-        problems = differences(skeleton, contents.arrays)
+        problems = differences(self._skeleton(then.epochs), contents.arrays)
         if problems or then.metrics != now.metrics:
-            raise CheckpointError(
+            raise MismatchError(
                 f"{path} is of other networks, optimizers or metrics: {'; '.join(problems)}. "
                 "Resume with those of then, or start anew in another directory."
             )
+
+    def _skeleton(self, epochs: int) -> list[_Stored]:
+        return [_as_stored(group.progress, epochs) for group in self._groups]
+
+    def _restore(self, path: Path, contents: Contents) -> None:
+        epochs = _read_header(path, contents).epochs
+        skeleton = self._skeleton(epochs)
         for group, stored in zip(
             self._groups, restore_by_path(skeleton, contents.arrays), strict=True
         ):
             epoch = stored.state.epoch
-            if (epoch < 0).any() or (epoch > then.epochs).any():
+            if (epoch < 0).any() or (epoch > epochs).any():
                 raise CheckpointError(f"{path} has members at epochs that were never asked for.")
-            jax.tree.map(np.copyto, _as_stored(group.progress, then.epochs), stored)
+            jax.tree.map(np.copyto, _as_stored(group.progress, epochs), stored)
 
 
 def hash_static(static: Mapping[str, Sequence[Hashable]]) -> dict[str, str]:
@@ -157,10 +181,10 @@ def _read_header(path: Path, contents: Contents) -> _Header:
         header = _Header(**json.loads(contents.metadata[_SWEEP]))
         read_position(header.data)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise CheckpointError(
+        raise MismatchError(
             f"{path} is no checkpoint of fit_members ({error}); give another directory."
         ) from error
     is_whole = isinstance(header.settings, dict) and isinstance(header.stages, list)
     if not is_whole or type(header.epochs) is not int or header.epochs < 1:
-        raise CheckpointError(f"{path} does not tell the settings and epochs of its sweep.")
+        raise MismatchError(f"{path} does not tell the settings and epochs of its sweep.")
     return header

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
+import jax
 import numpy as np
 import optax
 from jaxtyping import PRNGKeyArray, PyTree
@@ -48,7 +49,7 @@ def train(
     """Runs `jaxmlp.fit`, whose settings have been checked and gone into the plan."""
     if isinstance(data, DataLoader):
         plan = dataclasses.replace(plan, transform=data.transform)
-    validation = as_validation(validation)
+    validation = as_validation(validation, loss_fn)
     run = Run(loss_fn, optimizer, plan, epochs, validation)
     state = init_fit_state(
         init_state(params, optimizer, key=key), plan, validated=validation is not None
@@ -57,9 +58,9 @@ def train(
     with contextlib.ExitStack() as stack:
         writer, stop_requested = None, lambda: False
         if checkpoints is not None:
-            files = RunFiles(run, data)
+            files = RunFiles(run, data, state)
             writer = stack.enter_context(open_writer(checkpoints, files.encode, resume=resume))
-            made = (files.load(checkpoints.directory, state) if resume else None) or made
+            made = (files.load(writer) if resume else None) or made
             stop_requested = stack.enter_context(stop_requests())
         calls = make_calls(
             driver,
@@ -90,7 +91,7 @@ def train(
                 if ended:
                     latest = {name: values[-1].item() for name, values in ended.items()}
                     bar.update(len(ended["epoch"]), latest)
-                    if on_epoch is not None and _wants_stop(on_epoch(made.state.train, latest)):
+                    if on_epoch is not None and _ask(on_epoch, made.state.train, latest):
                         stopped_by = "callback"
                         break
                 if made.state.stopped:
@@ -120,7 +121,14 @@ def _ended_epochs(call: Call, history: StepMetrics) -> dict[str, np.ndarray]:
     return {"epoch": first + np.arange(ran.sum()), **ended}
 
 
-def _wants_stop(answer: object) -> bool:
+def _ask(on_epoch: OnEpoch, state: TrainState, metrics: Mapping[str, int | float]) -> bool:
+    answer = on_epoch(state, metrics)
+    if any(leaf.is_deleted() for leaf in jax.tree.leaves(state)):
+        raise ValueError(
+            "on_epoch is given the state with which fit goes on, and has handed it to a step that "
+            "donates it, as make_train_step's does, so that it is gone. Give such a step a copy: "
+            "jax.tree.map(jnp.copy, state)."
+        )
     if answer is not None and not isinstance(answer, bool | np.bool_):
         raise TypeError(f"on_epoch must return True to stop, or None; got {answer!r}.")
     return bool(answer)

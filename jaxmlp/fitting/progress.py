@@ -1,7 +1,7 @@
 """Turns epochs into a tqdm progress bar, where someone is there to see it."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -16,16 +16,20 @@ class ProgressBar:
 
     Raises:
         ImportError: `show` is True, but tqdm is not installed.
+        ValueError: `show` is True, but standard error is closed, or there is none.
     """
 
     def __init__(self, epochs: int, *, show: bool | None) -> None:
         self._bar: Any = None
-        # Without a console, as under pythonw, there is no standard error.
-        seen = sys.stderr is not None and sys.stderr.isatty()
-        if show is None and not (seen or "ipykernel" in sys.modules):
-            return
         if show is False:
             return
+        if show is None and not (_is_terminal(sys.stderr) or "ipykernel" in sys.modules):
+            return
+        if show and not _can_be_written(sys.stderr):
+            raise ValueError(
+                f"progress=True needs standard error to write to; got {sys.stderr!r}, which cannot "
+                "be written to. Leave progress out."
+            )
         try:
             from tqdm.auto import tqdm
         except ImportError as error:
@@ -41,7 +45,7 @@ class ProgressBar:
         if self._bar is not None:
             shown = {name: f"{value:.4g}" for name, value in metrics.items() if name != "epoch"}
             self._bar.set_postfix(shown, refresh=False)
-            self._bar.update(epochs)
+            self._show(lambda bar: bar.update(epochs))
 
     def __enter__(self) -> "ProgressBar":  # noqa: PYI034  # beartype refuses Self
         return self
@@ -53,4 +57,24 @@ class ProgressBar:
         traceback: TracebackType | None,
     ) -> None:
         if self._bar is not None:
-            self._bar.close()
+            self._show(lambda bar: bar.close())
+
+    def _show(self, action: Callable[[Any], object]) -> None:
+        try:
+            action(self._bar)
+        except (OSError, ValueError):
+            # Standard error was closed meanwhile: nobody looks, and the run is worth more.
+            self._bar.disable = True
+            self._bar = None
+
+
+def _is_terminal(stream: Any) -> bool:
+    """Tells whether someone sees a stream; it may be closed, or none, as under pythonw."""
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, OSError, ValueError):
+        return False
+
+
+def _can_be_written(stream: Any) -> bool:
+    return hasattr(stream, "write") and not getattr(stream, "closed", False)

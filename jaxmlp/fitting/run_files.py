@@ -13,19 +13,23 @@ from ..data import DataLoader
 from ..loading import check_state, read_position
 from ..sources.ingestion import hash_arrays
 from ..storage import (
-    CheckpointError,
+    CheckpointWriter,
     Contents,
+    MismatchError,
     differences,
     encode,
     flatten_by_path,
     library_versions,
-    newest_valid,
+    require_storable,
     restore_by_path,
+    shapes_by_path,
 )
 from .calls import Run, StepMetrics
 from .program import FitState, Plan
 
 _RUN = "jaxmlp.run"
+# Among the settings, which those who wrote none of it can read.
+_START = "params"
 # In the place of an array that a file lacks, which is told by its name then.
 _NOTHING = np.zeros(0)
 
@@ -64,27 +68,42 @@ class RunFiles:
     Args:
         run: Its settings must be the same where it is resumed.
         data: The loader whose order and rows must be the same, or an iterable.
+        state: The state of this run before its first step.
+
+    Raises:
+        TypeError: The state has arrays that cannot be stored by name.
+        ValueError: Their names cannot be stored.
     """
 
-    def __init__(self, run: Run, data: Any) -> None:
-        self._settings = plan_settings(run.plan, run.validation)
+    def __init__(self, run: Run, data: Any, state: FitState) -> None:
+        try:
+            require_storable(shapes_by_path(_Stored(state, (), ())), {})
+            self._settings = plan_settings(run.plan, run.validation)
+        except (TypeError, ValueError) as error:
+            raise type(error)(
+                f"This run could keep no checkpoints: {error} Or leave checkpoint out."
+            ) from error
+        self._start = hash_tree(state.train.params)
+        self._state = state
+        self._epochs = run.epochs
         self._data = data if isinstance(data, DataLoader) else None
 
-    def load(self, directory: str | Path, skeleton: FitState) -> Progress | None:
+    def load(self, writer: CheckpointWriter) -> Progress | None:
         """Reads the newest whole checkpoint, or returns `None` if there is none.
 
         Args:
-            directory: Where the checkpoints lie.
-            skeleton: The state of this run before its first step.
+            writer: Knows where the checkpoints lie.
 
         Raises:
             CheckpointError: None is whole, or it is of another network or optimizer.
-            ValueError: The run had other settings, data or random key.
+            ValueError: The run had other settings, data, starting parameters or random key, or
+                has taken more epochs.
         """
-        found = newest_valid(directory)
-        return None if found is None else self._restore(*found, skeleton)
+        found = writer.newest(self._check)
+        return None if found is None else self._restore(*found)
 
-    def _restore(self, path: Path, contents: Contents, skeleton: FitState) -> Progress:
+    def _check(self, path: Path, contents: Contents) -> None:
+        """Refuses a checkpoint of another run, by its header and the shapes of its arrays."""
         header = _read_header(path, contents)
         check_settings(path, header.settings, self._settings)
         if (header.data is None) != (self._data is None):
@@ -92,27 +111,45 @@ class RunFiles:
             raise ValueError(
                 f"{path} is of a run over {then}, and data is {now} now; resume with that."
             )
-        columns = {
-            kind: tuple(contents.arrays.get(f"{kind}.{i}", _NOTHING) for i in range(len(names)))
-            for kind, names in (("unfinished", header.unfinished), ("history", header.history))
-        }
-        stored = _Stored(skeleton, **columns)
+        stored = self._skeleton(header, contents)
         if problems := differences(stored, contents.arrays):
-            raise CheckpointError(
+            raise MismatchError(
                 f"{path} is of another network or optimizer: {'; '.join(problems)}. Resume with "
                 "those of then, or start anew in another directory."
             )
-        for names in columns.values():
-            if len({array.shape for array in names}) > 1 or any(a.ndim != 1 for a in names):
-                raise CheckpointError(f"{path} has metrics of different lengths.")
-        stored = restore_by_path(stored, contents.arrays)
-        if _key_data(stored.state.train.key) != _key_data(skeleton.train.key):
+        for columns in (stored.unfinished, stored.history):
+            if len({column.shape for column in columns}) > 1 or any(c.ndim != 1 for c in columns):
+                raise MismatchError(f"{path} has metrics of different lengths.")
+        # Older checkpoints do not tell.
+        if header.settings.get(_START, self._start) != self._start:
+            raise ValueError(
+                f"{path} is of a run that started from other params; resume with the params of "
+                "then, or start anew in another directory."
+            )
+
+    def _skeleton(self, header: _Header, contents: Contents) -> _Stored:
+        unfinished, history = (
+            tuple(contents.arrays.get(f"{kind}.{i}", _NOTHING) for i in range(len(names)))
+            for kind, names in (("unfinished", header.unfinished), ("history", header.history))
+        )
+        return _Stored(self._state, unfinished, history)
+
+    def _restore(self, path: Path, contents: Contents) -> Progress:
+        header = _read_header(path, contents)
+        stored = restore_by_path(self._skeleton(header, contents), contents.arrays)
+        if _key_data(stored.state.train.key) != _key_data(self._state.train.key):
             raise ValueError(f"{path} was taken with another key; resume with the key of then.")
         unfinished = dict(zip(header.unfinished, stored.unfinished, strict=True))
         history = dict(zip(header.history, stored.history, strict=True))
         if self._data is not None and header.data is not None:
             now = self._data.state_at(read_position(header.data))
             check_state(header.data, now, len(self._data))
+        reached = int(stored.state.epoch) + bool(unfinished)
+        if reached > self._epochs:
+            raise ValueError(
+                f"{path} has reached epoch {reached} of its run; resume with epochs of at least "
+                f"as many, got {self._epochs}."
+            )
         return Progress(stored.state, unfinished, history)
 
     def encode(self, progress: Progress) -> tuple[int, list[memoryview]]:
@@ -120,7 +157,7 @@ class RunFiles:
         state, unfinished, history = progress
         count = len(unfinished["loss"]) if unfinished else 0
         header = _Header(
-            settings=self._settings,
+            settings={**self._settings, _START: self._start},
             data=None if self._data is None else self._data.state_at((int(state.epoch), count)),
             unfinished=list(unfinished),
             history=list(history),
@@ -137,14 +174,14 @@ def _read_header(path: Path, contents: Contents) -> _Header:
         if header.data is not None:
             read_position(header.data)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise CheckpointError(
+        raise MismatchError(
             f"{path} is no checkpoint of fit ({error}); give another directory."
         ) from error
     names = (header.unfinished, header.history)
     if not isinstance(header.settings, dict) or not all(
         isinstance(part, list) and all(isinstance(name, str) for name in part) for part in names
     ):
-        raise CheckpointError(f"{path} does not tell the settings and metrics of its run.")
+        raise MismatchError(f"{path} does not tell the settings and metrics of its run.")
     return header
 
 

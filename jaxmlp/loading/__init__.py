@@ -16,10 +16,11 @@ from .samplers import StratifiedSampler, WeightedSampler, class_weights
 from .splitting import train_test_split
 from .streaming import Block
 from .thread_settings import settings_of_this_thread, with_settings_of_this_thread
-from .transforms import Transform, apply_transform
+from .transforms import JittedTransform, Transform, apply_transform
 
 __all__ = [
     "Block",
+    "JittedTransform",
     "StratifiedSampler",
     "Transform",
     "WeightedSampler",

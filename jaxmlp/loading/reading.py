@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -36,6 +37,10 @@ class Reader:
     sharding: jax.sharding.Sharding | None
     positions: Int[np.ndarray, " local_rows"] | None
     used_up: list[Batch] = dataclasses.field(default_factory=list)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # That memory is this one's: a copy has its own, and a file needs none of it.
+        return {**self.__dict__, "used_up": []}
 
     @property
     def rows(self) -> Batch | None:

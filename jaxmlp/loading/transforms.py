@@ -1,7 +1,8 @@
 """Turns a user's function of batches into one from whose result padding can be told."""
 
+import functools
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 
@@ -28,3 +29,22 @@ def apply_transform(transform: Transform, batch: Batch) -> Batch:
             f"batch._replace(x=...) does; got shapes {jax.tree.map(jax.numpy.shape, result)}."
         )
     return result
+
+
+class JittedTransform:
+    """A transform of a user, checked and compiled; pickled, it is compiled anew elsewhere.
+
+    Args:
+        transform: The pure function.
+    """
+
+    def __init__(self, transform: Transform) -> None:
+        self._transform = transform
+        self._jitted = jax.jit(functools.partial(apply_transform, transform))
+
+    def __call__(self, batch: Batch) -> Batch:
+        """Transforms a batch; see `apply_transform`."""
+        return self._jitted(batch)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._transform,)

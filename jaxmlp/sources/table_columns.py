@@ -115,8 +115,8 @@ def to_array(table: "pa.Table", columns: Columns, title: str, row: int, finite: 
         where = place_of(column.name, title, row)
         values = read_arrow(table.column(column.name), column.row_shape, where)
         if columns.name == "weight":
-            values = convert(values, columns.dtype, where)
             require_weights(values, where)
+            values = convert(values, columns.dtype, where)
         else:
             values = fit_values(values, columns.dtype, where, check_finite=finite, exact=True)
         if columns.alone:

@@ -1,11 +1,13 @@
 """What is on the disk: named arrays in one file, written whole or not at all, and found again.
 
-In reading order: `locks`, `atomic_files`, `container` (bytes of a file), `key_paths` (trees to
-names), `networks` (save and load), `rotation` and `writer` (the checkpoints of a run).
+In reading order: `regular_files`, `locks`, `atomic_files` (the disk); `headers`, `container` (bytes
+of a file); `key_paths` (trees to names); `networks` and `states` (save and load); `rotation` and
+`writer` (the checkpoints of a run).
 """
 
-from .container import CheckpointError, Contents, encode
-from .key_paths import differences, flatten_by_path, restore_by_path
+from .container import Contents, encode, require_storable
+from .headers import CheckpointError, MismatchError
+from .key_paths import differences, flatten_by_path, restore_by_path, shapes_by_path
 from .networks import (
     choose_config,
     library_versions,
@@ -15,13 +17,15 @@ from .networks import (
     require_arrays,
     save,
 )
-from .rotation import newest_valid
-from .writer import Checkpoints, as_checkpoints, open_writer
+from .states import load_state, save_state
+from .writer import Checkpoints, CheckpointWriter, as_checkpoints, open_writer
 
 __all__ = [
     "CheckpointError",
+    "CheckpointWriter",
     "Checkpoints",
     "Contents",
+    "MismatchError",
     "as_checkpoints",
     "choose_config",
     "differences",
@@ -29,11 +33,14 @@ __all__ = [
     "flatten_by_path",
     "library_versions",
     "load",
+    "load_state",
     "named_params",
-    "newest_valid",
     "open_writer",
     "params_skeleton",
     "require_arrays",
+    "require_storable",
     "restore_by_path",
     "save",
+    "save_state",
+    "shapes_by_path",
 ]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .locks import try_lock
+from .regular_files import open_regular, require_regular
 
 _TEMPORARY_NAME = re.compile(r"\.jaxmlp-[0-9a-f]{16}\.tmp")
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -23,6 +24,7 @@ _REMEDIES = {
     errno.EPERM: "Its directory must be writable by you: change its mode, or write elsewhere",
     errno.ENOENT: "Its directory does not exist: make it first",
     errno.ENOTDIR: "What should be its directory is a file; use another path",
+    errno.EINVAL: "Give the path of a file that is one, or that does not exist yet",
     errno.EISDIR: "It is a directory; give the path of a file",
     errno.ENAMETOOLONG: "Use a shorter name",
 }
@@ -39,17 +41,23 @@ class FileLayer(NamedTuple):
 
 
 def write_atomically(
-    path: str | Path, chunks: Iterable[bytes | memoryview], *, layer: FileLayer | None = None
+    path: str | Path,
+    chunks: Iterable[bytes | memoryview],
+    *,
+    follow_links: bool = False,
+    layer: FileLayer | None = None,
 ) -> None:
     """Replaces a file such that a crash at any instant leaves the old one or the new one.
 
     The bytes go to a temporary file in the same directory and to the disk; then it takes the
     place of the old file, whose mode it keeps, and the directory goes to the disk. Temporary files
-    that a killed process left behind are removed first. A link is followed.
+    that a killed process left behind are removed first.
 
     Args:
         path: The file; its directory exists.
         chunks: Its new content, in order.
+        follow_links: Whether a link at the path stays, and the file that it leads to is replaced,
+            if it is a regular one. Without it, the link is replaced, and nothing elsewhere.
         layer: The calls to make; `None` means those of the operating system.
 
     Raises:
@@ -61,17 +69,18 @@ def write_atomically(
         Pillai et al. 2014, "All file systems are not created equal", section 4.4.
     """
     layer = layer or FileLayer()
-    target = os.path.realpath(path)
+    target = os.path.realpath(path) if follow_links else os.path.abspath(path)
     directory = os.path.dirname(target)
     try:
+        mode = _mode_to_keep(target, replaces_any=not follow_links)
         remove_abandoned(directory)
         temporary, descriptor = _open_temporary(directory, layer)
         try:
             try:
                 for chunk in chunks:
                     _write_all(descriptor, chunk, layer)
-                with contextlib.suppress(FileNotFoundError):
-                    os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
+                if mode is not None:
+                    os.chmod(descriptor if os.chmod in os.supports_fd else temporary, mode)
                 layer.sync(descriptor)
                 # The lock lasts until the name is no longer temporary; Windows moves closed files.
                 if os.name != "nt":
@@ -106,15 +115,25 @@ def remove_abandoned(directory: str | Path) -> None:
         names = [entry.path for entry in entries if _TEMPORARY_NAME.fullmatch(entry.name)]
     for name in names:
         with contextlib.suppress(OSError):
-            descriptor = os.open(name, os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0))
-            try:
+            with open_regular(name, os.O_WRONLY) as descriptor:
                 if os.name != "nt" and try_lock(descriptor):
                     os.unlink(name)
-            finally:
-                os.close(descriptor)
             # Windows does not remove a file that is open somewhere.
             if os.name == "nt":
                 os.unlink(name)
+
+
+def _mode_to_keep(target: str, *, replaces_any: bool) -> int | None:
+    """Returns the mode of the file that is to be replaced, if there is one that may be."""
+    try:
+        status = os.lstat(target)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not replaces_any:
+        require_regular(status, own=False)
+    return stat.S_IMODE(status.st_mode) if stat.S_ISREG(status.st_mode) else None
 
 
 def _open_temporary(directory: str, layer: FileLayer) -> tuple[str, int]:

@@ -10,7 +10,7 @@ import numpy as np
 from jax.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, SequenceKey
 from jaxtyping import PyTree
 
-from .container import CheckpointError
+from .headers import CheckpointError
 
 
 def flatten_by_path(tree: PyTree) -> dict[str, np.ndarray]:
@@ -28,18 +28,30 @@ def flatten_by_path(tree: PyTree) -> dict[str, np.ndarray]:
         Copies of the arrays.
 
     Raises:
-        TypeError: A leaf is no array, or a path has a part that cannot be named.
+        TypeError: A leaf is no array, a path has a part that cannot be named, or two paths have
+            the same name.
 
     Example:
         >>> tree = {"mu": (np.zeros(2), np.ones(3)), "a.b": jax.random.key(0)}
         >>> sorted(flatten_by_path(tree))
         ["'a%2Eb'#threefry2x32", "'mu'.0", "'mu'.1"]
     """
-    arrays = {}
-    for path, leaf in jax.tree.leaves_with_path(tree):
-        name = _name(path, leaf)
-        arrays[name] = np.array(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
-    return arrays
+    return {
+        name: np.array(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+        for name, leaf in _named_leaves(tree).items()
+    }
+
+
+def shapes_by_path(tree: PyTree) -> dict[str, Any]:
+    """Names every array of a tree by its path, and gives shapes and types of what is stored.
+
+    Args:
+        tree: Any pytree of arrays or `jax.ShapeDtypeStruct`s.
+
+    Raises:
+        TypeError: As for `flatten_by_path`.
+    """
+    return {name: _stored_form(leaf) for name, leaf in _named_leaves(tree).items()}
 
 
 def differences(skeleton: PyTree, arrays: Mapping[str, Any]) -> list[str]:
@@ -52,7 +64,7 @@ def differences(skeleton: PyTree, arrays: Mapping[str, Any]) -> list[str]:
     Returns:
         One line per array that is missing, not expected, or of another shape or type.
     """
-    wanted = {_name(p, leaf): _stored_form(leaf) for p, leaf in jax.tree.leaves_with_path(skeleton)}
+    wanted = shapes_by_path(skeleton)
     found = [f"{name} is missing" for name in wanted if name not in arrays]
     found += [f"{name} is not expected" for name in sorted(arrays) if name not in wanted]
     for name in wanted.keys() & arrays.keys():
@@ -100,6 +112,19 @@ def _restored(leaf: Any, array: np.ndarray) -> Any:
     return jax.random.wrap_key_data(restored, impl=_key_impl(leaf)) if _is_key(leaf) else restored
 
 
+def _named_leaves(tree: PyTree) -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for path, leaf in jax.tree.leaves_with_path(tree):
+        name = _name(path, leaf)
+        if name in leaves:
+            raise TypeError(
+                f"Every array needs a path of its own to be stored; got two at {name}. Give the "
+                "children of your pytree nodes keys that differ."
+            )
+        leaves[name] = leaf
+    return leaves
+
+
 def _name(path: tuple[Any, ...], leaf: Any) -> str:
     name = ".".join(map(_segment, path)) or "."  # a tree that is one array
     if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
@@ -120,7 +145,8 @@ def _segment(entry: Any) -> str:
         case DictKey(key=int(key)) if not isinstance(key, bool):
             return f"[{key}]"
     raise TypeError(
-        f"Arrays are stored by fields, positions, and dict keys that are str or int; got {entry!r}."
+        "Arrays are stored by fields, positions, and dict keys that are str or int; got "
+        f"{entry!r}. Use such keys."
     )
 
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from .regular_files import IrregularFileError, open_regular
+
 if sys.platform == "win32":
     import msvcrt
 else:
@@ -54,18 +56,23 @@ def exclusive(directory: str | Path) -> Iterator[None]:
 
     Raises:
         BlockingIOError: Another run holds it; the message names its process.
-        OSError: The lock file cannot be made or locked.
+        OSError: The lock file cannot be made or locked, or a link, a FIFO or the like has its name.
     """
-    path = Path(directory) / LOCK_NAME
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"{directory} cannot be locked for this run ({error.strerror}); it must be an existing "
-            "directory in which you may write",
-        ) from error
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            descriptor = stack.enter_context(_open_lock(Path(directory) / LOCK_NAME))
+        except IrregularFileError as error:
+            raise OSError(
+                error.errno,
+                f"{directory} cannot be locked for this run: {LOCK_NAME} in it must be a file of "
+                f"its own, but {error.strerror}. Remove it, or use another directory",
+            ) from error
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"{directory} cannot be locked for this run ({error.strerror}); it must be an "
+                "existing directory in which you may write",
+            ) from error
         try:
             is_free = try_lock(descriptor)
         except OSError as error:
@@ -85,5 +92,12 @@ def exclusive(directory: str | Path) -> Iterator[None]:
         os.truncate(descriptor, 0)
         os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         yield
-    finally:
-        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _open_lock(path: Path) -> Iterator[int]:
+    with contextlib.suppress(FileExistsError):
+        # Follows no link, even one that leads nowhere.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    with open_regular(path, os.O_RDWR) as descriptor:
+        yield descriptor

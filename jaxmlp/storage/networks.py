@@ -16,7 +16,8 @@ from ..init import init_params
 from ..types import Params, Standardization
 from ..versions import __version__
 from .atomic_files import write_atomically
-from .container import CheckpointError, encode, read
+from .container import Contents, encode, read
+from .headers import CheckpointError
 from .key_paths import differences, flatten_by_path, restore_by_path
 
 _CONFIG = "jaxmlp.config"
@@ -31,7 +32,7 @@ def save(path: str | Path, config: MLPConfig, params: Params) -> None:
     safetensors file.
 
     Args:
-        path: The file, usually `*.safetensors`; its directory exists.
+        path: The file, usually `*.safetensors`; its directory exists. A link is followed.
         config: The network.
         params: Its parameters, or those of an ensemble, with further axes in front that are the
             same for all arrays.
@@ -52,7 +53,7 @@ def save(path: str | Path, config: MLPConfig, params: Params) -> None:
     """
     arrays = named_params(config, params)
     metadata = {_CONFIG: config.to_json(), _VERSIONS: json.dumps(library_versions())}
-    write_atomically(path, encode(arrays, metadata))
+    write_atomically(path, encode(arrays, metadata), follow_links=True)
 
 
 def load(path: str | Path, config: MLPConfig | None = None) -> tuple[MLPConfig, Params]:
@@ -75,11 +76,16 @@ def load(path: str | Path, config: MLPConfig | None = None) -> tuple[MLPConfig, 
         ValueError: It holds no config and none was given, or another one; or it holds 64-bit
             arrays while JAX has 64-bit types switched off.
     """
-    contents = read(path)
-    config = choose_config(path, contents.metadata.get(_CONFIG), config)
-    skeleton = params_skeleton(config, contents.arrays)
-    require_arrays(path, skeleton, contents.arrays)
-    return config, restore_by_path(skeleton, contents.arrays)
+
+    def choose(contents: Contents) -> tuple[MLPConfig, Params]:
+        chosen = choose_config(path, contents.metadata.get(_CONFIG), config)
+        skeleton = params_skeleton(chosen, contents.arrays)
+        require_arrays(path, skeleton, contents.arrays)
+        return chosen, skeleton
+
+    contents = read(path, check=choose)
+    chosen, skeleton = choose(contents)
+    return chosen, restore_by_path(skeleton, contents.arrays)
 
 
 def params_skeleton(config: MLPConfig, arrays: Mapping[str, Any]) -> Params:
@@ -101,7 +107,7 @@ def params_skeleton(config: MLPConfig, arrays: Mapping[str, Any]) -> Params:
     skeleton = jax.eval_shape(lambda key: init_params(config, key=key), jax.random.key(0))
     if any(name.startswith("standardization.") for name in arrays):
         dtype = jnp.promote_types(skeleton.output.kernel.dtype, jnp.float32)
-        feature = jnp.zeros(config.in_features, dtype)
+        feature = jax.ShapeDtypeStruct((config.in_features,), dtype)
         skeleton = skeleton._replace(standardization=Standardization(feature, feature))
     kernel = arrays.get("output.kernel")
     members = () if kernel is None else tuple(kernel.shape[: max(0, len(kernel.shape) - 2)])

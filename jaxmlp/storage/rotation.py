@@ -1,12 +1,15 @@
 """Turns a directory of checkpoints into its newest whole one, and forgets the old ones."""
 
 import contextlib
+import functools
 import os
 import re
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .container import CheckpointError, Contents, NewerFormatError, read
+from .container import Contents, read
+from .headers import CheckpointError, MismatchError, NewerFormatError, TooLargeError
 
 _FILE_NAME = re.compile(r"step_(\d{12})\.safetensors")
 _MAX_STEP = 10**12
@@ -39,14 +42,18 @@ def checkpoint_paths(directory: str | Path) -> list[Path]:
     return []
 
 
-def newest_valid(directory: str | Path) -> tuple[Path, Contents] | None:
+def newest_valid(
+    directory: str | Path, check: Callable[[Path, Contents], None]
+) -> tuple[Path, Contents] | None:
     """Reads the newest whole checkpoint of a directory.
 
-    A damaged one is warned about and renamed to end in `.damaged`, so that it is neither tried
-    again nor counted by `prune`.
+    A damaged one is warned about and renamed to end in `.damaged`, so that it is not tried again;
+    one that cannot be read is warned about, and stays.
 
     Args:
         directory: Where to look.
+        check: Raises unless a checkpoint is of this run; it is given the path, and what the file
+            holds with shapes in the place of arrays, before these are read.
 
     Returns:
         Its path and content, or `None` if there are no checkpoints.
@@ -59,12 +66,11 @@ def newest_valid(directory: str | Path) -> tuple[Path, Contents] | None:
     paths = checkpoint_paths(directory)
     for path in reversed(paths):
         try:
-            contents = read(path)
-            if not contents.has_checksums:
-                raise CheckpointError(f"{path} has no checksums, so it is not of jaxmlp.")
-            return path, contents
-        except (NewerFormatError, PermissionError):
+            return path, read(path, check=functools.partial(_check_ours, path, check))
+        except (NewerFormatError, MismatchError, PermissionError):
             raise
+        except TooLargeError as error:
+            reason = str(error)
         except CheckpointError as error:
             with contextlib.suppress(OSError):  # a directory that may only be read
                 os.replace(path, f"{path}.damaged")
@@ -82,18 +88,38 @@ def newest_valid(directory: str | Path) -> tuple[Path, Contents] | None:
     return None
 
 
-def prune(directory: str | Path, *, keep: int) -> None:
-    """Removes all checkpoints but the last ones.
+def _check_ours(path: Path, check: Callable[[Path, Contents], None], contents: Contents) -> None:
+    if not contents.has_checksums:
+        raise CheckpointError(f"{path} has no checksums, so it is not of jaxmlp.")
+    check(path, contents)
+
+
+def prune(paths: Sequence[Path], *, keep: int) -> list[Path]:
+    """Removes all checkpoints of a run but the last ones.
+
+    Only those are given that the run wrote or went on from, and those before: of others, which it
+    could not read, nobody knows what they are, so that they neither count nor are removed.
 
     Args:
-        directory: Where they lie.
+        paths: The checkpoints, the oldest first.
         keep: How many of the last ones to keep, at least 1.
 
+    Returns:
+        Those that are left; one that cannot be removed is warned about.
+
     Raises:
-        OSError: One cannot be removed.
         ValueError: `keep` is below 1.
     """
     if keep < 1:
         raise ValueError(f"keep must be at least 1; got {keep}.")
-    for path in checkpoint_paths(directory)[:-keep]:
-        path.unlink(missing_ok=True)
+    for path in paths[:-keep]:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            warnings.warn(
+                f"{path} is an old checkpoint that cannot be removed ({error.strerror}); the run "
+                "is not affected.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+    return list(paths[-keep:])

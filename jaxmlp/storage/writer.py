@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from .atomic_files import write_atomically
+from .container import Contents
 from .locks import exclusive
-from .rotation import checkpoint_path, checkpoint_paths, prune
+from .rotation import checkpoint_path, checkpoint_paths, newest_valid, prune
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,11 +54,17 @@ def as_checkpoints(
 
     Raises:
         TypeError: `checkpoint` is no such thing.
-        ValueError: There is nothing to resume from.
+        ValueError: There is nothing to resume from, or several processes would write.
     """
     if not isinstance(resume, bool) or (resume and checkpoint is None):
         raise ValueError(
             f"resume must be True or False, and True only with checkpoint; got {resume!r}."
+        )
+    if checkpoint is not None and jax.process_count() > 1:
+        raise ValueError(
+            "checkpoint is for runs in one process, since each would write the whole state into "
+            f"the same files; got jax.process_count()={jax.process_count()}. Leave it out, and "
+            "save what you need in one process, or all of it with Orbax."
         )
     if checkpoint is None or isinstance(checkpoint, Checkpoints):
         return checkpoint
@@ -81,6 +90,16 @@ class CheckpointWriter:
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "jaxmlp.checkpoints")
         self._pending: concurrent.futures.Future[None] | None = None
         self._due = time.monotonic() + checkpoints.seconds
+        # Those that this run wrote or went on from, and those before, the oldest first.
+        self._paths: list[Path] = []
+
+    def newest(self, check: Callable[[Path, Contents], None]) -> tuple[Path, Contents] | None:
+        """Reads the newest whole checkpoint, from which the run goes on; see `newest_valid`."""
+        directory = self._checkpoints.directory
+        found = newest_valid(directory, check)
+        if found is not None:
+            self._paths = [path for path in checkpoint_paths(directory) if path <= found[0]]
+        return found
 
     def is_due(self) -> bool:
         """Whether it is time for a checkpoint, and none is being written."""
@@ -110,17 +129,21 @@ class CheckpointWriter:
 
     def _write(self, progress: Any) -> None:
         step, chunks = self._encode(progress)
-        directory = self._checkpoints.directory
-        write_atomically(checkpoint_path(directory, step), chunks)
-        prune(directory, keep=self._checkpoints.keep)
+        path = checkpoint_path(self._checkpoints.directory, step)
+        write_atomically(path, chunks)
+        others = [other for other in self._paths if other != path]
+        self._paths = prune([*others, path], keep=self._checkpoints.keep)
 
     def _report(self) -> None:
         error = self._pending.exception() if self._pending and self._pending.done() else None
         self._pending = None if error else self._pending
         if error:
+            before = (
+                "the one before it is still there" if self._paths else "there is none before it"
+            )
             warnings.warn(
-                f"A checkpoint could not be written; the run is not affected, and the checkpoint "
-                f"before it is still there. {error}",
+                f"A checkpoint could not be written; the run is not affected, and {before}. "
+                f"{error}",
                 RuntimeWarning,
                 stacklevel=3,
             )
@@ -138,7 +161,14 @@ def open_writer(
         OSError: The directory cannot be made or written to.
     """
     directory = Path(checkpoints.directory)
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{directory} cannot be made for the checkpoints of this run ({error.strerror}); give "
+            "a directory that is one, or that can be made",
+        ) from error
     with exclusive(directory):
         if not resume and (paths := checkpoint_paths(directory)):
             raise FileExistsError(

@@ -1,6 +1,8 @@
 """Tests of the compilation cache: private, complete, and read by the next process."""
 
+import grp
 import os
+import pwd
 import stat
 import subprocess
 import sys
@@ -89,6 +91,97 @@ def test_a_directory_of_someone_else_is_refused(tmp_path, monkeypatch):
 def test_a_directory_that_only_others_can_read_is_taken_as_it_is(tmp_path, mode):
     tmp_path.chmod(mode)
     assert mode_of(jaxmlp.enable_compilation_cache(tmp_path)) == mode
+
+
+def make_directory(path, mode=0o700):
+    path.mkdir()
+    path.chmod(mode)
+    return path
+
+
+@posix
+class TestWays:
+    def test_a_link_of_ones_own_is_followed_and_the_directory_returned(self, tmp_path):
+        (tmp_path / "link").symlink_to(make_directory(tmp_path / "programs"))
+        used = jaxmlp.enable_compilation_cache(tmp_path / "link")
+        assert used == tmp_path / "programs"
+        assert jax.config.jax_compilation_cache_dir == str(used)
+
+    def test_a_link_to_what_does_not_exist_yet_is_followed(self, tmp_path):
+        (tmp_path / "link").symlink_to(tmp_path / "programs")
+        assert jaxmlp.enable_compilation_cache(tmp_path / "link") == tmp_path / "programs"
+        assert mode_of(tmp_path / "programs") == 0o700
+
+    @pytest.mark.bad_input
+    @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs root to give away")
+    @pytest.mark.parametrize("way", ["link", "link/inner", "second", "above/../second"])
+    def test_a_link_of_someone_else_is_refused_wherever_it_is_on_the_way(self, tmp_path, way):
+        make_directory(make_directory(tmp_path / "own") / "inner")
+        make_directory(tmp_path / "above")
+        (tmp_path / "link").symlink_to("own")
+        (tmp_path / "second").symlink_to("link")
+        os.lchown(tmp_path / "link", 1234, 1234)
+        with pytest.raises(PermissionError, match=r"/link is a link of user 1234\. Give the direc"):
+            jaxmlp.enable_compilation_cache(tmp_path / way)
+
+    @pytest.mark.bad_input
+    @pytest.mark.parametrize("mode", [0o777, 0o707, 0o703])
+    def test_a_directory_that_others_could_replace_is_refused(self, tmp_path, mode):
+        parent = make_directory(tmp_path / "open", mode)
+        directory = make_directory(make_directory(parent / "between") / "programs")
+        before = jax.config.jax_compilation_cache_dir
+        message = rf"in the place of {directory}; but {parent} above it .* mode {mode:04o}.*go-w"
+        with pytest.raises(PermissionError, match=message):
+            jaxmlp.enable_compilation_cache(directory)
+        assert jax.config.jax_compilation_cache_dir == before
+
+    def test_a_sticky_directory_above_is_no_danger(self, tmp_path):
+        directory = make_directory(make_directory(tmp_path / "shared", 0o1777) / "programs")
+        assert jaxmlp.enable_compilation_cache(directory) == directory
+
+    @pytest.mark.bad_input
+    @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs root to give away")
+    def test_a_directory_in_that_of_someone_else_is_refused(self, tmp_path):
+        directory = make_directory(make_directory(tmp_path / "theirs", 0o755) / "programs")
+        os.chown(tmp_path / "theirs", 1234, 1234)
+        with pytest.raises(PermissionError, match="theirs above it belongs to user 1234"):
+            jaxmlp.enable_compilation_cache(directory)
+
+    @pytest.mark.parametrize("members", [[], ["me"], ["me", "other"]])
+    def test_a_group_may_write_above_only_if_it_is_ones_own_alone(
+        self, tmp_path, members, monkeypatch
+    ):
+        directory = make_directory(make_directory(tmp_path / "above", 0o770) / "programs")
+        status = directory.stat()
+        user = pwd.struct_passwd(("me", "x", status.st_uid, status.st_gid, "", "/", "/bin/sh"))
+        group = grp.struct_group(("me", "x", status.st_gid, members))
+        monkeypatch.setattr(pwd, "getpwuid", lambda _: user)
+        monkeypatch.setattr(grp, "getgrgid", lambda _: group)
+        if "other" in members:
+            with pytest.raises(PermissionError, match="above it belongs to user"):
+                jaxmlp.enable_compilation_cache(directory)
+        else:
+            assert jaxmlp.enable_compilation_cache(directory) == directory
+
+    def test_new_directories_above_are_private_too(self, tmp_path):
+        before = os.umask(0)
+        try:
+            jaxmlp.enable_compilation_cache(tmp_path / "a" / "b" / "programs")
+        finally:
+            os.umask(before)
+        assert [mode_of(tmp_path / name) for name in ("a", "a/b", "a/b/programs")] == [0o700] * 3
+
+    @pytest.mark.bad_input
+    def test_a_loop_of_links_is_told(self, tmp_path):
+        (tmp_path / "loop").symlink_to("loop")
+        with pytest.raises((OSError, RuntimeError), match="loop"):
+            jaxmlp.enable_compilation_cache(tmp_path / "loop")
+
+    @pytest.mark.bad_input
+    def test_a_file_in_the_place_of_the_directory_is_told(self, tmp_path):
+        (tmp_path / "file").touch()
+        with pytest.raises(OSError, match="file"):
+            jaxmlp.enable_compilation_cache(tmp_path / "file")
 
 
 def test_the_default_is_in_the_users_cache(tmp_path, monkeypatch):

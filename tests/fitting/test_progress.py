@@ -84,6 +84,79 @@ def test_a_terminal_without_tqdm_shows_nothing(without_tqdm):
     assert fit_in_terminal()[1] == ""
 
 
-def test_a_process_without_standard_error_trains(monkeypatch):
-    monkeypatch.setattr(sys, "stderr", None)
-    assert fit().stopped_by == "epochs"
+class Bare:
+    """A stream with nothing but what `print` needs, as that of a logger."""
+
+    def __init__(self):
+        self.written = []
+
+    def write(self, text):
+        self.written.append(text)
+
+    def flush(self):
+        pass
+
+
+class Broken(Terminal):
+    """A terminal whose window is gone."""
+
+    def isatty(self):
+        raise OSError(5, "Input/output error")
+
+
+def closed_stream():
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+STREAMS = {"none": lambda: None, "closed": closed_stream, "bare": Bare, "broken": Broken}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("progress", [None, False])
+def test_a_process_trains_whatever_its_standard_error_is(name, progress, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", STREAMS[name]())
+    assert fit(progress=progress).stopped_by == "epochs"
+
+
+class TestStreams:
+    @pytest.fixture(autouse=True)
+    def _needs_tqdm(self):
+        pytest.importorskip("tqdm")
+
+    @pytest.mark.bad_input
+    @pytest.mark.parametrize("name", ["none", "closed"])
+    def test_a_bar_that_nothing_can_show_is_refused(self, name, monkeypatch):
+        monkeypatch.setattr(sys, "stderr", STREAMS[name]())
+        with pytest.raises(ValueError, match=r"needs standard error to write to.*Leave progress"):
+            fit(progress=True)
+
+    def test_a_stream_without_isatty_shows_a_bar_on_request(self, monkeypatch):
+        stream = Bare()
+        monkeypatch.setattr(sys, "stderr", stream)
+        fit(progress=True)
+        assert "5/5" in "".join(stream.written)
+
+    @pytest.mark.parametrize("progress", [None, True])
+    def test_a_stream_that_is_closed_meanwhile_does_not_end_the_run(self, progress):
+        def close(state, metrics):
+            del state
+            if metrics["epoch"] == 1:
+                stream.close()
+
+        with contextlib.redirect_stderr(Terminal()) as stream:
+            result = fit(progress=progress, on_epoch=close)
+        assert result.stopped_by == "epochs"
+        assert len(result.history["epoch"]) == 5
+
+    def test_a_terminal_that_is_gone_meanwhile_does_not_end_the_run(self):
+        class Gone(Terminal):
+            def write(self, text):
+                if self.tell() > 100:
+                    raise BrokenPipeError(32, "Broken pipe")
+                return super().write(text)
+
+        with contextlib.redirect_stderr(Gone()) as stream:
+            assert fit(epochs=9).stopped_by == "epochs"
+        assert stream.tell() > 100

@@ -12,7 +12,7 @@ from fits import CONFIG, KEY, LINEAR, VALIDATION, assert_same, cut_calls, fit, m
 from interruptions import assert_same_result, interrupted
 
 import jaxmlp
-from jaxmlp.storage import writer
+from jaxmlp.storage import container, writer
 from jaxmlp.storage.rotation import checkpoint_paths
 
 # Each spoils a checkpoint, whose checksums are then made anew; "text" stands for the header's.
@@ -177,11 +177,11 @@ class TestRefusals:
     @pytest.mark.parametrize("name", CRAFTED)
     def test_a_whole_file_that_makes_no_sense(self, directory, name):
         (path,) = checkpoint_paths(directory)
-        contents = jaxmlp.container.read(path)
+        contents = container.read(path)
         run = {"header": json.loads(contents.metadata["jaxmlp.run"]), "arrays": contents.arrays}
         CRAFTED[name](run)
         metadata = {"jaxmlp.run": run.get("text") or json.dumps(run["header"])}
-        path.write_bytes(b"".join(jaxmlp.container.encode(run["arrays"], metadata)))
+        path.write_bytes(b"".join(container.encode(run["arrays"], metadata)))
         with pytest.raises(jaxmlp.CheckpointError, match=str(path)):
             self.resume(directory)
 
@@ -221,7 +221,7 @@ class TestRefusals:
 
 def test_the_settings_stored_are_readable(tmp_path):
     fit(checkpoint=tmp_path)
-    contents = jaxmlp.container.read(checkpoint_paths(tmp_path)[-1])
+    contents = container.read(checkpoint_paths(tmp_path)[-1])
     stored = json.loads(contents.metadata["jaxmlp.run"])
     assert stored["settings"]["accumulate_steps"] == 1
     assert stored["data"]["epoch"] == 5
@@ -230,7 +230,7 @@ def test_the_settings_stored_are_readable(tmp_path):
 
 def test_only_arrays_that_lie_in_the_state_are_stored(tmp_path):
     fit(checkpoint=tmp_path, **LINEAR)
-    contents = jaxmlp.container.read(checkpoint_paths(tmp_path)[-1])
+    contents = container.read(checkpoint_paths(tmp_path)[-1])
     stored = sum(array.nbytes for array in contents.arrays.values())
     params = sum(jnp.asarray(leaf).nbytes for leaf in jax.tree.leaves(LINEAR["params"]))
     # Parameters, two moments, and the numbers of five epochs and a few counters.

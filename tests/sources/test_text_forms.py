@@ -6,6 +6,8 @@ import gc
 import gzip
 import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +15,7 @@ import pyarrow.csv
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from table_files import TABLE, make
+from table_files import make
 
 from jaxmlp import DataLoader
 from jaxmlp.sources import csv
@@ -180,10 +182,13 @@ def test_temporary_files_go_with_the_last_copy(tmp_path):
 
 
 def test_a_forked_process_does_not_remove_the_files(tmp_path):
-    source = make("csv", tmp_path)
-    child = os.fork()
-    if child == 0:
-        source.folder.remove()
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
-    assert len(source.read(np.arange(len(TABLE))).x) == len(TABLE)
+    write(tmp_path / "a.csv", "a,b\n1,2\n")
+    script = (
+        "import os, sys; from jaxmlp.sources import csv; source = csv(sys.argv[1], y=None)\n"
+        "child = os.fork()\n"
+        "if child == 0: source.folder.remove(); os._exit(0)\n"
+        "os.waitpid(child, 0); print(source.folder.path.exists())"
+    )
+    command = [sys.executable, "-c", script, tmp_path / "a.csv"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout == "True\n"

@@ -160,9 +160,9 @@ def test_a_private_file_stays_private(path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_link_is_followed(path, tmp_path):
+def test_a_link_is_followed_on_request(path, tmp_path):
     (tmp_path / "link").symlink_to("a.bin")
-    write_atomically(tmp_path / "link", [NEW])
+    write_atomically(tmp_path / "link", [NEW], follow_links=True)
     assert (tmp_path / "link").is_symlink()
     assert path.read_bytes() == NEW
 
@@ -228,7 +228,7 @@ class TestAbandoned:
             raise OSError(errno.ENOLCK, "no locks")
 
         (path.parent / self.NAME).touch()
-        monkeypatch.setattr(jaxmlp.files, "try_lock", unsupported)
+        monkeypatch.setattr(jaxmlp.storage.atomic_files, "try_lock", unsupported)
         write_atomically(path, [NEW])
         assert path.read_bytes() == NEW
         assert sorted(os.listdir(path.parent)) == [self.NAME, path.name]

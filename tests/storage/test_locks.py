@@ -67,7 +67,7 @@ def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch):
     def unsupported(_):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(jaxmlp.locks, "try_lock", unsupported)
+    monkeypatch.setattr(jaxmlp.storage.locks, "try_lock", unsupported)
     with (
         pytest.raises(OSError, match=r"its file system must know locks, use a local directory"),
         exclusive(tmp_path),

@@ -32,8 +32,12 @@ def steps(directory):
     return [int(path.stem.removeprefix("step_")) for path in checkpoint_paths(directory)]
 
 
+def accept(path, contents):
+    """Takes every whole checkpoint."""
+
+
 def newest_step(directory):
-    path, contents = newest_valid(directory)
+    path, contents = newest_valid(directory, accept)
     assert path == checkpoint_path(directory, contents.arrays["step"].item())
     return contents.arrays["step"].item()
 
@@ -70,7 +74,7 @@ def test_damaged_ones_are_passed_over_with_a_warning_each(directory, damaged):
 def test_a_damaged_one_is_set_aside(directory):
     damage(directory, 1000)
     with pytest.warns(RuntimeWarning, match="not a usable checkpoint"):
-        newest_valid(directory)
+        newest_valid(directory, accept)
     assert steps(directory) == [9, 10, 100]
     assert checkpoint_path(directory, 1000).with_suffix(".safetensors.damaged").exists()
 
@@ -97,48 +101,50 @@ def test_without_a_whole_one_nothing_is_started_over_silently(directory):
         pytest.raises(CheckpointError, match=message),
         pytest.warns(RuntimeWarning, match="not a usable checkpoint"),
     ):
-        newest_valid(directory)
+        newest_valid(directory, accept)
 
 
 def test_a_newer_format_is_no_damage(directory, monkeypatch):
-    monkeypatch.setattr("jaxmlp.storage.container.FORMAT", "2")
+    monkeypatch.setattr("jaxmlp.storage.headers.FORMAT", "2")
     write(directory, 2000)
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match=r"format '2', but .* install a newer one"):
-        newest_valid(directory)
+        newest_valid(directory, accept)
     assert 2000 in steps(directory)
 
 
 def test_a_file_that_may_not_be_read_is_no_damage(directory, monkeypatch):
-    def denied(path):
+    def denied(path, check):
+        del check
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr("jaxmlp.storage.rotation.read", denied)
     with pytest.raises(PermissionError, match=r"Permission denied.*1000"):
-        newest_valid(directory)
+        newest_valid(directory, accept)
 
 
 @pytest.mark.parametrize("name", ["none", "empty"])
 def test_without_checkpoints_there_is_none(tmp_path, name):
     (tmp_path / "empty").mkdir()
-    assert newest_valid(tmp_path / name) is None
+    assert newest_valid(tmp_path / name, accept) is None
 
 
 @pytest.mark.parametrize(("keep", "left"), [(1, [1000]), (2, [100, 1000]), (9, [9, 10, 100, 1000])])
 def test_the_last_ones_are_kept(directory, keep, left):
-    prune(directory, keep=keep)
+    paths = prune(checkpoint_paths(directory), keep=keep)
     assert steps(directory) == left
+    assert paths == checkpoint_paths(directory)
 
 
 def test_other_files_are_not_pruned(directory):
     (directory / "notes.txt").touch()
-    prune(directory, keep=1)
+    prune(checkpoint_paths(directory), keep=1)
     assert sorted(os.listdir(directory)) == ["notes.txt", "step_000000001000.safetensors"]
 
 
 def test_keeping_none_is_refused(directory):
     with pytest.raises(ValueError, match="keep must be at least 1; got 0"):
-        prune(directory, keep=0)
+        prune(checkpoint_paths(directory), keep=0)
     assert len(steps(directory)) == 4
 
 
