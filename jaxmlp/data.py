@@ -228,7 +228,7 @@ class DataLoader:
         numbers = join_windows(self._order.windows(epoch, step), self.batch_size)
         return zip(self._batches(epoch, step), numbers, strict=True)
 
-    def read(self, index: Int[np.ndarray, " batch"]) -> Batch:
+    def read(self, index: Int[np.ndarray | jax.Array, " batch"]) -> Batch:
         """Reads the rows of one batch, before `transform`.
 
         Args:

@@ -44,7 +44,7 @@ class _Moments(NamedTuple):
 def with_standardization(
     params: Params,
     data: DataLoader | Iterable[Any] | Any,
-    weight: Real[np.ndarray | jax.Array, " rows"] | None = None,
+    weight: Real[np.ndarray | jax.Array, " rows"] | Any | None = None,
 ) -> Params:
     """Returns the parameters with the mean and standard deviation of every feature of the data.
 
@@ -64,7 +64,8 @@ def with_standardization(
             rows; a `DataLoader`, of which epoch 0 is read; a source or dataset that one is made of;
             or an iterable of arrays or `Batch`es, read once. Rows of weight 0, such as padding, do
             not count.
-        weight: Weight of each row of an array or frame, finite and at least 0, shape (rows,).
+        weight: Weight of each row of an array or frame, finite and at least 0, shape (rows,): an
+            array or a column of a frame.
 
     Returns:
         The parameters with a `Standardization` of float32, or float64 for float64 parameters.

@@ -50,7 +50,7 @@ class Reader:
             return None
         return Batch(source.x, source.y, source.weight) if source.is_dense else None
 
-    def read(self, index: Int[np.ndarray, " batch"]) -> Batch:
+    def read(self, index: Int[np.ndarray | jax.Array, " batch"]) -> Batch:
         """Reads the rows of one batch; ~i stands for row i as padding, which gets weight 0."""
         return self._read_batch(check_index(index, len(self.source)))
 

@@ -36,7 +36,8 @@ class WeightedSampler:
     in PyTorch's `WeightedRandomSampler`. An epoch's draws depend on `seed` and its number only.
 
     Args:
-        weights: Weight of each row, finite and at least 0, shape (rows,); any sum.
+        weights: Weight of each row, finite and at least 0, shape (rows,); any sum. An array, a list
+            or a column of a frame.
         num_samples: Rows that an epoch visits, at least 1; `None` means as many as there are.
         replacement: Whether a row may be drawn again in the same epoch.
         seed: Number in [0, 2**64) that fixes the draws.
@@ -56,7 +57,7 @@ class WeightedSampler:
 
     def __init__(
         self,
-        weights: Shaped[np.ndarray | jax.Array, " rows"],
+        weights: Shaped[np.ndarray | jax.Array, " rows"] | Any,
         num_samples: int | None = None,
         *,
         replacement: bool = True,
@@ -127,7 +128,7 @@ class StratifiedSampler:
     `seed` and its number only, not on the size of batches.
 
     Args:
-        labels: Integer classes, shape (rows,).
+        labels: Integer classes, shape (rows,): an array, a list or a column of a frame.
         seed: Number in [0, 2**64) that fixes the order.
 
     Raises:
@@ -140,7 +141,9 @@ class StratifiedSampler:
         (np.int64(1), np.int64(1))
     """
 
-    def __init__(self, labels: Shaped[np.ndarray | jax.Array, " rows"], *, seed: int = 0) -> None:
+    def __init__(
+        self, labels: Shaped[np.ndarray | jax.Array, " rows"] | Any, *, seed: int = 0
+    ) -> None:
         _, self._class, self._counts = np.unique(
             _as_classes("labels", labels), return_inverse=True, return_counts=True
         )
@@ -173,12 +176,12 @@ class StratifiedSampler:
 
 
 def class_weights(
-    y: Shaped[np.ndarray | jax.Array, " rows"], weights: Mapping[int, float] | None = None
+    y: Shaped[np.ndarray | jax.Array, " rows"] | Any, weights: Mapping[int, float] | None = None
 ) -> Float[np.ndarray, " rows"]:
     """Returns a weight per row from a weight per class, for `DataLoader(weight=...)`.
 
     Args:
-        y: Integer classes, shape (rows,).
+        y: Integer classes, shape (rows,): an array, a list or a column of a frame.
         weights: Weight of each class that occurs, finite and at least 0; `None` balances them:
             `rows / (classes * rows of the class)`, so that each counts as much in all.
 

@@ -5,8 +5,10 @@ refused if its numbers lie close together on a large offset, and of those that d
 quarter become equal, or rounding moves one by more than a tenth of their standard deviation.
 """
 
+from typing import Any
+
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 # Rows and numbers that are looked at, and the fewest rows where a row has many numbers.
 _MOST_ROWS, _MOST_NUMBERS, _FEWEST_ROWS = 1024, 2**20, 32
@@ -19,8 +21,13 @@ def is_narrowed(values: np.dtype, stored: np.dtype) -> bool:
     return values.kind == stored.kind == "f" and stored.itemsize < values.itemsize
 
 
-def is_narrow(low: Float[np.ndarray, "*any"], high: Float[np.ndarray, "*any"]) -> np.ndarray:
-    """Whether numbers in [low, high] lie on an offset of at least 32 times their range."""
+def is_narrow(low: Any, high: Any) -> Any:
+    """Whether numbers in [low, high] lie on an offset of at least 32 times their range.
+
+    Args:
+        low: The least number of each column, an array or one number.
+        high: The largest one.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         return (high > low) & (high - low < np.maximum(np.abs(low), np.abs(high)) / 32)
 

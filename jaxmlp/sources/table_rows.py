@@ -182,9 +182,8 @@ def _tell(file: File, title: str, layout: Layout, chosen: dict[str, Names]) -> d
             if fact.null_group is not None:
                 with layout.open_groups(path, [name]) as read_group:
                     column = read_group(fact.null_group).column(name)
-                read_column(
-                    column, place_of(name, title, layout.group_rows[: fact.null_group].sum())
-                )
+                before = int(layout.group_rows[: fact.null_group].sum())
+                read_column(column, place_of(name, title, before))
     return facts
 
 
