@@ -25,7 +25,7 @@ from .versions import warn_if_miscompiling as _warn_if_miscompiling
 if TYPE_CHECKING:
     from . import ensembles
     from .ensembles import MembersResult, SearchResult, fit_members, search
-    from .inspection import per_example_grad_norms, summary
+    from .inspection import deltas, per_example_grad_norms, summary
 
 __all__ = [
     "Batch",
@@ -50,6 +50,7 @@ __all__ = [
     "WeightedSampler",
     "apply",
     "class_weights",
+    "deltas",
     "enable_compilation_cache",
     "ensembles",
     "fit",
@@ -79,7 +80,7 @@ __all__ = [
 # Imported when they are first asked for, by room: most programs never do.
 _LAZY = {
     "ensembles": ("MembersResult", "SearchResult", "ensembles", "fit_members", "search"),
-    "inspection": ("per_example_grad_norms", "summary"),
+    "inspection": ("deltas", "per_example_grad_norms", "summary"),
 }
 
 

@@ -27,6 +27,15 @@ def _gelu_exact(z: Array) -> Array:
     return jax.nn.gelu(z, approximate=False)
 
 
+# At its kinks each has PyTorch's derivative, which jax.nn's own two have not.
+def _leaky_relu(z: Array) -> Array:
+    return jnp.where(z > 0, z, 0.01 * z)
+
+
+def _hard_tanh(z: Array) -> Array:
+    return jnp.where(z <= -1, -1, jnp.where(z >= 1, 1, z))
+
+
 def _gated(gate: Callable[[Array], Array]) -> Callable[[Array], Array]:
     def function(z: Float[Array, "*batch twice"]) -> Float[Array, "*batch features"]:
         value, gate_input = jnp.split(z, 2, axis=-1)
@@ -46,9 +55,9 @@ ACTIVATIONS: dict[str, Activation] = {
     "hard_sigmoid": Activation(jax.nn.hard_sigmoid, 1.897840),
     "hard_silu": Activation(jax.nn.hard_silu, 1.736657),
     "hard_swish": Activation(jax.nn.hard_swish, 1.736657),
-    "hard_tanh": Activation(jax.nn.hard_tanh, 1.392036),
+    "hard_tanh": Activation(_hard_tanh, 1.392036),
     "identity": Activation(jax.nn.identity, 1.0),
-    "leaky_relu": Activation(jax.nn.leaky_relu, 1.414143),
+    "leaky_relu": Activation(_leaky_relu, 1.414143),
     "log_sigmoid": Activation(jax.nn.log_sigmoid, 1.041867),
     "mish": Activation(jax.nn.mish, 1.486848),
     "reglu": Activation(_gated(jax.nn.relu), 1.414214),

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-import math
+import sys
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -46,6 +46,7 @@ KernelInit: TypeAlias = Literal[
     "lecun_uniform",
     "mup",
     "orthogonal",
+    "rich",
     "torch",
 ]
 NormKind: TypeAlias = Literal["layer", "rms"]
@@ -54,6 +55,7 @@ DType: TypeAlias = Literal["bfloat16", "float16", "float32", "float64"]
 ELEMENTWISE_ACTIVATIONS: tuple[str, ...] = get_args(ElementwiseActivation)
 GATED_ACTIVATIONS: tuple[str, ...] = get_args(GatedActivation)
 KERNEL_INITS: tuple[str, ...] = get_args(KernelInit)
+INITS_WITH_GAIN = ("he_normal", "he_uniform", "mup", "orthogonal", "rich")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,10 @@ class MLPConfig:
         kernel_init: How kernels are drawn; see `jaxmlp.init_params`.
         output_kernel_scale: Factor on the output kernel at initialisation, finite, at least 0.
             0 starts every output at its bias; 0.01 is usual for policies.
+        hidden_gain: Gain of the hidden kernels in place of each activation's own, finite and above
+            0, for the `kernel_init`s that have one: `"rich"`, `"he_normal"`, `"he_uniform"`,
+            `"orthogonal"` and `"mup"`. PPO is usually started with `kernel_init="orthogonal"`,
+            `hidden_gain=2**0.5` and `output_kernel_scale=0.01`.
         mup_base_width: Width in features at which `kernel_init="mup"` equals the standard
             parametrisation; given with `"mup"` and only then.
         param_dtype: Type in which parameters are stored and outputs are returned.
@@ -110,8 +116,9 @@ class MLPConfig:
     norm: NormKind | None = None
     residual: bool = False
     use_bias: bool = True
-    kernel_init: KernelInit = "he_normal"
+    kernel_init: KernelInit = "rich"
     output_kernel_scale: float = 1.0
+    hidden_gain: float | None = None
     mup_base_width: int | None = None
     param_dtype: DType = "float32"
     compute_dtype: DType | None = None
@@ -130,8 +137,15 @@ class MLPConfig:
         _require_number("dropout_rate", self.dropout_rate, "in [0, 1)", lambda v: 0 <= v < 1)
         _require_number(
             "output_kernel_scale", self.output_kernel_scale, "finite and at least 0",
-            lambda v: 0 <= v < math.inf,
+            lambda v: 0 <= v <= sys.float_info.max,
         )  # fmt: skip
+        if self.hidden_gain is not None:
+            _require_number(
+                "hidden_gain",
+                self.hidden_gain,
+                "finite and above 0",
+                lambda v: 0 < v <= sys.float_info.max,
+            )
         _require_name("norm", self.norm, (None, *get_args(NormKind)))
         _require_name("kernel_init", self.kernel_init, KERNEL_INITS)
         _require_name("param_dtype", self.param_dtype, get_args(DType))
@@ -172,6 +186,7 @@ class MLPConfig:
                 "activation": (self.activation in ("relu", ()), "use output_activation"),
                 "dropout_rate": (self.dropout_rate == 0, "leave it at 0.0"),
                 "norm": (self.norm is None, "leave it at None"),
+                "hidden_gain": (self.hidden_gain is None, "leave it at None"),
                 "mup_base_width": (self.kernel_init != "mup", "use another kernel_init"),
             }
             for field, (unused, remedy) in inert.items():
@@ -184,6 +199,12 @@ class MLPConfig:
             raise ValueError(
                 "residual needs at least two hidden layers, all of one width, such as (128, 128); "
                 f"got hidden_features={self.hidden_features!r}."
+            )
+        if self.hidden_gain is not None and self.kernel_init not in INITS_WITH_GAIN:
+            raise ValueError(
+                f"hidden_gain acts on the kernel_inits {_listed(INITS_WITH_GAIN)}; leave it at "
+                f"None or take one of them; got kernel_init={self.kernel_init!r}, "
+                f"hidden_gain={self.hidden_gain!r}."
             )
         if (self.kernel_init == "mup") != (self.mup_base_width is not None):
             raise ValueError(

@@ -9,6 +9,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from .activations import ACTIVATIONS, net_input_features
+from .checks import require_key
 from .config import MLPConfig
 from .types import Dense, Norm, Params, Standardization
 
@@ -41,21 +42,21 @@ def apply(
 
     Args:
         params: Parameters that `init_params` drew for `config`.
-        x: Inputs, any number of leading batch axes; NumPy or JAX. Floating, or integer where
-            `params` hold a standardization.
+        x: Inputs, any number of leading batch axes; NumPy or JAX. Floating, or integers of a type
+            that the compute dtype holds exactly (any, where `params` hold a standardization).
         config: The network; static under `jax.jit`.
         key: Random key for dropout; without it nothing is random.
-        dropout_rate: Probability in [0, 1) in place of the config's, which may be traced: by it
-            the members of a sweep differ within one program. A traced one that is out of range
-            gives NaN.
+        dropout_rate: Probability in [0, 1) in place of the config's, with a key. It may be traced:
+            by it the members of a sweep differ within one program. A traced one that is out of
+            range gives NaN.
 
     Returns:
         Outputs of type `config.param_dtype`: logits, unless `output_activation` is named.
 
     Raises:
-        TypeError: `x` has another type, or `params` are no `Params`.
+        TypeError: `x` or another argument has another type.
         ValueError: `x` has the wrong number of features, `params` are not those of `config`, or
-            `dropout_rate` is out of range or has no hidden layer to act on.
+            `dropout_rate` is out of range, comes without a key or has no hidden layer to act on.
 
     Example:
         >>> config = MLPConfig(in_features=3, hidden_features=(8,), out_features=2)
@@ -81,22 +82,22 @@ def intermediates(
 
     Args:
         params: Parameters that `init_params` drew for `config`.
-        x: Inputs, any number of leading batch axes; NumPy or JAX. Floating, or integer where
-            `params` hold a standardization.
+        x: Inputs, any number of leading batch axes; NumPy or JAX. Floating, or integers of a type
+            that the compute dtype holds exactly (any, where `params` hold a standardization).
         config: The network; static under `jax.jit`.
         key: Random key for dropout; without it nothing is random.
-        dropout_rate: Probability in [0, 1) in place of the config's, which may be traced: by it
-            the members of a sweep differ within one program. A traced one that is out of range
-            gives NaN.
+        dropout_rate: Probability in [0, 1) in place of the config's, with a key. It may be traced:
+            by it the members of a sweep differ within one program. A traced one that is out of
+            range gives NaN.
 
     Returns:
         One `Layer` per hidden layer, then one for the output layer, whose activation is what
         `apply` returns.
 
     Raises:
-        TypeError: `x` has another type, or `params` are no `Params`.
+        TypeError: `x` or another argument has another type.
         ValueError: `x` has the wrong number of features, `params` are not those of `config`, or
-            `dropout_rate` is out of range or has no hidden layer to act on.
+            `dropout_rate` is out of range, comes without a key or has no hidden layer to act on.
 
     Example:
         >>> config = MLPConfig(in_features=3, hidden_features=(8,), out_features=2)
@@ -106,7 +107,25 @@ def intermediates(
         >>> hidden.net_input.shape, output.activation.shape
         ((5, 8), (5, 2))
     """
+    if key is None and dropout_rate is not None:
+        raise ValueError(
+            "dropout_rate needs key, without which nothing is dropped; got dropout_rate="
+            f"{dropout_rate} and key=None. Pass key=jax.random.key(0), or leave the rate out."
+        )
+    return compute_layers(params, x, config, key, dropout_rate)
+
+
+def compute_layers(
+    params: Params,
+    x: Real[Array | np.ndarray, "*batch in_features"],
+    config: MLPConfig,
+    key: PRNGKeyArray | None,
+    dropout_rate: float | Float[Array, ""] | None,
+) -> tuple[Layer, ...]:
+    """Computes `intermediates`; without a key the rate rests, as when a loss is evaluated."""
     _check_inputs(params, x, config)
+    if key is not None:
+        require_key("apply", key)
     if dropout_rate is None:
         dropout_rate = config.dropout_rate
     else:
@@ -193,22 +212,39 @@ def check_dropout_rate(rate: float | Float[Array, ""], config: MLPConfig) -> Non
             "hidden layer."
         )
     # Python's number, since operations of a JAX array are traced where anything is.
-    if not isinstance(rate, Tracer) and not 0 <= float(rate) < 1:
+    if isinstance(rate, Tracer):
+        return
+    if np.ndim(rate) or not isinstance(rate, int | float | np.number | jax.Array | np.ndarray):
+        raise TypeError(f"dropout_rate must be a number in [0, 1); got {rate!r}.")
+    if not 0 <= float(rate) < 1:
         raise ValueError(f"dropout_rate must be in [0, 1); got {rate}.")
 
 
-def _check_inputs(params: Params, x: Array | np.ndarray, config: MLPConfig) -> None:
+def _check_type(x: Array | np.ndarray, config: MLPConfig, *, standardised: bool) -> None:
     dtype = getattr(x, "dtype", None)
-    standardization = getattr(params, "standardization", None)
-    # Integers, such as the pixels of an image, become floating by their standardisation.
-    allowed = (jnp.floating,) if standardization is None else (jnp.floating, jnp.integer)
-    if dtype is None or not any(jnp.issubdtype(dtype, kind) for kind in allowed):
+    is_bool = dtype is not None and jnp.issubdtype(dtype, jnp.bool_)
+    is_integer = dtype is not None and jnp.issubdtype(dtype, jnp.integer)
+    if not (is_bool or is_integer or (dtype is not None and jnp.issubdtype(dtype, jnp.floating))):
         got = f"an array of {dtype}" if dtype is not None else f"a {type(x).__name__}"
-        kinds = "floating" if standardization is None else "floating or integer"
         raise TypeError(
-            f"x must be a {kinds} NumPy or JAX array; got {got}. "
+            f"x must be a floating or integer NumPy or JAX array; got {got}. "
             "Convert it explicitly, as in x.astype('float32')."
         )
+    compute_dtype = config.compute_dtype or config.param_dtype
+    # Floats hold every integer up to 2**(mantissa bits + 1); statistics are taken off in float32.
+    largest_exact = 2 ** (jnp.finfo(compute_dtype).nmant + 1)
+    if is_integer and not standardised and jnp.iinfo(dtype).max > largest_exact:
+        raise TypeError(
+            f"x must be floating, or integers that {compute_dtype} holds exactly; got an array of "
+            f"{dtype}. Convert it explicitly, as in x.astype('float32')."
+        )
+
+
+def _check_inputs(params: Params, x: Array | np.ndarray, config: MLPConfig) -> None:
+    if not isinstance(config, MLPConfig):
+        raise TypeError(f"config must be a jaxmlp.MLPConfig; got a {type(config).__name__}.")
+    standardization = getattr(params, "standardization", None)
+    _check_type(x, config, standardised=standardization is not None)
     if not isinstance(params, Params):
         raise TypeError(
             f"params must be the jaxmlp.Params of this config; got a {type(params).__name__}. "

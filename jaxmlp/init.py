@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -15,15 +15,24 @@ from .checks import require_key
 from .config import MLPConfig
 from .types import Dense, Norm, Params
 
+Place: TypeAlias = Literal["first", "hidden", "output"]
+
+UNIFORM_INITS = ("glorot_uniform", "he_uniform", "keras", "lecun_uniform", "rich", "torch")
+
 
 def init_params(config: MLPConfig, *, key: PRNGKeyArray) -> Params:
     """Draws the parameters of a network.
 
-    Biases start at zero and norm scales at one. The variance of a kernel with `fan_in` rows and
-    `fan_out` columns (twice the width for a gated activation) is, by `config.kernel_init`:
+    Biases start at zero and norm scales at one, where nothing else is said. The variance of a
+    kernel with `fan_in` rows and `fan_out` columns (twice the width for a gated activation) is, by
+    `config.kernel_init`:
 
-    - `"he_normal"`, `"he_uniform"`: `gain**2 / fan_in` (He et al. 2015, equation 10), where the
-      gain is that of the activation which the layer feeds: `sqrt(2)` for ReLU, 1 for the output.
+    - `"rich"`, the default: `gain**2 / fan_in`, but a sixth of that for the first hidden layer
+      (PyTorch's, for ReLU) and `0.09 / fan_in` for the output; hidden biases are
+      `U(-3 / sqrt(fan_in), 3 / sqrt(fan_in))`. All is drawn uniformly. Networks that start small
+      learn features where others keep random ones (the rich regime, Woodworth et al. 2020); deep
+      ones still pass their signal on. `benchmarks/defaults.py` compares it with the others.
+    - `"he_normal"`, `"he_uniform"`: `gain**2 / fan_in` (He et al. 2015, equation 10).
     - `"lecun_normal"`, `"lecun_uniform"`: `1 / fan_in` (LeCun et al. 1998, section 4.6).
     - `"glorot_normal"`, `"glorot_uniform"`: `2 / (fan_in + fan_out)` (Glorot & Bengio 2010,
       equation 16).
@@ -34,6 +43,14 @@ def init_params(config: MLPConfig, *, key: PRNGKeyArray) -> Params:
     - `"flax"`: as `"lecun_normal"`, the default of Flax's `Dense`.
     - `"mup"`: `gain**2 / fan_in` for hidden and `mup_base_width / fan_in**2` for output kernels
       (Yang et al. 2021, Table 3); use with the learning rates of `jaxmlp.mup_labels`.
+
+    The gain is `config.hidden_gain` or that of the activation which the layer feeds, and 1 for the
+    output. An activation's own is `1 / sqrt(E[f(z)**2])` for `z ~ N(0, 1)`, or of its gate, which
+    keeps the mean square of net inputs from layer to layer: 1.414 for relu, leaky_relu, relu6 and
+    reglu; 1.593 tanh; 1.534 gelu, gelu_exact and geglu; 1.677 silu, swish and swiglu; 1.737
+    hard_silu and hard_swish; 1.487 mish; 1.245 elu and celu; 1 selu and identity; 1.846 sigmoid and
+    glu; 1.898 hard_sigmoid; 1.392 hard_tanh; 2.338 soft_sign; 1.042 softplus and log_sigmoid; 1.380
+    sparse_plus; 1.624 sparse_sigmoid; 0.816 squareplus.
 
     Normal draws are truncated at two standard deviations, as in `jax.nn.initializers`, and have
     exactly the stated variance. The output kernel is then scaled by `config.output_kernel_scale`.
@@ -48,7 +65,7 @@ def init_params(config: MLPConfig, *, key: PRNGKeyArray) -> Params:
     Raises:
         TypeError: `key` is not a single typed JAX random key.
         ValueError: `param_dtype` or `compute_dtype` is `"float64"` while JAX has 64-bit types
-            switched off.
+            switched off, or `hidden_gain` is beyond what the type of the draws holds.
 
     Example:
         >>> config = MLPConfig(in_features=64, hidden_features=(128,), out_features=10)
@@ -68,11 +85,14 @@ def init_params(config: MLPConfig, *, key: PRNGKeyArray) -> Params:
     fan_in = config.in_features
     for features, activation in zip(config.hidden_features, config.hidden_activations, strict=True):
         shape = (fan_in, net_input_features(activation, features))
-        gain = ACTIVATIONS[activation].gain
-        hidden.append(_init_dense(config, key, len(hidden), shape, gain))
+        gain = config.hidden_gain
+        if gain is None:
+            gain = ACTIVATIONS[activation].gain
+        place = "hidden" if hidden else "first"
+        hidden.append(_init_dense(config, key, len(hidden), shape, gain, place=place))
         fan_in = features
     shape = (fan_in, config.out_features)
-    output = _init_dense(config, key, len(hidden), shape, gain=1.0, is_output=True)
+    output = _init_dense(config, key, len(hidden), shape, 1.0, place="output")
     return Params(tuple(hidden), output)
 
 
@@ -155,19 +175,28 @@ def _init_dense(
     shape: tuple[int, int],
     gain: float,
     *,
-    is_output: bool = False,
+    place: Place,
 ) -> Dense:
     dtype = np.dtype(config.param_dtype)
     # 16-bit draws are coarse, and there is no 16-bit QR decomposition.
     wide = np.promote_types(dtype, "float32").type
-    draw, factor = _kernel_law(config, shape, gain, is_output=is_output)
-    bound = 1 / math.sqrt(shape[0])
+    with np.errstate(over="ignore"):
+        draw, factor = _kernel_law(config, shape, gain, place=place)
+    if not 0 < factor < math.inf:
+        raise ValueError(
+            f"hidden_gain must be one that {wide.__name__} holds for kernels of shape {shape}; got "
+            f"{gain!r}. Take one near the activation's own."
+        )
+    is_output = place == "output"
+    # In units of 1 / sqrt(fan_in).
+    bounds = {"torch": 1.0, "rich": 0.0 if is_output else 3.0}
+    bound = bounds.get(config.kernel_init, 0.0) / math.sqrt(shape[0])
     return _draw_dense(
         key,
         np.int32(index),
         wide(factor),
         dtype.type(config.output_kernel_scale if is_output else 1.0),
-        wide(bound) if config.use_bias and config.kernel_init == "torch" else None,
+        wide(bound) if config.use_bias and bound else None,
         draw=draw,
         shape=shape,
         use_bias=config.use_bias,
@@ -212,18 +241,22 @@ def _draw_dense(
 
 
 def _kernel_law(
-    config: MLPConfig, shape: tuple[int, int], gain: float, *, is_output: bool
+    config: MLPConfig, shape: tuple[int, int], gain: float, *, place: Place
 ) -> tuple[str, np.floating | float]:
     """Names the law of the draws, and says what to multiply them by."""
     fan_in, fan_out = shape
     match config.kernel_init:
         case "orthogonal":
-            return "orthogonal", gain
+            return "orthogonal", np.promote_types(config.param_dtype, "float32").type(gain)
         case "he_normal" | "he_uniform":
-            variance = gain**2 / fan_in
+            variance = gain * gain / fan_in
         case "mup":
             assert config.mup_base_width is not None
-            variance = (config.mup_base_width / fan_in if is_output else gain**2) / fan_in
+            square = config.mup_base_width / fan_in if place == "output" else gain * gain
+            variance = square / fan_in
+        case "rich":
+            square = {"first": gain * gain / 6, "hidden": gain * gain, "output": 0.09}[place]
+            variance = square / fan_in
         case "lecun_normal" | "lecun_uniform" | "flax":
             variance = 1 / fan_in
         case "glorot_normal" | "glorot_uniform" | "keras":
@@ -232,7 +265,7 @@ def _kernel_law(
             variance = 1 / 3 / fan_in
     # In the precision of the draws, as jax.nn.initializers computes it.
     variance = np.promote_types(config.param_dtype, "float32").type(variance)
-    if config.kernel_init in ("he_uniform", "lecun_uniform", "glorot_uniform", "keras", "torch"):
+    if config.kernel_init in UNIFORM_INITS:
         # U(-b, b) has variance b**2 / 3.
         return "uniform", np.sqrt(3 * variance)
     # The standard deviation of N(0, 1) truncated at two.

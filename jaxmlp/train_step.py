@@ -1,5 +1,6 @@
 """Turns a loss function and an optax optimizer into one pure training step on a state."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,7 +10,8 @@ import optax
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
 from .checks import require_key
-from .types import LossFn, trained_part, with_trained_part
+from .losses.weights import scale_weight, wide_type
+from .types import LossFn, trained_part, with_trained_part, with_types_of
 
 
 class TrainState(NamedTuple):
@@ -225,25 +227,52 @@ def _accumulate(
         return leaf.reshape(accumulate_steps, -1, *leaf.shape[1:])
 
     micro_batches = jax.tree.map(cut, batch)
+    weight = getattr(batch, "weight", None)
+    totals = jnp.ones(accumulate_steps)
+    if weight is not None:
+        wide = scale_weight(weight, wide_type(weight.dtype))
+        totals = jnp.sum(wide.reshape(accumulate_steps, -1), axis=1)
 
-    def evaluate(micro_batch: PyTree, index: Array) -> tuple[Any, Array]:
-        result = value_and_grad(params, micro_batch, jax.random.fold_in(key, index))
-        weight = getattr(micro_batch, "weight", None)
-        total = jnp.ones(()) if weight is None else jnp.sum(weight)
-        # Of padding alone, a metric may be NaN.
-        scaled = jax.tree.map(lambda a: jnp.where(total > 0, a * total.astype(a.dtype), 0), result)
-        return scaled, total
+    def evaluate(micro_batch: PyTree, index: Array, total: Array) -> Any:
+        (loss, metrics), grads = value_and_grad(params, micro_batch, jax.random.fold_in(key, index))
+        # A metric that is NaN, as one of a class that is missing, does not count.
+        known = {name: ~jnp.isnan(_widened(value)) for name, value in metrics.items()}
+        defined = {name: jnp.where(known[name], total, 0) for name in metrics}
+        metrics = {name: jnp.where(known[name], metrics[name], 0) for name in metrics}
+
+        def scaled(a: Array) -> Array:
+            a = _widened(a)
+            # Of padding alone, a loss may be NaN.
+            return jnp.where(total > 0, a * total.astype(a.dtype), 0)
+
+        return jax.tree.map(scaled, ((loss, metrics), grads)), defined
 
     def body(sums: Any, inputs: Any) -> tuple[Any, None]:
         return jax.tree.map(jnp.add, sums, evaluate(*inputs)), None
 
-    indices = jnp.arange(accumulate_steps)
-    first = jax.tree.map(lambda leaf: leaf[0], (micro_batches, indices))
-    zeros = jax.tree.map(
-        lambda shape: jnp.zeros(shape.shape, shape.dtype), jax.eval_shape(evaluate, *first)
-    )
-    (sums, total), _ = jax.lax.scan(body, zeros, (micro_batches, indices))
-    return jax.tree.map(lambda a: a / jnp.where(total > 0, total, 1).astype(a.dtype), sums)
+    first = jax.tree.map(lambda leaf: leaf[0], micro_batches)
+    shapes = jax.eval_shape(value_and_grad, params, first, key)
+    zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, wide_type(a.dtype)), shapes)
+    no_metric = dict.fromkeys(shapes[0][1], jnp.zeros((), totals.dtype))
+    scanned = (micro_batches, jnp.arange(accumulate_steps), totals)
+    (((loss, metrics), grads), defined), _ = jax.lax.scan(body, (zeros, no_metric), scanned)
+    total = jnp.sum(totals)
+
+    def mean(summed: Array, total: Array) -> Array:
+        return summed / jnp.where(total > 0, total, 1).astype(summed.dtype)
+
+    (like, _), like_grads = shapes
+    means = jax.tree.map(functools.partial(mean, total=total), (loss, grads))
+    loss, grads = with_types_of(means, (like, like_grads))
+    for name, summed in metrics.items():
+        undefined = (defined[name] == 0) & (total > 0)
+        metrics[name] = jnp.where(undefined, jnp.nan, mean(summed, defined[name]))
+    return (loss, metrics), grads
+
+
+def _widened(a: Any) -> Array:
+    """In at least float32: sums of 16 bits would lose digits, and integers their fractions."""
+    return jnp.asarray(a).astype(wide_type(jnp.result_type(a)))
 
 
 # Jitted, so that a tree costs one small program and not one for every shape in it.

@@ -97,5 +97,10 @@ def map_trained(function: Callable[..., Any], params: PyTree, *rest: PyTree) -> 
     return jax.tree.map(keep_or_map, params, *rest, is_leaf=_is_frozen)
 
 
+def with_types_of(tree: PyTree, like: PyTree) -> PyTree:
+    """Returns the arrays of a tree in the types of another tree's."""
+    return jax.tree.map(lambda a, b: a.astype(b.dtype), tree, like)
+
+
 def _is_frozen(node: Any) -> bool:
     return isinstance(node, Standardization)

@@ -118,3 +118,24 @@ def test_the_gain_equals_the_quadrature_of_the_librarys_own_function(name):
     values = np.asarray(ACTIVATIONS[name].function(inputs), np.float64).reshape(-1)
     mean_square = np.sum(weights * values**2) / weights.sum()
     assert ACTIVATIONS[name].gain == pytest.approx(mean_square**-0.5, rel=2e-3)
+
+
+TORCH = {name: name for name in ("relu", "relu6", "leaky_relu", "selu", "elu", "celu", "mish")}
+TORCH |= {"hard_tanh": "hardtanh", "hard_sigmoid": "hardsigmoid", "hard_silu": "hardswish"}
+TORCH |= {"soft_sign": "softsign", "silu": "silu", "log_sigmoid": "logsigmoid"}
+
+
+@pytest.mark.parametrize("z", [-6.0, -3.0, -1.0, -0.0, 0.0, 1.0, 3.0, 6.0])
+@pytest.mark.parametrize("name", TORCH)
+def test_derivatives_at_the_kinks_are_those_of_pytorch(name, z):
+    torch = pytest.importorskip("torch")
+    point = torch.tensor([z], requires_grad=True)
+    getattr(torch.nn.functional, TORCH[name])(point).sum().backward()
+    got = jax.grad(ACTIVATIONS[name].function)(jnp.float32(z))
+    # Smooth ones are rounded in another order.
+    np.testing.assert_allclose(got, point.grad.item(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [n for n in ELEMENTWISE_ACTIVATIONS if not n.startswith("sparse")])
+def test_nan_stays_nan(name):
+    assert np.isnan(ACTIVATIONS[name].function(jnp.float32(np.nan)))

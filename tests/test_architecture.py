@@ -37,11 +37,13 @@ PARTS = {
     "ensembles": ("ensembles",),
     "edges": ("tensorboard", "plot", "orbax"),
 }
-ROOMS = ("ensembles", "fitting", "inspection", "loading", "losses", "sources", "storage")
+ROOMS = (
+    *("ensembles", "fitting", "inspection", "loading", "losses", "metrics", "sources", "storage"),
+)
 # The doors of a room are the names that its `__init__` lists in `__all__`. Three rooms are public
 # as they are: there that is what users see, and these modules are the doors for the others.
 DOOR_MODULES = {
-    "losses": {"losses.loss_function"},
+    "losses": {"losses.loss_function", "losses.weights"},
     "sources": {"sources.choice", "sources.checks", "sources.ingestion", "sources.source"},
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))

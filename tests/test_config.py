@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxmlp import MLPConfig
-from jaxmlp.config import ELEMENTWISE_ACTIVATIONS, GATED_ACTIVATIONS, KERNEL_INITS
+from jaxmlp.config import ELEMENTWISE_ACTIVATIONS, GATED_ACTIVATIONS, INITS_WITH_GAIN, KERNEL_INITS
 
 WIDTHS = st.integers(1, 4096)
 ACTIVATION_NAMES = st.sampled_from((*ELEMENTWISE_ACTIVATIONS, *GATED_ACTIVATIONS))
@@ -48,6 +48,8 @@ def valid_fields(draw):
         fields["activation"] = draw(ACTIVATION_NAMES | per_layer)
         fields["dropout_rate"] = draw(st.floats(0, 1, exclude_max=True))
         fields["norm"] = draw(st.sampled_from((None, "layer", "rms")))
+        if fields["kernel_init"] in INITS_WITH_GAIN:
+            fields["hidden_gain"] = draw(st.none() | st.floats(0, 1e30, exclude_min=True))
     return fields
 
 
@@ -77,8 +79,9 @@ def test_only_the_lengths_of_input_and_output_are_required():
         ("norm", None),
         ("residual", False),
         ("use_bias", True),
-        ("kernel_init", "he_normal"),
+        ("kernel_init", "rich"),
         ("output_kernel_scale", 1.0),
+        ("hidden_gain", None),
         ("mup_base_width", None),
         ("param_dtype", "float32"),
         ("compute_dtype", None),

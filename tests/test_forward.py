@@ -223,3 +223,21 @@ def test_the_last_intermediate_is_what_apply_returns():
     np.testing.assert_array_equal(
         layers[-1].activation, jaxmlp.apply(params, x, config=config), strict=True
     )
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize(
+    ("dtype", "compute_dtype"),
+    [
+        *((dtype, None) for dtype in (bool, np.int8, np.uint8, np.int16, np.uint16)),
+        *((dtype, "float16") for dtype in (bool, np.int8, np.uint8)),
+        *((dtype, "bfloat16") for dtype in (bool, np.int8, np.uint8)),
+    ],
+)
+def test_integers_that_lose_no_digit_give_the_same_as_their_floats(dtype, compute_dtype, norm):
+    config = make_config(hidden_features=(6,), norm=norm, compute_dtype=compute_dtype)
+    params = make_params(config)
+    limits = (0, 1) if dtype is bool else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    x = np.linspace(*limits, 30).reshape(6, 5).astype(dtype)
+    got = jaxmlp.apply(params, x, config=config)
+    np.testing.assert_array_equal(got, jaxmlp.apply(params, np.float32(x), config=config))

@@ -16,18 +16,61 @@ X = make_inputs(dtype=np.float32)
 @pytest.mark.parametrize(
     ("x", "got"),
     [
-        (np.zeros((4, 5), np.int32), "an array of int32"),
-        (np.zeros((4, 5), bool), "an array of bool"),
         (np.zeros((4, 5), np.complex64), "an array of complex64"),
         ([[0.0] * 5], "a list"),
         (1.0, "a float"),
     ],
 )
-def test_inputs_that_are_no_floating_array_are_refused(x, got):
-    with pytest.raises(
-        TypeError, match=f"x must be a floating NumPy or JAX array; got {got}. Conv"
-    ):
+def test_inputs_that_are_no_real_array_are_refused(x, got):
+    message = f"x must be a floating or integer NumPy or JAX array; got {got}. Conv"
+    with pytest.raises(TypeError, match=message):
         jaxmlp.apply(make_params(CONFIG), x, config=CONFIG)
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("dtype", "compute_dtype"),
+    [
+        *((dtype, "float32") for dtype in (np.int32, np.uint32)),
+        *((dtype, "float16") for dtype in (np.int16, np.uint16)),
+        *((dtype, "bfloat16") for dtype in (np.int16, np.int32)),
+    ],
+)
+def test_integers_that_may_lose_digits_are_refused(dtype, compute_dtype):
+    config = make_config(hidden_features=(6,), compute_dtype=compute_dtype)
+    message = f"integers that {compute_dtype} holds exactly; got an array of {dtype.__name__}. Conv"
+    with pytest.raises(TypeError, match=message):
+        jaxmlp.apply(make_params(config), np.zeros((4, 5), dtype), config=config)
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("function", [jaxmlp.apply, jaxmlp.intermediates])
+class TestDropoutWithoutEffect:
+    def test_a_rate_without_a_key_is_refused(self, function):
+        message = r"dropout_rate needs key, .*; got dropout_rate=0\.9 and key=None\. Pass key="
+        with pytest.raises(ValueError, match=message):
+            function(make_params(CONFIG), X, config=CONFIG, dropout_rate=0.9)
+
+    @pytest.mark.parametrize("key", [42, np.zeros(2, np.uint32), "0"])
+    def test_what_is_no_key_is_refused_even_where_nothing_is_dropped(self, function, key):
+        with pytest.raises(TypeError, match="apply needs a typed JAX random key; got"):
+            function(make_params(CONFIG), X, config=CONFIG, key=key)
+
+    @pytest.mark.parametrize("rate", ["a", (0.1,), np.array([0.1]), 1j])
+    def test_a_rate_that_is_no_number_is_refused(self, function, rate):
+        message = r"dropout_rate must be a number in \[0, 1\); got "
+        with pytest.raises(TypeError, match=message):
+            function(
+                make_params(CONFIG), X, config=CONFIG, key=jax.random.key(0), dropout_rate=rate
+            )
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("config", [None, {"in_features": 5}])
+def test_what_is_no_config_is_refused(config):
+    message = f"config must be a jaxmlp.MLPConfig; got a {type(config).__name__}."
+    with pytest.raises(TypeError, match=message):
+        jaxmlp.apply(make_params(CONFIG), X, config=config)
 
 
 @pytest.mark.bad_input

@@ -14,7 +14,7 @@ from jaxmlp.activations import ACTIVATIONS
 from jaxmlp.config import KERNEL_INITS
 
 GAIN = ACTIVATIONS["tanh"].gain
-# Those that are a law per entry; orthogonal and muP have their own tests.
+# Those that are one law per entry; the others have their own tests.
 NORMAL = ("flax", "glorot_normal", "he_normal", "lecun_normal")
 UNIFORM = ("glorot_uniform", "he_uniform", "keras", "lecun_uniform", "torch")
 LAWS = (*NORMAL, *UNIFORM)
@@ -53,7 +53,7 @@ def kernels(kernel_init, activation="tanh"):
 
 
 def test_every_kernel_init_is_tested():
-    assert {*LAWS, "orthogonal", "mup"} == set(KERNEL_INITS)
+    assert {*LAWS, "orthogonal", "mup", "rich"} == set(KERNEL_INITS)
 
 
 @pytest.mark.parametrize("name", LAWS)
@@ -93,7 +93,8 @@ def test_kernels_have_the_shape_of_their_law(name):
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_the_variance_holds_the_gain_of_the_activation(activation):
-    kernel = init(in_features=100, hidden_features=(100,), activation=activation).hidden[0].kernel
+    fields = {"hidden_features": (100,), "activation": activation, "kernel_init": "he_normal"}
+    kernel = init(in_features=100, **fields).hidden[0].kernel
     wanted = ACTIVATIONS[activation].gain ** 2 / 100
     assert np.var(kernel) == pytest.approx(wanted, rel=5 * math.sqrt(2 / kernel.size))
 
@@ -117,7 +118,7 @@ def test_orthogonal_kernels_have_orthonormal_rows_or_columns_times_the_gain(widt
 
 def test_he_normal_keeps_the_size_of_net_inputs_through_relu_layers():
     x = jax.random.normal(jax.random.key(1), (64, 256))
-    fields = {"in_features": 256, "hidden_features": (256,) * 12, "activation": "relu"}
+    fields = {"in_features": 256, "hidden_features": (256,) * 12, "kernel_init": "he_normal"}
     layers = jaxmlp.intermediates(init(**fields), x, config=make_config(**fields))
     mean_squares = np.array([np.mean(np.square(layer.net_input)) for layer in layers[:-1]])
     # gain**2 = 2, and a random walk of its logarithm by about sqrt(5 / 256) per layer.
@@ -127,13 +128,14 @@ def test_he_normal_keeps_the_size_of_net_inputs_through_relu_layers():
 @pytest.mark.parametrize("activation", ["elu", "selu", "tanh"])
 def test_net_inputs_of_saturating_activations_settle_at_unit_mean_square(activation):
     x = jax.random.normal(jax.random.key(1), (64, 256))
-    fields = {"in_features": 256, "hidden_features": (256,) * 12, "activation": activation}
+    fields = {"in_features": 256, "hidden_features": (256,) * 12, "kernel_init": "he_normal"}
+    fields["activation"] = activation
     layers = jaxmlp.intermediates(init(**fields), x, config=make_config(**fields))
     # The gain makes 1 the fixed point; 256 units leave a few per cent of noise per layer.
     assert np.mean(np.square(layers[-2].net_input)) == pytest.approx(1, abs=0.15)
 
 
-@pytest.mark.parametrize("name", sorted(set(KERNEL_INITS) - {"torch", "mup"}))
+@pytest.mark.parametrize("name", sorted(set(KERNEL_INITS) - {"torch", "mup", "rich"}))
 def test_biases_start_at_zero(name):
     params = init(hidden_features=(6,), kernel_init=name)
     assert not params.hidden[0].bias.any()

@@ -214,7 +214,7 @@ def test_balanced_accuracy_is_over_the_classes_that_occur():
 
 @pytest.mark.parametrize("k", [0, -1])
 def test_k_must_be_at_least_1(k):
-    with pytest.raises(ValueError, match=f"k must be at least 1; got {k}"):
+    with pytest.raises(ValueError, match=f"k must be an int of at least 1; got {k}"):
         metrics.top_k_accuracy(k)
 
 
@@ -225,7 +225,7 @@ def test_k_must_not_exceed_the_number_of_classes():
 
 @pytest.mark.parametrize("bins", [0, -1])
 def test_bins_must_be_at_least_1(bins):
-    with pytest.raises(ValueError, match=f"bins must be at least 1; got {bins}"):
+    with pytest.raises(ValueError, match=f"bins must be an int of at least 1; got {bins}"):
         metrics.calibration_error(bins)
 
 

@@ -111,6 +111,13 @@ def as_weights(name: str, weights: Any, members: int, rows: Any) -> np.ndarray |
     return values
 
 
+def pad_weights(weights: np.ndarray | None, rows: Batch) -> np.ndarray | None:
+    """Gives rows that fill others up a weight for each member, which is never looked at."""
+    if weights is None or rows.weight is None:
+        return weights
+    return np.pad(weights, ((0, 0), (0, len(rows.weight) - weights.shape[1])))
+
+
 def as_seeds(seeds: Any, members: int, data: DataLoader) -> np.ndarray | None:
     """Returns one seed per member, or `None`.
 

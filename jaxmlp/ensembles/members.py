@@ -15,6 +15,7 @@ from ..fitting import (
     complete,
     hash_tree,
     make_plan,
+    padded_rows,
     plan_settings,
     spelled_out,
 )
@@ -27,6 +28,7 @@ from .checks import (
     as_weights,
     count_keys,
     dense_rows,
+    pad_weights,
     require_factory,
     require_read,
     warn_of_bad_members,
@@ -150,7 +152,7 @@ def fit_members(
         None if init is not None else as_stacked(params, members),
         MemberInputs(
             dict(traced),
-            as_weights("row_weights", row_weights, members, rows),
+            pad_weights(as_weights("row_weights", row_weights, members, rows), padded_rows(data)),
             as_weights("validation_weights", validation_weights, members, validation),
         ),
         np.asarray(jax.random.key_data(keys)),
@@ -170,7 +172,7 @@ def fit_members(
     sweep = SweepSetup(
         dataclasses.replace(plan, transform=data.transform),
         data,
-        put_everywhere(rows, parallelisms[0].devices),
+        put_everywhere(padded_rows(data), parallelisms[0].devices),
         put_everywhere(validation, parallelisms[0].devices),
         as_seeds(seeds, members, data),
         as_stages(stages, keep, epochs),

@@ -2,11 +2,11 @@
 
 Outputs have the member axis first, as `jax.vmap(lambda p: apply(p, x, config=config))(params)`
 gives them. `weights` say how much each member counts, as `select_greedily` finds them; one of
-weight 0 does not count even where it is NaN.
+weight 0 does not count even where it is NaN. Means are taken, and given, in at least float32.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,9 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, Real
 
-Outputs = Float[Array | np.ndarray, "members *batch outputs"]
+from ..losses.weights import scale_weight, wide_type
+
+Outputs = Real[Array | np.ndarray, "members *batch outputs"]
 MemberWeights = Real[Array | np.ndarray, " members"] | Sequence[int | float]
 
 
@@ -70,7 +72,7 @@ def mean_probabilities(
         >>> mean_probabilities(jnp.log(jnp.array([[[0.25, 0.75]], [[0.75, 0.25]]]))).round(4)
         Array([[0.5, 0.5]], dtype=float32)
     """
-    return _mean(jax.nn.softmax(jnp.asarray(logits), axis=-1), weights)
+    return _mean(jax.nn.softmax(_widened("logits", logits), axis=-1), weights)
 
 
 def class_uncertainty(logits: Outputs, *, weights: MemberWeights | None = None) -> Uncertainty:
@@ -94,7 +96,7 @@ def class_uncertainty(logits: Outputs, *, weights: MemberWeights | None = None) 
         >>> print([f"{entropy[0]:.3f}" for entropy in class_uncertainty(logits)])
         ['0.693', '0.000', '0.693']
     """
-    log_probabilities = jax.nn.log_softmax(jnp.asarray(logits), axis=-1)
+    log_probabilities = jax.nn.log_softmax(_widened("logits", logits), axis=-1)
     probabilities = jnp.exp(log_probabilities)
     mean = _mean(probabilities, weights)
     total = jnp.sum(jax.scipy.special.entr(mean), axis=-1)
@@ -131,17 +133,18 @@ def mixture_moments(
         >>> mixture.mean.item(), mixture.aleatoric.item(), mixture.epistemic.item()
         (2.0, 0.5, 1.0)
     """
-    means = jnp.asarray(means)
+    means = _widened("means", means)
     mean = _mean(means, weights)
     # mean((m - mean(m))**2): as mean(m**2) - mean(m)**2 it would cancel.
     epistemic = _mean(jnp.square(means - mean), weights)
     if variances is None:
         return Mixture(mean, jnp.zeros_like(mean), epistemic)
+    variances = _widened("variances", variances)
     if variances.shape != means.shape:
         raise ValueError(
             f"variances must have the shape of means, {means.shape}; got {variances.shape}."
         )
-    return Mixture(mean, _mean(jnp.asarray(variances), weights), epistemic)
+    return Mixture(mean, _mean(variances, weights), epistemic)
 
 
 def majority_vote(logits: Outputs, *, weights: MemberWeights | None = None) -> Int[Array, "*batch"]:
@@ -169,7 +172,6 @@ def majority_vote(logits: Outputs, *, weights: MemberWeights | None = None) -> I
             f"largest itself; got {logits.dtype}{list(logits.shape)}."
         )
     classes = logits.shape[-1]
-    # In float32 also where logits are 16-bit ones.
     votes = _mean(jax.nn.one_hot(jnp.argmax(logits, axis=-1), classes, dtype=np.float32), weights)
     mean = mean_probabilities(logits, weights=weights)
     # Sums of votes in another order differ by rounding.
@@ -179,13 +181,14 @@ def majority_vote(logits: Outputs, *, weights: MemberWeights | None = None) -> I
 
 
 def member_quantiles(
-    outputs: Outputs, quantiles: Float[Array | np.ndarray, " quantiles"]
+    outputs: Outputs, quantiles: Real[Array | np.ndarray, " quantiles"]
 ) -> Float[Array, "quantiles *batch outputs"]:
     """Returns quantiles over members, interpolated linearly.
 
     Args:
         outputs: Predictions, shape (members, *batch, outputs).
-        quantiles: Levels in [0, 1], shape (quantiles,).
+        quantiles: Levels in [0, 1], shape (quantiles,). A traced one that is out of range gives
+            NaN.
 
     Returns:
         One prediction per level, shape (quantiles, *batch, outputs).
@@ -197,11 +200,23 @@ def member_quantiles(
         >>> member_quantiles(jnp.array([[[0.0]], [[1.0]], [[4.0]]]), np.array([0.5, 1.0])).ravel()
         Array([1., 4.], dtype=float32)
     """
-    levels = np.asarray(quantiles)
-    if levels.ndim != 1 or not ((levels >= 0) & (levels <= 1)).all():
+    levels = quantiles if isinstance(quantiles, Tracer) else np.asarray(quantiles)
+    is_known = isinstance(levels, np.ndarray)
+    if levels.ndim != 1 or (is_known and not ((levels >= 0) & (levels <= 1)).all()):
         raise ValueError(f"quantiles must be levels in [0, 1], shape (quantiles,); got {levels}.")
-    outputs = jnp.asarray(outputs)
-    return jnp.quantile(outputs, jnp.asarray(levels, outputs.dtype), axis=0)
+    outputs = _widened("outputs", outputs)
+    levels = jnp.asarray(levels, outputs.dtype)
+    levels = jnp.where((levels >= 0) & (levels <= 1), levels, jnp.nan)
+    return jnp.quantile(outputs, levels, axis=0)
+
+
+def _widened(name: str, values: Any) -> Array:
+    """Any real numbers in at least float32: means of integers and of 16 bits need more."""
+    values = values if hasattr(values, "dtype") else np.asarray(values)
+    kinds = (jnp.floating, jnp.integer, jnp.bool_)
+    if not any(jnp.issubdtype(values.dtype, kind) for kind in kinds):
+        raise TypeError(f"{name} must be real numbers; got an array of {values.dtype}.")
+    return jnp.asarray(values).astype(wide_type(values.dtype))
 
 
 def _mean(values: Array, weights: MemberWeights | None) -> Array:
@@ -212,14 +227,20 @@ def _mean(values: Array, weights: MemberWeights | None) -> Array:
             f"weights must have one number per member, shape {values.shape[:1]}; got "
             f"{np.shape(weights)}."
         )
-    if not isinstance(weights, Tracer):
+    if isinstance(weights, Tracer):
+        shares = scale_weight(weights, values.dtype)
+    else:
         known = np.asarray(weights)
+        if known.dtype.kind not in "biuf" and not jnp.issubdtype(known.dtype, jnp.floating):
+            raise TypeError(f"weights must be real numbers; got an array of {known.dtype}.")
+        known = known.astype(np.float64)
         if not (np.isfinite(known).all() and (known >= 0).all() and known.any()):
             raise ValueError(
                 "weights must be finite numbers of at least 0, and one of them above 0; got "
                 f"{known}."
             )
-    weights = jnp.asarray(weights, values.dtype)
+        shares = scale_weight(known, values.dtype)
+    # A matrix product would be rounded coarsely on accelerators.
+    shares = jnp.reshape(shares / jnp.sum(shares), (-1, *(1,) * (values.ndim - 1)))
     # 0 * NaN is NaN, so that members that do not count are left out before.
-    counts = jnp.reshape(weights != 0, (-1, *(1,) * (values.ndim - 1)))
-    return jnp.tensordot(weights / jnp.sum(weights), jnp.where(counts, values, 0), axes=1)
+    return jnp.sum(jnp.where(shares == 0, 0, shares * values), axis=0)

@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from ..fitting import FitState, Metrics, init_fit_state, program
+from ..fitting import FitState, Metrics, ProgramCache, init_fit_state, program
 from ..loading import settings_of_this_thread
 from ..train_step import init_state
 from ..types import Batch
@@ -42,19 +42,25 @@ class Programs:
         has_own_order: Whether each member has row numbers of its own.
         validated: Whether there are rows to validate on.
         key_kind: JAX's name for the kind of the members' keys, which come as plain numbers.
+        traced: Decorator for functions that JAX traces.
     """
 
     def __init__(
-        self, spec: ProgramSpec, *, has_own_order: bool, validated: bool, key_kind: Any
+        self,
+        spec: ProgramSpec,
+        has_own_order: bool,
+        validated: bool,
+        key_kind: Any,
+        traced: Callable[..., Any],
     ) -> None:
         self.read: set[str] = set()
-        self._validated, self._key_kind = validated, key_kind
+        self._validated, self._key_kind, self._traced = validated, key_kind, traced
         index_axis = 0 if has_own_order else None
         self._spec = spec
         self._jitted: dict[str, Any] = {
             "start": self._jit(self._start, (0, 0, 0), spec.width),
-            "run": self._jit(self._run, (0, 0, None, index_axis, 0, None), spec.width),
-            "recover": self._jit(self._recover, (0, 0, None, 0, 0), spec.width),
+            "run": self._jit(self._run, (0, 0, None, index_axis, 0, None, None), spec.width),
+            "recover": self._jit(self._recover, (0, 0, None, 0, 0, None), spec.width),
         }
         self._compiled: dict[Any, Any] = {}
         # Per structure of a state, the kind of each leaf that is a key.
@@ -74,7 +80,7 @@ class Programs:
         return self.compiled(name, *arguments)(*arguments)
 
     def _jit(self, function: Callable[..., Any], axes: tuple[int | None, ...], width: int) -> Any:
-        mapped = over_members(function, axes, width)
+        mapped = self._traced(over_members(function, axes, width))
         if self._spec.devices == 1:
             return jax.jit(mapped)
         mesh = _make_mesh(self._spec.devices)
@@ -103,6 +109,7 @@ class Programs:
         index: Int[Array, "epochs steps batch"],
         limit: Int[Array, ""],
         validation: PyTree | None,
+        steps: Int[Array, ""],
     ) -> tuple[FitState, Metrics]:
         loss_fn, optimizer = self._spec.make(inputs.hyperparameters, self.read)
         rows = _weigh(rows, inputs.row_weights)
@@ -116,6 +123,7 @@ class Programs:
             index,
             limit,
             validation,
+            steps=steps,
             vmapped=self._spec.width > 1,
         )
         return self._without_keys(state), metrics
@@ -127,6 +135,7 @@ class Programs:
         rows: Batch,
         index: Int[Array, "steps batch"],
         is_bad: Bool[Array, ""],
+        steps: Int[Array, ""],
     ) -> FitState:
         """Repeats the epoch in which a bad member met NaN or infinity, up to the step before."""
         loss_fn, optimizer = self._spec.make(inputs.hyperparameters, self.read)
@@ -139,7 +148,7 @@ class Programs:
             after, metrics = program.advance(loss_fn, optimizer, self._spec.plan, state, batch)
             good = program.all_finite((metrics["loss"], after.train.params))
             state = jax.tree.map(functools.partial(jnp.where, good), after, state)
-            return state, position + 1, good & (position + 1 < len(index))
+            return state, position + 1, good & (position + 1 < steps)
 
         carry = (self._with_keys(state), jnp.zeros((), jnp.int32), jnp.asarray(is_bad))
         state, _, _ = jax.lax.while_loop(lambda carry: carry[2], body, carry)
@@ -206,13 +215,16 @@ def _make_mesh(devices: int) -> Mesh:
     return Mesh(np.array(jax.local_devices()[:devices]), ("members",))
 
 
-# Shared by sweeps of the same functions; bounded, since it keeps what they close over.
-@functools.lru_cache(maxsize=16)
+# Shared by sweeps of equal functions.
+_PROGRAMS = ProgramCache(16)
+
+
 def make_programs(
     spec: ProgramSpec, *, has_own_order: bool, validated: bool, key_kind: Any
 ) -> Programs:
-    """Returns the programs of a spec, the same object for equal specifications."""
-    return Programs(spec, has_own_order=has_own_order, validated=validated, key_kind=key_kind)
+    """Returns the programs of a spec, the same object for specifications of equal content."""
+    name = (has_own_order, validated, key_kind)
+    return _PROGRAMS.get(spec, name, functools.partial(Programs, spec, *name))
 
 
 def _weigh(rows: Any, factors: Float[Array | np.ndarray, " rows"] | None) -> Any:

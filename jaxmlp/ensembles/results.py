@@ -9,6 +9,7 @@ from jaxtyping import Bool, PyTree
 
 from ..checks import require_int
 from ..fitting import FitState, Plan
+from ..types import with_types_of
 from .runs import MemberGroup, where
 
 
@@ -130,9 +131,10 @@ def _choose_params(plan: Plan, state: FitState) -> PyTree:
     """Parameters to use: the best, the averaged or the last ones, as `fit` returns them."""
     params = state.train.params
     if plan.ema_decay is not None:
-        params = state.average
+        params = with_types_of(state.average, params)
     elif plan.swa_start is not None:
-        params = where(np.asarray(state.averaged) > 0, state.average, params)
+        average = with_types_of(state.average, params)
+        params = where(np.asarray(state.averaged) > 0, average, params)
     if state.best_params is not None:
         params = where(np.asarray(state.best_epoch) >= 0, state.best_params, params)
     return jax.tree.map(jnp.asarray, params)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, PyTree
 
 from ..data import DataLoader
-from ..fitting import FitState, seconds_per_step
+from ..fitting import FitState, padded_index, padded_steps, seconds_per_step
 from ..loading import cut_order, permutations
 from ..types import Batch
 from .programs import MemberInputs, Programs
@@ -107,17 +107,16 @@ def train_member_batch(group: MemberGroup, batch: MemberBatch, until: int, hooks
         state = jax.tree.map(lambda leaf: leaf[batch.positions], progress.state)
     else:
         state = programs("start", members.params, members.inputs, members.keys)
-    index = draw_index(setup, members, begin)
+    index = draw_index(setup, members, begin, until)
     for first in range(begin, until, per_call):
         if hooks.stops():
             break
         limits = np.where(np.arange(len(batch.positions)) < batch.used, until, 0)
-        shared = (members.inputs, setup.rows, index, limits.astype(np.int32), setup.validation)
-        after, metrics = programs("run", state, *shared)
+        after, metrics = programs("run", state, *run_inputs(setup, members, index, limits))
         used = index
         if first + per_call < until:
             # The device runs meanwhile.
-            index = draw_index(setup, members, first + per_call)
+            index = draw_index(setup, members, first + per_call, until)
         measured = {name: np.asarray(values) for name, values in metrics.items()}
         finite = measured.pop("finite")
         is_bad: np.ndarray = np.logical_not(finite.all(axis=1))
@@ -198,11 +197,11 @@ def _recover(
     """
     is_bad: np.ndarray = np.logical_not(finite.all(axis=1))
     bad_epoch = finite.argmin(axis=1)
-    limits = np.where(is_bad, np.asarray(before.epoch) + bad_epoch, 0).astype(np.int32)
-    arguments = (members.inputs, setup.rows, index, limits, setup.validation)
-    good, repeated = setup.programs("run", before, *arguments)
+    limits = np.where(is_bad, np.asarray(before.epoch) + bad_epoch, 0)
+    good, repeated = setup.programs("run", before, *run_inputs(setup, members, index, limits))
     own = index[np.arange(len(is_bad)), bad_epoch] if index.ndim == 4 else index[bad_epoch]
-    good = setup.programs("recover", good, members.inputs, setup.rows, own, is_bad)
+    steps = np.int32(len(setup.loader))
+    good = setup.programs("recover", good, members.inputs, setup.rows, own, is_bad, steps)
     state = where(is_bad, good, after)
     return state, where(is_bad, {name: repeated[name] for name in metrics}, metrics)
 
@@ -216,24 +215,37 @@ def where(condition: Bool[np.ndarray, " members"], chosen: PyTree, other: PyTree
     return jax.tree.map(choose, chosen, other)
 
 
-def draw_index(setup: GroupSetup, members: Members, first: int) -> Int[np.ndarray, "..."]:
+def run_inputs(setup: GroupSetup, members: Members, index: Any, limits: np.ndarray) -> tuple:
+    """Returns what the program of epochs takes beside the state; `limits` by member."""
+    steps, limits = np.int32(len(setup.loader)), limits.astype(np.int32)
+    return members.inputs, setup.rows, index, limits, setup.validation, steps
+
+
+def draw_index(
+    setup: GroupSetup, members: Members, first: int, until: int
+) -> Int[np.ndarray, "..."]:
     """Draws the row numbers of a call's epochs: (epochs, steps, batch), with seeds per member.
 
-    Epochs after the last repeat it, and the program skips them.
+    There are none for epochs from `until` on, nor behind the steps of an epoch: the program leaves
+    both out.
     """
-    numbers = [
-        min(epoch, setup.epochs - 1) for epoch in range(first, first + setup.epochs_per_call)
-    ]
+    shape = shape_of_index(setup, members)
+    index = np.zeros(shape.shape, shape.dtype)
+    numbers = range(first, min(first + setup.epochs_per_call, until))
     if setup.seeds is None:
-        return np.stack([setup.loader.index(epoch).astype(np.int32) for epoch in numbers])
-    orders = permutations(
-        len(setup.loader.source), seeds=setup.seeds[members.numbers], epochs=numbers
-    )
-    return cut_order(orders, setup.loader.batch_size, drop_last=setup.loader.drop_last)
+        for place, epoch in enumerate(numbers):
+            index[place] = padded_index(setup.loader, epoch)
+        return index
+    loader = setup.loader
+    orders = permutations(len(loader.source), seeds=setup.seeds[members.numbers], epochs=numbers)
+    cut = cut_order(orders, loader.batch_size, drop_last=loader.drop_last)
+    index[:, : len(numbers), : len(loader)] = cut
+    return index
 
 
 def shape_of_index(setup: GroupSetup, members: Members) -> jax.ShapeDtypeStruct:
     """Returns the shape of what `draw_index` draws."""
     own = () if setup.seeds is None else (len(members.numbers),)
-    steps = (setup.epochs_per_call, len(setup.loader), setup.loader.batch_size)
-    return jax.ShapeDtypeStruct((*own, *steps), np.int32)
+    places = padded_steps(len(setup.loader))
+    shape = (*own, setup.epochs_per_call, places, setup.loader.batch_size)
+    return jax.ShapeDtypeStruct(shape, np.int32)

@@ -6,13 +6,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int, Real
 
 from ..checks import require_int
+from ..losses.weights import wide_type
 
 
 def select_greedily(
-    predictions: Float[Array | np.ndarray, "members *batch outputs"],
+    predictions: Real[Array | np.ndarray, "members *batch outputs"],
     loss: Callable[[Any], Any],
     *,
     picks: int,
@@ -53,20 +54,22 @@ def select_greedily(
     members = len(predictions)
     require_int("picks", picks, 1, None)
     require_int("start", start, 0, min(members, picks) + 1)
-    shape = jax.eval_shape(loss, predictions[0])
+    # Sums of integers and of 16 bits would overflow.
+    wide = wide_type(predictions.dtype)
+    shape = jax.eval_shape(loss, jax.ShapeDtypeStruct(predictions.shape[1:], wide))
     if jnp.shape(shape) != ():
         raise TypeError(f"loss must return a scalar; got {shape}. Average over rows.")
 
     # One member at a time, so that no array of the size of all predictions is made anew.
     @jax.jit
     def losses_with(predictions: Array, total: Array, count: Array) -> Array:
-        return jax.lax.map(lambda added: loss((total + added) / count), predictions)
+        return jax.lax.map(lambda added: loss((total + added.astype(wide)) / count), predictions)
 
     def rank(total: Array, count: int) -> np.ndarray:
         losses = np.asarray(losses_with(predictions, total, jnp.asarray(count, total.dtype)))
         return np.where(np.isfinite(losses), losses, np.inf)
 
-    total = jnp.zeros_like(predictions[0])
+    total = jnp.zeros(predictions.shape[1:], wide)
     counts, best, best_loss = np.zeros(members, np.int64), np.zeros(members, np.int64), np.inf
     alone = rank(total, 1)
     if not np.isfinite(alone).any():
@@ -80,7 +83,7 @@ def select_greedily(
     for count in range(1, picks + 1):
         losses = rank(total, count)
         picked = first[count - 1] if count <= start else int(losses.argmin())
-        total = total + predictions[picked]
+        total = total + predictions[picked].astype(wide)
         counts[picked] += 1
         if count >= start and losses[picked] < best_loss:
             best, best_loss = counts.copy(), losses[picked]

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, PyTree
 
 from ..data import DataLoader
-from ..fitting import CALL_SECONDS, Plan, seconds_per_step
+from ..fitting import CALL_SECONDS, Plan, bucket, padded_steps, seconds_per_step
 from ..loading import with_settings_of_this_thread
 from ..types import Batch
 from .factories import Factory, ProgramSpec
@@ -25,6 +25,7 @@ from .runs import (
     MembersProgress,
     fill_up,
     outweighs_compiling,
+    run_inputs,
     shape_of_index,
     take_members,
     train_member_batch,
@@ -33,8 +34,6 @@ from .weight_effects import require_weighed
 
 # Row numbers in one call: 64 MB.
 _INDEX_NUMBERS = 2**24
-# What a call costs beside its epochs, as a part of the longest call.
-_CALL_SHARE = 0.02
 
 
 class SweepSetup(NamedTuple):
@@ -95,9 +94,7 @@ def plan_group(
         )
         index = shape_of_index(setup, batch)
         limits = np.zeros(parallelism.per_call, np.int32)
-        run = programs.compiled(
-            "run", state, batch.inputs, sweep.rows, index, limits, sweep.validation
-        )
+        run = programs.compiled("run", state, *run_inputs(setup, batch, index, limits))
         smaller = with_less_memory(parallelism)
         fits = memory is None or parallelism.threads * _bytes_of_call(run) <= memory
         if fits or smaller is None:
@@ -198,21 +195,17 @@ def _places(parallelism: Parallelism, members: int) -> int:
 def _epochs_per_call(sweep: SweepSetup, params: PyTree, parallelism: Parallelism) -> int:
     """So many that a call takes about half a second and its row numbers little memory.
 
-    Calls are of one length; those before a stage's end have few epochs, if any, beyond it.
+    It is a power of two, so that other numbers of epochs share the program: those behind the end
+    of a stage are left out.
     """
     batch_size, steps = sweep.loader.batch_size, len(sweep.loader)
     # `params` have the member axis, so that this is the time of all members' steps.
     seconds = seconds_per_step(params, batch_size) * steps
     own = parallelism.per_call if sweep.seeds is not None else 1
-    by_memory = _INDEX_NUMBERS // (own * steps * batch_size)
+    by_memory = _INDEX_NUMBERS // (own * padded_steps(steps) * batch_size)
     most = max(1, min(int(CALL_SECONDS / seconds), by_memory))
-    lengths = np.diff((0, *sweep.stages))
-    most = min(most, int(lengths.max()))
-    candidates = np.arange(1, most + 1)
-    calls = -(-lengths[:, None] // candidates).sum(axis=0)
-    costs = calls * (candidates + _CALL_SHARE * most)
-    # The longest calls of those that cost least.
-    return most - int(costs[::-1].argmin())
+    longest = int(np.diff((0, *sweep.stages)).max())
+    return min(bucket(most + 1) // 2, bucket(longest))
 
 
 def _bytes_of_call(run: Any) -> int:

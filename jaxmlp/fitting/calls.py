@@ -1,5 +1,6 @@
 """Turns the pure programs of a run into compiled ones, and names what one call of them did."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
@@ -12,7 +13,9 @@ from jaxtyping import PyTree
 
 from ..types import Batch, LossFn
 from . import program
+from .buckets import padded_steps
 from .program import FitState, take_batch
+from .program_cache import ProgramCache
 from .settings import Plan
 from .step_metrics import Metrics
 
@@ -51,7 +54,8 @@ class Call(NamedTuple):
     unfinished: StepMetrics
 
 
-class Run(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
     """What is to be run, the same for every driver."""
 
     loss_fn: LossFn
@@ -60,13 +64,22 @@ class Run(NamedTuple):
     epochs: int
     validation: PyTree | None
 
+    _own: dict[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
+
     def compiled(self, name: str) -> Callable[..., Any]:
         """Returns a function of `program`, or `finish`, jitted for this run."""
-        return _compiled(name, self.loss_fn, self.optimizer, self.plan)
+        if name not in self._own:
+            functions = (self.loss_fn, self.optimizer, self.plan)
+            make = functools.partial(_jit, name, functions)
+            self._own[name] = _PROGRAMS.get(functions, name, make)
+        return self._own[name]
 
     def finish(self, state: FitState, steps: StepMetrics) -> tuple[FitState, Metrics, bool]:
         """Ends an epoch of which the metrics of all steps are given."""
-        state, metrics, finite = self.compiled("finish")(state, dict(steps), self.validation)
+        # Filled up with 0, so that epochs of other lengths share the program.
+        missing = padded_steps(count_steps(steps)) - count_steps(steps)
+        filled = {n: np.concatenate([v, np.zeros(missing, v.dtype)]) for n, v in steps.items()}
+        state, metrics, finite = self.compiled("finish")(state, filled, self.validation)
         return state, metrics, bool(finite)
 
 
@@ -94,12 +107,12 @@ def replay(rows: Batch, index: np.ndarray) -> Iterator[NumberedBatch]:
 is_finite = jax.jit(program.all_finite)
 
 
-# Shared by runs of the same loss function, optimizer and plan, such as the folds of a
-# cross-validation; bounded, since it keeps what these functions close over.
-@functools.lru_cache(maxsize=16)
-def _compiled(
-    name: str, loss_fn: LossFn, optimizer: optax.GradientTransformation, plan: Plan
-) -> Callable[..., Any]:
+# Shared by runs of equal loss functions, optimizers and plans, such as the folds of a
+# cross-validation.
+_PROGRAMS = ProgramCache(64)
+
+
+def _jit(name: str, functions: tuple[Any, ...], traced: Callable[..., Any]) -> Callable[..., Any]:
     function = _finish if name == "finish" else getattr(program, name)
     donated = 0 if name == "advance" else ()
-    return jax.jit(functools.partial(function, loss_fn, optimizer, plan), donate_argnums=donated)
+    return jax.jit(traced(functools.partial(function, *functions)), donate_argnums=donated)

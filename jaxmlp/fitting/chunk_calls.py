@@ -15,6 +15,7 @@ import numpy as np
 from ..data import DataLoader
 from ..loading import Block
 from ..types import Batch
+from .buckets import padded_index
 from .calls import Call, NumberedBatch, Run, StepMetrics, count_steps, join_metrics, replay
 from .pace import Pace
 from .program import FitState, Metrics
@@ -57,9 +58,9 @@ def run_chunks(
     run_steps = run.compiled("run_steps")
 
     def cut(epoch: int, step: int) -> Generator[_Chunk]:
-        index = loader.index(epoch).astype(np.int32)
-        while step < len(index):
-            steps = min(pace.steps, len(index) - step)
+        index = padded_index(loader, epoch)
+        while step < len(loader):
+            steps = min(pace.steps, len(loader) - step)
             bounds = {"start": np.int32(step), "count": np.int32(steps)}
             call = functools.partial(run_steps, rows=rows, index=index, **bounds)
             yield _Chunk(step, steps, call, functools.partial(replay, rows, index[step:][:steps]))

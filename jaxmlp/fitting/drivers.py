@@ -15,6 +15,7 @@ from jaxtyping import PyTree
 from ..data import DataLoader
 from ..sources.ingestion import package_of
 from ..types import Batch
+from .buckets import padded_rows
 from .calls import Call, NumberedBatch, Run, StepMetrics
 from .chunk_calls import run_blocks, run_chunks
 from .epoch_calls import run_epochs
@@ -116,7 +117,7 @@ def run_loader(
         yield from run_blocks(run, state, unfinished, loader, Pace(0.2 * seconds))
         return
     # The loader's arrays cannot change, so that the device may use their memory.
-    rows = jax.device_put(loader.rows)
+    rows = jax.device_put(padded_rows(loader))
     if driver == "chunk" or unfinished:
         end = run.epochs if driver == "chunk" else int(state.epoch) + 1
         for call in run_chunks(run, state, unfinished, loader, rows, Pace(seconds), end=end):

@@ -8,8 +8,10 @@ from jaxtyping import Int
 
 from ..data import DataLoader
 from ..types import Batch
+from .buckets import bucket, padded_index, padded_steps
 from .calls import Call, Run, replay
 from .program import FitState
+from .step_metrics import Metrics
 
 
 def run_epochs(
@@ -22,43 +24,61 @@ def run_epochs(
         state: Before an epoch.
         loader: Its order of rows.
         rows: Its rows, on the device.
-        joined: Epochs in a call, at least 1.
+        joined: Most epochs in a call, at least 1.
     """
-    compiled = run.compiled("run_epochs")
     start = int(state.epoch)
-    joined = min(joined, run.epochs)
+    # Rounded, so that other numbers of epochs share the program, which skips those behind the last.
+    joined = min(bucket(joined + 1) // 2, bucket(run.epochs))
     index = _joined_index(loader, start, joined, run.epochs)
     for first in range(start, run.epochs, joined):
-        after, metrics = compiled(state, rows, index, np.int32(run.epochs), run.validation)
-        used = index
+        after, metrics = _call(run, state, loader, rows, index, run.epochs)
+        used = index[: run.epochs - first, : len(loader)]
         if first + joined < run.epochs:
             # The device runs meanwhile.
             index = _joined_index(loader, first + joined, joined, run.epochs)
         finite = np.asarray(metrics.pop("finite"))
         if not finite.all():
-            yield from _split_at(int(finite.argmin()), run, state, after, rows, used)
+            bad = int(finite.argmin())
+            yield from _split_at(bad, run, state, after, loader, rows, used, joined)
             return
         yield Call(state, after, metrics, True, functools.partial(replay, rows, used), {})
         state = after
 
 
+def _call(
+    run: Run, state: FitState, loader: DataLoader, rows: Batch, index: np.ndarray, end: int
+) -> tuple[FitState, Metrics]:
+    steps = np.int32(len(loader))
+    compiled = run.compiled("run_epochs")
+    return compiled(state, rows, index, np.int32(end), run.validation, steps=steps)
+
+
 def _split_at(
-    bad: int, run: Run, state: FitState, after: FitState, rows: Batch, index: np.ndarray
+    bad: int,
+    run: Run,
+    state: FitState,
+    after: FitState,
+    loader: DataLoader,
+    rows: Batch,
+    used: np.ndarray,
+    joined: int,
 ) -> Generator[Call]:
     """Repeats the epochs before the bad one, so that what they gave is kept."""
     if bad:
-        end = np.int32(int(state.epoch) + bad)
-        good, metrics = run.compiled("run_epochs")(state, rows, index, end, run.validation)
+        first = int(state.epoch)
+        index = _joined_index(loader, first, joined, run.epochs)
+        good, metrics = _call(run, state, loader, rows, index, first + bad)
         del metrics["finite"]
-        yield Call(state, good, metrics, True, functools.partial(replay, rows, index[:bad]), {})
+        yield Call(state, good, metrics, True, functools.partial(replay, rows, used[:bad]), {})
         state = good
-    yield Call(state, after, None, False, functools.partial(replay, rows, index[bad]), {})
+    yield Call(state, after, None, False, functools.partial(replay, rows, used[bad]), {})
 
 
 def _joined_index(
     loader: DataLoader, first: int, joined: int, epochs: int
 ) -> Int[np.ndarray, "epochs steps batch"]:
-    """Orders of the next epochs; those after the last repeat it, and the program skips them."""
-    numbers = range(first, min(first + joined, epochs))
-    orders = [loader.index(epoch).astype(np.int32) for epoch in numbers]
-    return np.stack(orders + orders[-1:] * (joined - len(orders)))
+    """Orders of the next epochs; behind the last there are none, and the program skips them."""
+    index = np.zeros((joined, padded_steps(len(loader)), loader.batch_size), np.int32)
+    for place, epoch in enumerate(range(first, min(first + joined, epochs))):
+        index[place] = padded_index(loader, epoch)
+    return index

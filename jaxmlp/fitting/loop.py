@@ -49,7 +49,7 @@ def train(
     """Runs `jaxmlp.fit`, whose settings have been checked and gone into the plan."""
     if isinstance(data, DataLoader):
         plan = dataclasses.replace(plan, transform=data.transform)
-    validation = as_validation(validation)
+    validation = as_validation(validation, loss_fn)
     run = Run(loss_fn, optimizer, plan, epochs, validation)
     state = init_fit_state(
         init_state(params, optimizer, key=key), plan, validated=validation is not None

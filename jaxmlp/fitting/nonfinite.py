@@ -11,7 +11,7 @@ from jaxtyping import PyTree
 
 from ..loading import apply_transform
 from ..train_step import TrainState, make_pure_step
-from ..types import trained_part
+from ..types import LossFn, trained_part
 from .calls import Call, Run, is_finite
 from .program import FitState
 
@@ -52,9 +52,20 @@ def find_first_bad_step(run: Run, call: Call) -> tuple[FitState, NonFiniteError]
         if not is_finite((metrics["loss"], after.train.params)):
             if run.plan.transform is not None:
                 batch = jax.jit(functools.partial(apply_transform, run.plan.transform))(batch)
-            loss, gradients = _gradients(run, state.train, batch)
+            train, step = state.train, int(state.train.step)
+            loss, gradients = _gradients(run, train, batch)
             culprit = _culprit(loss, gradients, after.train.params)
-            return state, _error(culprit, int(state.train.step), batch, rows)
+            said = _said_of_values(run.loss_fn, train, batch)
+            is_first_loss = step == 0 and not jnp.isfinite(loss)
+            where = _where(train.params, batch, rows)
+            remedy = _remedy(said, is_first_loss=is_first_loss)
+            message = (
+                f"step {step} is not finite: {culprit}; {where}{said}. {remedy} The last good "
+                "parameters are in error.result; nonfinite='skip' leaves such steps out, 'stop' "
+                "ends the run there."
+            )
+            numbers = None if rows is None else rows[rows >= 0]
+            return state, NonFiniteError(message, step=step, rows=numbers)
         state = after
     message = "A non-finite number appeared in training, but not when its steps were repeated."
     return call.before, NonFiniteError(message, step=int(call.before.train.step), rows=None)
@@ -87,24 +98,52 @@ def _culprit(loss: jax.Array, gradients: PyTree, params: PyTree) -> str:
     return "the loss is finite, but not the update"
 
 
-def _error(culprit: str, step: int, batch: Any, rows: np.ndarray | None) -> NonFiniteError:
-    if rows is not None:
+def _said_of_values(loss_fn: LossFn, train: TrainState, batch: Any) -> str:
+    """What the loss says of the batch's values where it sees them, which it does not when traced.
+
+    The criteria of this library then refuse labels that give NaN.
+    """
+    batch = jax.tree.map(lambda a: jnp.asarray(a) if isinstance(a, np.ndarray) else a, batch)
+    key = jax.random.fold_in(train.key, train.step)
+    try:
+        # Only the parameters are traced, so that nothing is compiled or computed.
+        jax.eval_shape(lambda params: loss_fn(params, batch, key), train.params)
+    except ValueError as error:
+        return f"; of its values the loss says: {str(error).rstrip('.')}"
+    except Exception:  # what is being told must not be lost to it
+        return ""
+    return ""
+
+
+def _where(params: PyTree, batch: Any, rows: np.ndarray | None) -> str:
+    """Names the batch's rows, and what of them or of the parameters was not finite before."""
+    if rows is None:
+        where = "its batch came from an iterable"
+    else:
         rows = rows[rows >= 0]
         shown = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
         where = f"its batch held the rows {shown} (all of them in error.rows)"
-    else:
-        where = "its batch came from an iterable"
-    bad = [
+    if bad := _not_finite(params):
+        where += f"; so were the parameters before it in {', '.join(bad)}"
+    if bad := _not_finite(batch):
+        where += f"; the batch itself is not finite in {', '.join(bad)}"
+    return where
+
+
+def _not_finite(tree: PyTree) -> list[str]:
+    return [
         jax.tree_util.keystr(path).lstrip(".")
-        for path, leaf in jax.tree.leaves_with_path(batch)
+        for path, leaf in jax.tree.leaves_with_path(tree)
         if jnp.issubdtype(jnp.result_type(leaf), jnp.floating) and not jnp.isfinite(leaf).all()
     ]
-    data = f"; the batch itself is not finite in {', '.join(bad)}" if bad else ""
-    return NonFiniteError(
-        f"step {step} is not finite: {culprit}; {where}{data}. Lower the learning rate, clip "
-        "gradients (optax.clip_by_global_norm), or look at these rows: a label that is no class "
-        "gives NaN, too. The last good parameters "
-        "are in error.result; nonfinite='skip' leaves such steps out, 'stop' ends the run there.",
-        step=step,
-        rows=rows,
+
+
+def _remedy(said: str, *, is_first_loss: bool) -> str:
+    if said:
+        return "Mend these values."
+    if is_first_loss:  # before any step, and so none of the learning rate's making
+        return "Look at these rows, and at the first parameters."
+    return (
+        "Lower the learning rate, clip gradients (optax.clip_by_global_norm), or look at these "
+        "rows: a label that is no class gives NaN, too."
     )

@@ -14,10 +14,12 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from ..loading import apply_transform
+from ..losses.weights import wide_type
 from ..train_step import TrainState, make_pure_step
-from ..types import Batch, LossFn, map_trained
+from ..types import Batch, LossFn, map_trained, with_types_of
+from .evaluation import evaluate_rows
 from .settings import Plan
-from .step_metrics import Metrics, all_finite, check_metrics, mean_metrics
+from .step_metrics import Metrics, all_finite, check_metrics, mean_metrics, row_weight
 
 
 class FitState(NamedTuple):
@@ -39,16 +41,17 @@ class FitState(NamedTuple):
 
 def init_fit_state(train: TrainState, plan: Plan, *, validated: bool) -> FitState:
     """Returns the state before the first epoch."""
-    return FitState(train=train, **_init_records(train.params, plan, validated=validated))
+    averages = plan.ema_decay is not None or plan.swa_start is not None
+    records = _init_records(train.params, averages=averages, mode=plan.mode, validated=validated)
+    return FitState(train=train, **records)
 
 
 # Jitted, since eager operations compile a program each.
-@functools.partial(jax.jit, static_argnames=("plan", "validated"))
-def _init_records(params: PyTree, plan: Plan, *, validated: bool) -> dict[str, Any]:
-    averages = plan.ema_decay is not None or plan.swa_start is not None
-    worst = jnp.inf if plan.mode == "min" else -jnp.inf
+@functools.partial(jax.jit, static_argnames=("averages", "mode", "validated"))
+def _init_records(params: PyTree, *, averages: bool, mode: str, validated: bool) -> dict[str, Any]:
+    worst = jnp.inf if mode == "min" else -jnp.inf
     return {
-        "average": jax.tree.map(jnp.copy, params) if averages else None,
+        "average": jax.tree.map(_wide_copy, params) if averages else None,
         "averaged": jnp.zeros((), jnp.int32),
         "best_params": jax.tree.map(jnp.copy, params) if validated else None,
         "best_value": jnp.asarray(worst, float),
@@ -56,6 +59,11 @@ def _init_records(params: PyTree, plan: Plan, *, validated: bool) -> dict[str, A
         "epoch": jnp.zeros((), jnp.int32),
         "stopped": jnp.zeros((), bool),
     }
+
+
+def _wide_copy(a: Array) -> Array:
+    # In 16 bits, an average would not move by less than a digit of the parameters.
+    return jnp.copy(a.astype(wide_type(a.dtype)))
 
 
 def take_batch(rows: Batch, index: Int[Array, " batch"]) -> Batch:
@@ -82,10 +90,11 @@ def advance(
     if plan.ema_decay is not None:
         decay = plan.ema_decay
         average = map_trained(
-            lambda mean, new: decay * mean + (1 - decay) * new, average, train.params
+            lambda mean, new: mean + (1 - decay) * (new.astype(mean.dtype) - mean),
+            average,
+            train.params,
         )
-    weight = getattr(batch, "weight", None)
-    total = jnp.ones(()) if weight is None else jnp.sum(weight, dtype=float)
+    total = row_weight(batch)
     if plan.skip_nonfinite:
         finite = all_finite((metrics["loss"], train.params))
         kept = (state.train._replace(step=train.step), state.average)
@@ -167,23 +176,22 @@ def end_epoch(
     params = state.train.params
     average, averaged = state.average, state.averaged
     if plan.ema_decay is not None:
-        params = average
+        params = with_types_of(average, params)
     if plan.swa_start is not None:
         active = state.epoch >= plan.swa_start
         averaged = averaged + active.astype(jnp.int32)
         # Running mean m + (p - m) / n; until there are two, the parameters themselves.
         share = 1 / jnp.maximum(averaged, 1).astype(jnp.float32)
-        average = map_trained(
-            lambda mean, new: jnp.where(
-                averaged > 1, mean + share.astype(new.dtype) * (new - mean), new
-            ),
-            average,
-            params,
-        )
-        params = average
+
+        def add(mean: Array, new: Array) -> Array:
+            new = new.astype(mean.dtype)
+            return jnp.where(averaged > 1, mean + share.astype(new.dtype) * (new - mean), new)
+
+        average = map_trained(add, average, params)
+        params = with_types_of(average, params)
     values = metrics
     if validation is not None:
-        loss, values = loss_fn(params, validation, None)
+        loss, values = evaluate_rows(loss_fn, params, validation)
         check_metrics(values)
         values = {"loss": loss, **values}
         metrics |= {f"validation_{name}": jnp.asarray(v) for name, v in values.items()}
@@ -232,9 +240,12 @@ def run_epochs(
     epochs: Int[Array, ""],
     validation: PyTree | None,
     *,
+    steps: Int[Array, ""] | None = None,
     vmapped: bool = False,
 ) -> tuple[FitState, Metrics]:
     """Runs whole epochs; those after the run has stopped or from epoch `epochs` on change nothing.
+
+    An epoch takes the first `steps` of its places in `index`, or all.
 
     `vmapped` says that `vmap` will map over the state: members then share the rows. Without it they
     would get the same results from copies of the rows, one for each member.
@@ -245,7 +256,11 @@ def run_epochs(
     # Jitted, so that asking for its shapes and calling it trace it once.
     @jax.jit
     def run(state: FitState, index: Int[Array, "steps batch"]) -> tuple[FitState, Metrics]:
-        state, metrics = run_steps(loss_fn, optimizer, plan, state, rows, index)
+        start = None if steps is None else jnp.zeros((), jnp.int32)
+        state, metrics = run_steps(
+            loss_fn, optimizer, plan, state, rows, index, start=start, count=steps
+        )
+        metrics.pop("finite", None)
         state, means = end_epoch(loss_fn, plan, state, mean_metrics(metrics), validation)
         return state, {**means, "ran": jnp.ones((), bool)}
 

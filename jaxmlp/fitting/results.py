@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ..train_step import TrainState, copy_arrays
+from ..types import with_types_of
 from .run_files import Progress
 from .settings import Plan
 
@@ -35,7 +36,7 @@ def make_result(plan: Plan, made: Progress, stopped_by: StopReason) -> FitResult
     state = made.state
     params = state.train.params
     if plan.ema_decay is not None or int(state.averaged) > 0:
-        params = state.average
+        params = with_types_of(state.average, params)
     best_epoch = int(state.best_epoch)
     if state.best_params is not None and best_epoch >= 0:
         params = state.best_params

@@ -61,15 +61,9 @@ def run_batches(
                 f"data must give at least one batch in every epoch; epoch {epoch} had none."
             )
         unfinished = join_metrics(unfinished, _gather(steps))
-        state, ended, finite = run.finish(state, _fill_up(unfinished, max(1, longest)))
+        state, ended, finite = run.finish(state, unfinished)
         unfinished = {}
         yield Call(before, state, ended, finite, functools.partial(iter, used), unfinished)
-
-
-def _fill_up(steps: StepMetrics, size: int) -> StepMetrics:
-    """Fills metrics up with 0 to a multiple of a size, so that what reads them compiles once."""
-    padding = -count_steps(steps) % size
-    return {n: np.concatenate([v, np.zeros(padding, v.dtype)]) for n, v in steps.items()}
 
 
 def _kept_batches(batch: Any) -> int:

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree, Shaped
 
+from ..losses.weights import scale_weight, wide_type
+
 Metrics: TypeAlias = dict[str, Array]
 
 # What a run reports beside the metrics of the loss function.
@@ -16,23 +18,39 @@ _OWN_NAMES = ("epoch", "finite", "ran", "skipped", "weight")
 def mean_metrics(metrics: Metrics) -> Metrics:
     """Turns every step's metrics into their means over rows, by each step's total weight.
 
-    Where every step was skipped they are NaN, so that such an epoch is never the best one.
+    A metric that is NaN in a step, as one of a class that its batch lacks, is the mean over the
+    others; the loss is not. Where every step was skipped they are NaN, so that such an epoch is
+    never the best one.
     """
-    weight = metrics["weight"]
+    weight = scale_weight(metrics["weight"], metrics["weight"].dtype)
     total = jnp.sum(weight)
-    share = weight / jnp.where(total > 0, total, 1)
 
-    def mean(values: Shaped[Array, " steps"]) -> Float[Array, ""]:
+    def mean(name: str, values: Shaped[Array, " steps"]) -> Float[Array, ""]:
         # Sums of integers and of half-precision floats need more.
-        is_wide = values.dtype in (jnp.float32, jnp.float64)
-        values = values if is_wide else values.astype(jnp.float32)
+        values = values.astype(wide_type(values.dtype))
+        counted = weight if name == "loss" else jnp.where(jnp.isnan(values), 0, weight)
+        defined = jnp.sum(counted)
+        share = counted / jnp.where(defined > 0, defined, 1)
         # Of rows of weight 0 alone, a metric may be NaN.
         mean = jnp.sum(jnp.where(share > 0, share.astype(values.dtype) * values, 0))
-        return jnp.where(total > 0, mean, jnp.nan) if "skipped" in metrics else mean
+        has_rows = True if "skipped" in metrics else total > 0
+        return jnp.where((defined == 0) & has_rows, jnp.nan, mean)
 
-    means = {name: mean(values) for name, values in metrics.items() if name not in _OWN_NAMES}
+    means = {name: mean(name, values) for name, values in metrics.items() if name not in _OWN_NAMES}
     skipped = {"skipped": jnp.sum(metrics["skipped"])} if "skipped" in metrics else {}
     return {**means, **skipped}
+
+
+def row_weight(batch: PyTree) -> Float[Array, ""]:
+    """Returns what a batch counts in means over rows: its total weight, or its number of rows.
+
+    Without weights that is the length of the leading axis that all its arrays share, else 1.
+    """
+    weight = getattr(batch, "weight", None)
+    if weight is not None:
+        return jnp.sum(weight, dtype=float)
+    lengths = {a.shape[0] for a in jax.tree.leaves(batch) if getattr(a, "ndim", 0)}
+    return jnp.asarray(lengths.pop() if len(lengths) == 1 else 1, float)
 
 
 def check_metrics(metrics: Mapping[str, Array]) -> None:

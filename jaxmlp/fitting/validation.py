@@ -9,14 +9,16 @@ from jaxtyping import PyTree
 
 from ..data import DataLoader
 from ..loading import apply_transform
-from ..types import Batch
+from ..types import Batch, LossFn
+from .buckets import padded_validation
 
 
-def as_validation(validation: PyTree | None) -> PyTree | None:
+def as_validation(validation: PyTree | None, loss_fn: LossFn | None = None) -> PyTree | None:
     """Copies the rows to validate on; those of a loader go through its transform.
 
     Raises:
-        ValueError: There are not two or three entries, or rows that do not fit together.
+        ValueError: There are not two or three entries, rows that do not fit together, or none of a
+            weight above 0.
     """
     if isinstance(validation, tuple) and not hasattr(validation, "_fields"):
         if len(validation) not in (2, 3):
@@ -25,13 +27,30 @@ def as_validation(validation: PyTree | None) -> PyTree | None:
             )
         validation = DataLoader(*validation, batch_size=1)
     if isinstance(validation, DataLoader):
-        loader, validation = validation, read_rows(validation)
+        loader, rows = validation, read_rows(validation)
         if loader.transform is not None:
             transform = functools.partial(apply_transform, loader.transform)
-            return jax.jit(transform)(validation)
+            return _require_rows(jax.jit(transform)(_require_rows(rows)))
+        rows = _require_rows(rows)
         # The loader's arrays cannot change, so that the device may use their memory.
-        return jax.device_put(validation)
-    return jax.tree.map(lambda a: jnp.array(a, copy=True), validation)
+        return jax.device_put(rows if loss_fn is None else padded_validation(loss_fn, rows))
+    return jax.tree.map(lambda a: jnp.array(a, copy=True), _require_rows(validation))
+
+
+def _require_rows(validation: PyTree) -> PyTree:
+    lengths = {np.shape(leaf)[0] for leaf in jax.tree.leaves(validation) if np.ndim(leaf)}
+    if lengths == {0}:
+        raise ValueError(
+            "validation must have at least one row; got none. Leave validation out to train "
+            "without it."
+        )
+    weight = getattr(validation, "weight", None)
+    if weight is not None and not np.any(np.asarray(weight) != 0):
+        raise ValueError(
+            "validation must have a row of weight above 0, since means over rows of weight 0 are "
+            f"undefined; got {np.size(weight)} of weight 0."
+        )
+    return validation
 
 
 def read_rows(loader: DataLoader) -> Batch:

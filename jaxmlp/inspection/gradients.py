@@ -1,4 +1,4 @@
-"""Turns a batch into the norm of each row's gradient, without any row's gradient."""
+"""Turns a batch into the gradients of its net inputs, and into the norm of each row's gradient."""
 
 import dataclasses
 
@@ -8,9 +8,55 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..config import MLPConfig
-from ..forward import apply, intermediates
-from ..losses.loss_function import Criterion
+from ..forward import intermediates
+from ..losses.loss_function import Criterion, make_loss
 from ..types import Batch, Dense, Norm, Params
+
+
+def deltas(
+    params: Params,
+    batch: Batch,
+    *,
+    config: MLPConfig,
+    criterion: Criterion,
+    key: PRNGKeyArray | None = None,
+) -> tuple[Float[Array, "*batch net_input_features"], ...]:
+    """Computes dL/dz: the gradient of the loss with respect to the net input of every layer.
+
+    They are what backpropagation passes from layer to layer (Rumelhart et al. 1986), beside the net
+    inputs z that `intermediates` gives: a kernel's gradient is `inputs.T @ delta`, a bias's the sum
+    of `delta` over rows.
+
+    Args:
+        params: Parameters of `config`.
+        batch: Rows, `x` of shape (*batch, in_features); L is the mean of their losses by weight.
+        config: The network; static under `jax.jit`.
+        criterion: `(outputs, targets) -> loss per row`, as for `make_loss`.
+        key: Random key for dropout; without it nothing is random.
+
+    Returns:
+        One array per hidden layer, then one for the output layer, each of the shape of the layer's
+        `net_input`, in units of loss per unit of net input.
+
+    Raises:
+        TypeError: `batch` is no `Batch`.
+        ValueError: What `make_loss` refuses: the criterion takes raw outputs, but the config names
+            an output activation, or it does not give one loss per row.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxmlp import init_params, losses
+        >>> config = MLPConfig(in_features=2, out_features=1)
+        >>> params = init_params(config, key=jax.random.key(0))
+        >>> params = jax.tree.map(jnp.zeros_like, params)
+        >>> batch = Batch(np.ones((2, 2), np.float32), np.array([1.0, 3.0], np.float32))
+        >>> (delta,) = deltas(params, batch, config=config, criterion=losses.squared_error)
+        >>> delta.tolist()  # 2 * (output - target) / rows
+        [[-1.0], [-3.0]]
+    """
+    _require_batch("deltas", batch)
+    gradients = _per_row_gradients(params, batch, config, criterion, key)
+    return tuple(bias for bias, _ in gradients)
 
 
 def per_example_grad_norms(
@@ -31,14 +77,17 @@ def per_example_grad_norms(
         params: Parameters of `config`.
         batch: Rows, `x` of shape (batch, in_features); their weights are not applied.
         config: The network; static under `jax.jit`.
-        criterion: `(outputs, targets) -> loss per row`.
+        criterion: `(outputs, targets) -> loss per row`, as for `make_loss`.
         key: Random key for dropout; without it nothing is random.
 
     Returns:
         One norm per row, in units of loss per unit of parameter.
 
     Raises:
-        ValueError: `x` has not exactly one batch axis.
+        TypeError: `batch` is no `Batch`.
+        ValueError: `x` has not exactly one batch axis, or what `make_loss` refuses: the criterion
+            takes raw outputs, but the config names an output activation, or it does not give one
+            loss per row.
 
     Example:
         >>> import numpy as np
@@ -52,27 +101,18 @@ def per_example_grad_norms(
         >>> norms.tolist()  # |-2 * (1 - 0) * x|
         [10.0]
     """
-    if batch.x.ndim != 2:
+    _require_batch("per_example_grad_norms", batch)
+    if np.ndim(batch.x) != 2:
         raise ValueError(
             "per_example_grad_norms needs x of shape (batch, in_features); got "
-            f"x.shape={batch.x.shape}."
+            f"x.shape={np.shape(batch.x)}."
         )
     rows = batch.x.shape[0]
-    # A bias of shape (batch, features) acts on each row alone, so its gradient is the row's d.
-    biased = dataclasses.replace(config, use_bias=True)
     dense_layers = (*params.hidden, params.output)
-    per_row = [_per_row_vectors(dense, rows, biased) for dense in dense_layers]
-
-    def summed_loss(per_row: list[tuple[Array, Norm | None]]) -> Float[Array, ""]:
-        *hidden, output = [
-            Dense(dense.kernel, bias, norm)
-            for dense, (bias, norm) in zip(dense_layers, per_row, strict=True)
-        ]
-        copies = params._replace(hidden=tuple(hidden), output=output)
-        outputs = apply(copies, batch.x, config=biased, key=key)
-        return jnp.sum(criterion(outputs, batch.y))
-
-    gradients = jax.grad(summed_loss)(per_row)
+    unweighted = batch._replace(weight=None)
+    means = _per_row_gradients(params, unweighted, config, criterion, key)
+    # The loss is a mean over the rows, which has each row's gradient divided by their number.
+    gradients = jax.tree.map(lambda a: a * rows, means)
     layers = intermediates(params, batch.x, config=config, key=key)
     total = jnp.zeros(rows, np.promote_types(config.param_dtype, "float32"))
     for layer, dense, (bias_grad, norm_grad) in zip(layers, dense_layers, gradients, strict=True):
@@ -87,11 +127,44 @@ def per_example_grad_norms(
     return jnp.sqrt(total).astype(config.param_dtype)
 
 
+def _require_batch(caller: str, batch: Batch) -> None:
+    if not isinstance(batch, Batch):
+        raise TypeError(
+            f"{caller} needs a jaxmlp.Batch(x, y, weight); got a {type(batch).__name__}."
+        )
+
+
+def _per_row_gradients(
+    params: Params,
+    batch: Batch,
+    config: MLPConfig,
+    criterion: Criterion,
+    key: PRNGKeyArray | None,
+) -> list[tuple[Array, Norm | None]]:
+    """Gradients of the mean loss over rows, by layer: of each row's net input, and of its norm."""
+    # A bias of shape (*batch, features) acts on each row alone: its gradient is the row's delta.
+    biased = dataclasses.replace(config, use_bias=True)
+    loss_fn = make_loss(biased, criterion)
+    dense_layers = (*params.hidden, params.output)
+    rows = batch.x.shape[:-1]
+    per_row = [_per_row_vectors(dense, rows, biased) for dense in dense_layers]
+
+    def mean_loss(per_row: list[tuple[Array, Norm | None]]) -> Float[Array, ""]:
+        *hidden, output = [
+            Dense(dense.kernel, bias, norm)
+            for dense, (bias, norm) in zip(dense_layers, per_row, strict=True)
+        ]
+        copies = params._replace(hidden=tuple(hidden), output=output)
+        return loss_fn(copies, batch, key)[0]
+
+    return jax.grad(mean_loss)(per_row)
+
+
 def _per_row_vectors(
-    dense: Dense, rows: int, biased: MLPConfig
-) -> tuple[Float[Array, "rows features"], Norm | None]:
+    dense: Dense, rows: tuple[int, ...], biased: MLPConfig
+) -> tuple[Float[Array, "*rows features"], Norm | None]:
     """Bias and norm parameters with one copy per row, zeros where the network has none."""
-    shape = (rows, dense.kernel.shape[-1])
+    shape = (*rows, dense.kernel.shape[-1])
     zeros = jnp.zeros(shape, dense.kernel.dtype)
     bias = zeros if dense.bias is None else jnp.broadcast_to(dense.bias, shape)
     if dense.norm is None:

@@ -1,8 +1,8 @@
 """Criteria: functions `(outputs, targets) -> loss per row`, in which several outputs are averaged.
 
 Any function of that signature can be given to `jaxmlp.make_loss`, those of `optax.losses` that
-return one number per row among them. In reading order: `targets`, `classification`, `regression`,
-`loss_function`.
+return one number per row among them. In reading order: `options`, `targets`, `weights`,
+`classification`, `regression`, `loss_function`.
 """
 
 from .classification import hinge, sigmoid_binary_cross_entropy, softmax_cross_entropy

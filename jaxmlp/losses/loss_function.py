@@ -1,18 +1,18 @@
 """Turns a config and a criterion into a loss function of parameters and a batch."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..config import MLPConfig
-from ..forward import apply, check_dropout_rate
+from ..forward import check_dropout_rate, compute_layers
 from ..types import Batch, LossFn, Params
 from .classification import sigmoid_binary_cross_entropy, softmax_cross_entropy
 from .regression import gaussian, poisson
+from .weights import weighted_mean
 
 Criterion: TypeAlias = Callable[[Array, Any], Array]
 MetricFn: TypeAlias = Callable[[Array, Any, Any], Array]
@@ -48,6 +48,7 @@ def make_loss(
 
     Example:
         >>> import jax
+        >>> import numpy as np
         >>> from jaxmlp import init_params, losses
         >>> config = MLPConfig(in_features=4, out_features=3)
         >>> params = init_params(config, key=jax.random.key(0))
@@ -60,63 +61,73 @@ def make_loss(
     metrics = dict(metrics or {})
     if "loss" in metrics:
         raise ValueError("metrics must not be named 'loss', the name of the loss itself.")
-    base = criterion
-    while isinstance(base, functools.partial):
-        base = base.func
+    base, _ = _unwrapped(criterion)
     if base in _ON_RAW_OUTPUTS and config.output_activation is not None:
         raise ValueError(
             f"{base.__name__} takes raw outputs, but the config applies "
             f"output_activation={config.output_activation!r}; set it to None."
         )
-
     if dropout_rate is not None:
         check_dropout_rate(dropout_rate, config)
+    return NetworkLoss(config, criterion, metrics, dropout_rate)
 
-    def loss_fn(
-        params: Params, batch: Batch, key: PRNGKeyArray | None, /
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class NetworkLoss:
+    """The loss function that `make_loss` builds; equal ones compute the same."""
+
+    config: MLPConfig
+    criterion: Criterion
+    metrics: Mapping[str, MetricFn]
+    dropout_rate: float | Float[Array, ""] | None
+
+    def __call__(
+        self, params: Params, batch: Batch, key: PRNGKeyArray | None, /
     ) -> tuple[Float[Array, ""], dict[str, Array]]:
+        """Computes the loss and the metrics of a batch, as `LossFn` says."""
         if not isinstance(batch, Batch):
             raise TypeError(
                 f"batch must be a jaxmlp.Batch(x, y, weight); got a {type(batch).__name__}."
             )
-        outputs = apply(params, batch.x, config=config, key=key, dropout_rate=dropout_rate)
-        row_losses = criterion(outputs, batch.y)
+        return self.of_outputs(self.outputs(params, batch.x, key), batch)
+
+    def outputs(self, params: Params, x: Any, key: PRNGKeyArray | None = None) -> Array:
+        """Computes what the network gives for rows, each row by itself."""
+        return compute_layers(params, x, self.config, key, self.dropout_rate)[-1].activation
+
+    def of_outputs(self, outputs: Array, batch: Batch) -> tuple[Float[Array, ""], dict[str, Array]]:
+        """Computes the loss and the metrics of all rows from what the network gave for them."""
+        row_losses = self.criterion(outputs, batch.y)
         if row_losses.shape != outputs.shape[:-1]:
             raise ValueError(
                 f"criterion must return one loss per row, shape {outputs.shape[:-1]}; got shape "
                 f"{row_losses.shape}. Average over the outputs of a row."
             )
-        values = {name: fn(outputs, batch.y, batch.weight) for name, fn in metrics.items()}
+        values = {name: fn(outputs, batch.y, batch.weight) for name, fn in self.metrics.items()}
         return weighted_mean(row_losses, batch.weight), values
 
-    return loss_fn
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, NetworkLoss):
+            return NotImplemented
+        rates = self.dropout_rate, other.dropout_rate
+        # Traced ones cannot be compared.
+        known = all(isinstance(rate, int | float | None) for rate in rates)
+        if rates[0] is not rates[1] and not (known and rates[0] == rates[1]):
+            return False
+        return self._settings() == other._settings()
+
+    def __hash__(self) -> int:
+        return hash((self.config, _unwrapped(self.criterion)[0], tuple(self.metrics)))
+
+    def _settings(self) -> tuple[Any, ...]:
+        metrics = [(name, _unwrapped(fn)) for name, fn in self.metrics.items()]
+        return self.config, _unwrapped(self.criterion), metrics
 
 
-def weighted_mean(
-    values: Float[Array, "*batch"], weight: Shaped[Array | np.ndarray, "*batch"] | None = None
-) -> Float[Array, ""]:
-    """Mean over rows, `sum(weight * value) / sum(weight)`.
-
-    Args:
-        values: One number per row. Those of rows of weight 0 do not enter, NaN included; to take
-            gradients, what they are computed from must be finite all the same.
-        weight: Weight of each row, at least 0; `None` weighs all rows alike.
-
-    Returns:
-        A scalar; 0 where all weights are 0.
-
-    Raises:
-        ValueError: `weight` has not the shape of `values`.
-    """
-    if weight is None:
-        return jnp.mean(values)
-    if weight.shape != values.shape:
-        raise ValueError(
-            f"weight must have one entry per row, shape {values.shape}; got {weight.shape}."
-        )
-    # Sums of float16 overflow at 65504.
-    wide = jnp.float32 if values.dtype.itemsize < 4 else values.dtype
-    weight = jnp.asarray(weight, wide)
-    total = jnp.sum(weight)
-    summed = jnp.sum(jnp.where(weight > 0, weight * values.astype(wide), 0))
-    return (summed / jnp.where(total > 0, total, 1)).astype(values.dtype)
+def _unwrapped(function: Any) -> tuple[Any, list[tuple[Any, Any]]]:
+    """Parts partial functions, which compare by identity, into a function and its arguments."""
+    arguments = []
+    while isinstance(function, functools.partial):
+        arguments.append((function.args, function.keywords))
+        function = function.func
+    return function, arguments

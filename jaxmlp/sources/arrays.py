@@ -184,10 +184,10 @@ class ArraySource:
                         inner = f", index {index[1:]}" if index[1:] else ""
                         return f"{stack.name} in {path}, row {low + index[0]}{inner}"
 
-                    values = convert(values, out.dtype, where)
                     if stack.name == "weight":
                         require_weights(values, where)
-                    elif self.check_finite:
+                    values = convert(values, out.dtype, where)
+                    if stack.name != "weight" and self.check_finite:
                         require_finite(values, where)
                     if values.base is not out:
                         out[places] = piece.take(values)

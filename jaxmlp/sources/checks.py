@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from ..types import Batch
-from .ingestion import ingest, named_leaves
+from .ingestion import ingest, is_lost_weight, named_leaves
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -40,6 +40,12 @@ class BatchCheck:
                     copy=False,
                     row_of=lambda position: int(rows[position]),
                 )
+                if name == "weight" and is_lost_weight(np.asarray(leaf)).any():
+                    raise ValueError(
+                        "weight must be 0 or at least 1.2e-38 in every row, since float32 does not "
+                        "hold smaller weights. Multiply all of them by one factor: only their "
+                        "ratios count."
+                    )
                 if len(array) != len(rows):
                     raise ValueError(
                         f"{path} must have one row per row asked, {len(rows)}; got {len(array)}."

@@ -126,10 +126,10 @@ def to_array(table: "pa.Table", columns: Columns, title: str, row: int, finite: 
         values = _numbers(_one_array(table.column(column.name)), column.row_shape, where)
         if columns.dtype.kind == "f" and columns.name != "weight":
             require_exact(values, columns.dtype, where)
-        values = convert(values, columns.dtype, where)
         if columns.name == "weight":
             require_weights(values, where)
-        elif finite:
+        values = convert(values, columns.dtype, where)
+        if columns.name != "weight" and finite:
             require_finite(values, where)
         if columns.alone:
             return values

@@ -9,6 +9,8 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
+from ..losses.weights import extreme_exponent
+
 FLOATING = jax.numpy.floating
 
 
@@ -124,16 +126,45 @@ def empty_aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
 
 
 def ingest_weight(weight: Any, rows: int) -> np.ndarray:
-    """Returns a copy of the rows' weights in float32, after checking them."""
-    array = ingest("weight", weight, check_finite=True)
+    """Returns a copy of the rows' weights in float32, after checking them.
+
+    Only their ratios count: where float32 does not hold the weights, or not their sums, they are
+    divided by a power of two, by which the largest becomes about 1.
+
+    Raises:
+        ValueError: There is not one per row, one is negative or not finite, all are 0, or the
+            smallest is too small beside the largest for float32.
+    """
+    array = as_array("weight", weight)
+    is_double = array.dtype.kind == "f" and array.dtype.itemsize > 4
+    if not (is_double and is_finite(array)):  # else float32 may not hold what can be scaled
+        array = ingest("weight", array, check_finite=True)
     if array.shape != (rows,):
         raise ValueError(f"weight must have shape ({rows},), one per row; got {array.shape}.")
-    if array.min() < 0 or array.max() == 0:
+    smallest, largest = float(array.min()), float(array.max())
+    if smallest < 0 or largest == 0:
         raise ValueError(
             "weight must be at least 0, and above 0 for some row; got values in "
             f"[{array.min()}, {array.max()}]."
         )
+    smallest = float(array.min(where=array > 0, initial=largest))
+    tiny = float(np.finfo(np.float32).tiny)
+    exponent = extreme_exponent(largest)
+    if not exponent and smallest < tiny:
+        exponent = int(np.frexp(largest)[1])
+    if np.ldexp(smallest, -exponent) < tiny:
+        raise ValueError(
+            "weight must be 0 or at least 1e-37 times the largest, since in float32 smaller ones "
+            f"would be 0; got {smallest} beside {largest}. Set them to 0 to leave these rows out."
+        )
+    if exponent:
+        array = np.ldexp(array.astype(np.float64), -exponent)
     return array.astype(np.float32)
+
+
+def is_lost_weight(values: np.ndarray) -> np.ndarray:
+    """Marks weights above 0 that float32 does not hold with all their digits, or as 0."""
+    return (values > 0) & (values < np.finfo(np.float32).tiny)
 
 
 def is_mapped(value: Any) -> TypeGuard[np.memmap]:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from ..checks import require_int
-from .ingestion import is_finite, largest_exact
+from .ingestion import is_finite, is_lost_weight, largest_exact
 
 # Says where the value at an index lies: file, column and row.
 Where = Callable[[tuple[int, ...]], str]
@@ -78,11 +78,19 @@ def require_finite(values: np.ndarray, where: Where) -> None:
 
 
 def require_weights(values: np.ndarray, where: Where) -> None:
-    """Checks weights of rows: finite and at least 0."""
+    """Checks weights of rows, before they become float32: finite, at least 0, and not too small."""
     bad = ~(np.isfinite(values) & (values >= 0))
     if bad.any():
         index = first(bad)
         raise ValueError(f"{where(index)} must be finite and at least 0; got {values[index]}.")
+    lost = is_lost_weight(values)
+    if lost.any():
+        index = first(lost)
+        raise ValueError(
+            f"{where(index)} must be 0 or at least 1.2e-38, since float32 does not hold smaller "
+            f"weights; got {values[index]}. Multiply all of them by one factor: only their ratios "
+            "count."
+        )
 
 
 def first(where: np.ndarray) -> tuple[int, ...]:

@@ -229,10 +229,10 @@ def test_shard_computes_half_of_the_members_on_each_device(monkeypatch):
 def test_an_interrupt_returns_what_was_reached(monkeypatch):
     draw, make_hooks, made = runs.draw_index, stages.Hooks, []
 
-    def draw_and_interrupt(sweep, members, first):
+    def draw_and_interrupt(sweep, members, first, until):
         if first == 2:
             made[-1].interrupted.set()
-        return draw(sweep, members, first)
+        return draw(sweep, members, first, until)
 
     def note_watch(*fields):
         made.append(make_hooks(*fields))

@@ -160,14 +160,14 @@ def test_calls_end_at_stages(monkeypatch):
     firsts = []
     draw = runs.draw_index
 
-    def note(sweep, members, first):
+    def note(sweep, members, first, until):
         firsts.append((first, sweep.epochs_per_call))
-        return draw(sweep, members, first)
+        return draw(sweep, members, first, until)
 
     monkeypatch.setattr(runs, "draw_index", note)
     fit_members(epochs=12, stages=(3, 6), keep=lambda *_: np.ones(MEMBERS, bool), threads=1)
-    # 3, 3 and 6 epochs: no call computes epochs that nobody wants.
-    assert set(firsts) == {(0, 3), (3, 3), (6, 3), (9, 3)}
+    # 3, 3 and 6 epochs: what is behind a stage is left out of its last call.
+    assert set(firsts) == {(0, 8), (3, 8), (6, 8)}
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_good_data_are_not_blamed():
 
 
 def test_the_message_names_the_remedies():
-    message = str(fail(infinite, scalars(0, 1)))
+    message = str(fail(runs_into_the_trap, scalars(1, 1)))
     for remedy in ("learning rate", "clip_by_global_norm", "nonfinite='skip'", "error.result"):
         assert remedy in message
 

@@ -127,7 +127,7 @@ def test_an_interrupt_in_the_first_epoch_returns_the_first_parameters():
 
 def test_an_interrupt_between_chunks_keeps_their_steps(monkeypatch):
     cut_calls(monkeypatch, chunk=2)
-    make_call, reached = jaxmlp.fitting.step_calls.Call, []
+    make_call, reached = jaxmlp.fitting.chunk_calls.Call, []
 
     def interrupted(before, *rest):
         reached.append(int(before.train.step))
@@ -135,7 +135,7 @@ def test_an_interrupt_between_chunks_keeps_their_steps(monkeypatch):
             raise KeyboardInterrupt
         return make_call(before, *rest)
 
-    monkeypatch.setattr("jaxmlp.fitting.step_calls.Call", interrupted)
+    monkeypatch.setattr("jaxmlp.fitting.chunk_calls.Call", interrupted)
     result = fit(driver="chunk")
     assert reached == [0, 2, 4, 5, 7]
     assert int(result.state.step) == 7

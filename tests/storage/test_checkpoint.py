@@ -17,7 +17,7 @@ from jaxmlp.storage.container import encode, read
 GOLDEN = Path(__file__).parents[1] / "data" / "format_1.safetensors"
 GOLDEN_CONFIG = jaxmlp.MLPConfig(
     in_features=3, hidden_features=(4, 2), out_features=2, activation=("gelu", "swiglu"),
-    norm="layer", dropout_rate=0.25,
+    norm="layer", dropout_rate=0.25, kernel_init="he_normal",
 )  # fmt: skip
 CONFIGS = {
     "plain": make_config(hidden_features=(4, 6)),

@@ -1,0 +1,78 @@
+"""Turns numbers of rows, steps and epochs into rounder ones, so that few programs are compiled.
+
+Tables so small that compiling takes longer than training are filled up to a power of two; what is
+filled up is never looked at. Larger tables stay where they lie, uncopied.
+"""
+
+import jax
+import numpy as np
+
+from ..data import DataLoader
+from ..losses.loss_function import NetworkLoss
+from ..metrics import Metric, roc_auc
+from ..types import Batch, LossFn
+
+_SMALL_BYTES = 2**22
+
+
+def bucket(count: int) -> int:
+    """Returns the power of two that is not below a count."""
+    return 1 << (max(count, 1) - 1).bit_length()
+
+
+def is_small(rows: Batch) -> bool:
+    """Whether rows are filled up, since a copy of them costs next to nothing."""
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(rows)) <= _SMALL_BYTES
+
+
+def padded_rows(loader: DataLoader) -> Batch:
+    """Returns the rows of a loader that lie in memory, filled up if they are small."""
+    assert loader.rows is not None
+    if not is_small(loader.rows):
+        return loader.rows
+    return _fill_up(loader.rows, bucket(len(loader.source)))
+
+
+def padded_steps(steps: int) -> int:
+    """Returns for how many steps an epoch of so many has places, at least 32.
+
+    It is the same in all programs, so that they sum up an epoch's metrics in the same order.
+    """
+    return max(32, bucket(steps))
+
+
+def padded_index(loader: DataLoader, epoch: int) -> np.ndarray:
+    """Returns the row numbers of an epoch's batches in the device's integers, and 0 behind them."""
+    index = loader.index(epoch)
+    places = np.zeros((padded_steps(len(index)), index.shape[1]), np.int32)
+    places[: len(index)] = index
+    return places
+
+
+def padded_validation(loss_fn: LossFn, rows: Batch) -> Batch:
+    """Fills rows to validate on up with rows of weight 0, if nothing that is computed sees them.
+
+    That is known of a loss of `make_loss` with metrics of this library alone.
+    """
+    if not isinstance(loss_fn, NetworkLoss) or rows.weight is None or not is_small(rows):
+        return rows
+    if not all(isinstance(fn, Metric) or fn is roc_auc for fn in loss_fn.metrics.values()):
+        return rows
+    count = len(rows.weight)
+    # Every row costs time: above 256, an eighth more at most.
+    size = bucket(count) if count <= 256 else -(-count // (step := bucket(count) // 16)) * step
+    return _fill_up(rows, size)
+
+
+def _fill_up(rows: Batch, size: int) -> Batch:
+    """Repeats the last row, which is in the domain of a loss, with weight 0."""
+
+    def fill(leaf: np.ndarray) -> np.ndarray:
+        missing = size - len(leaf)
+        return np.concatenate([leaf, np.repeat(leaf[-1:], missing, axis=0)]) if missing else leaf
+
+    x, y, weight = jax.tree.map(fill, tuple(rows))
+    count = len(rows.weight) if rows.weight is not None else size
+    if weight is not None and count < size:
+        weight = np.where(np.arange(size) < count, weight, np.zeros((), weight.dtype))
+    return Batch(x, y, weight)

@@ -1,0 +1,45 @@
+"""Turns parameters and rows into a loss and metrics, in bounded memory where the loss allows it."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PyTree
+
+from ..losses.loss_function import NetworkLoss
+from ..types import Batch, LossFn
+
+# Of the widest layer's numbers for the rows of a block: they stay in a processor's caches.
+_BLOCK_NUMBERS = 2**21
+_MOST_ROWS = 4096
+
+
+def evaluate_rows(loss_fn: LossFn, params: PyTree, rows: PyTree) -> tuple[Array, dict[str, Array]]:
+    """Computes the loss and metrics of all rows, without randomness.
+
+    A loss of `make_loss` is computed from the outputs of all rows, which are computed block by
+    block; any other one from all rows at once.
+    """
+    if not isinstance(loss_fn, NetworkLoss) or not isinstance(rows, Batch):
+        loss, metrics = loss_fn(params, rows, None)
+        return loss, dict(metrics)
+    return loss_fn.of_outputs(_outputs(loss_fn, params, rows.x), rows)
+
+
+def _outputs(loss_fn: NetworkLoss, params: PyTree, x: Any) -> Array:
+    config = loss_fn.config
+    # Twice, for gated activations.
+    widest = max(config.in_features, config.out_features, *(2 * w for w in config.hidden_features))
+    size = min(_MOST_ROWS, max(1, _BLOCK_NUMBERS // widest))
+    count = len(x)
+    if count <= size:
+        return loss_fn.outputs(params, x)
+    x = jnp.asarray(x)
+    blocks = -(-count // size)
+    # The last block ends with the rows, so that it computes some of them a second time.
+    starts = jnp.minimum(jnp.arange(blocks) * size, count - size)
+    computed = jax.lax.map(
+        lambda start: loss_fn.outputs(params, jax.lax.dynamic_slice_in_dim(x, start, size)), starts
+    )
+    whole = computed[:-1].reshape(-1, *computed.shape[2:])
+    return jnp.concatenate([whole, computed[-1, len(whole) - count :]])
