@@ -69,7 +69,8 @@ def fit(
             that names the step, the cause and the rows; "stop" with a warning at the last good
             state; "skip" the step, counted in `history["skipped"]`.
         on_epoch: Called after every epoch with the state and that epoch's metrics, "epoch" among
-            them; return True to stop.
+            them; return True to stop. `fit` goes on with that state: give a step that donates it,
+            as `make_train_step`'s does, a copy.
         progress: Whether to show a progress bar; `None` shows it in terminals and notebooks.
         driver: How many steps one compiled call takes: one "step", a "chunk" of about half a
             second, an "epoch", several "epochs", or "auto" by the estimated time of an epoch.
@@ -79,8 +80,9 @@ def fit(
             then end the run after the call at hand, with a checkpoint.
         resume: Whether to go on from the newest whole checkpoint in that directory, if there is
             one: a run that was interrupted, even within an epoch, gives the same numbers as one
-            that was not. All arguments must be those of then, but `epochs` may grow. An iterable
-            as `data` must give the same batches.
+            that was not. All arguments must be those of then, the starting `params` among them,
+            but `epochs` may be any number that has not been passed. An iterable as `data` must
+            give the same batches.
 
     Returns:
         The parameters, the history, the state, and how the run ended. An interrupt from the
