@@ -97,6 +97,9 @@ class TestKinds:
 
 
 class Empty:
+    def __repr__(self):
+        return "Empty()"
+
     """A sampler, and a batch sampler, without rows."""
 
     batch_size = 2
