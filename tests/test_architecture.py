@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+import jaxmlp
+
 ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "jaxmlp"
+# Where it is installed, if not in the checkout.
+PACKAGE = Path(jaxmlp.__file__).parent
 
 # Each entry of the top folder imports only what stands before it, and each file of a room only
 # what stands before it in the reading order that the room's `__init__` tells.

@@ -97,12 +97,12 @@ class TestKinds:
 
 
 class Empty:
-    def __repr__(self):
-        return "Empty()"
-
     """A sampler, and a batch sampler, without rows."""
 
     batch_size = 2
+
+    def __repr__(self):
+        return "Empty()"
 
     def __init__(self, rows=0):
         self.rows = rows
