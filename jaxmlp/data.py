@@ -58,8 +58,8 @@ class DataLoader:
 
     Raises:
         TypeError: An array holds objects, strings or complex numbers; a setting has the wrong type.
-        ValueError: There are no rows, lengths differ, a value is not finite or does not fit into 32
-            bits, a setting is out of range, or two settings contradict each other.
+        ValueError: There are no rows, lengths differ, numbers are not finite, do not fit into 32
+            bits or run together in them, a setting is out of range, or two contradict each other.
 
     Example:
         >>> loader = DataLoader(np.eye(5), np.arange(5), batch_size=2)
@@ -228,14 +228,15 @@ class DataLoader:
         numbers = join_windows(self._order.windows(epoch, step), self.batch_size)
         return zip(self._batches(epoch, step), numbers, strict=True)
 
-    def read(self, index: Int[np.ndarray, " batch"]) -> Batch:
+    def read(self, index: Int[np.ndarray | jax.Array, " batch"]) -> Batch:
         """Reads the rows of one batch, before `transform`.
 
         Args:
             index: Row numbers; ~i stands for row i as padding, which gets weight 0.
 
         Raises:
-            ValueError: There is a `sharding`, and these are not `batch_size` rows.
+            TypeError: `index` is no array of ints.
+            ValueError: There is no such row, or, with `sharding`, these are not `batch_size`.
         """
         return self._reader.read(index)
 

@@ -3,7 +3,9 @@
 Sums are taken in double precision on the host, in one pass and bounded memory.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -12,10 +14,16 @@ import numpy as np
 from jaxtyping import Float, Real
 
 from .data import DataLoader
+from .sources import Source
+from .sources.choice import is_dataset
+from .sources.columns import ingest_frame, is_frame, read_numbers
+from .sources.ingestion import as_array, is_sparse
 from .types import Batch, Params, Standardization
 
 # Numbers that are widened to float64 at once: 8 MiB.
 _BLOCK_SIZE = 2**20
+# Rows of a source that are read at once.
+_SOURCE_ROWS = 2**10
 
 
 class _Block(NamedTuple):
@@ -36,7 +44,7 @@ class _Moments(NamedTuple):
 def with_standardization(
     params: Params,
     data: DataLoader | Iterable[Any] | Any,
-    weight: Real[np.ndarray | jax.Array, " rows"] | None = None,
+    weight: Real[np.ndarray | jax.Array, " rows"] | Any | None = None,
 ) -> Params:
     """Returns the parameters with the mean and standard deviation of every feature of the data.
 
@@ -52,17 +60,20 @@ def with_standardization(
         params: Parameters of a network, or those of an ensemble with a leading member axis, whose
             members share the statistics. Statistics that they hold already are replaced.
         data: The rows, shape (rows, ..., in_features): an array, also one that is memory-mapped; a
-            `DataLoader`, of which epoch 0 is read; or an iterable of arrays or `Batch`es, read
-            once. Rows of weight 0, such as padding, do not count.
-        weight: Weight of each row of an array, finite and at least 0, shape (rows,).
+            frame or table of pandas, polars or pyarrow, read in double precision; SciPy's sparse
+            rows; a `DataLoader`, of which epoch 0 is read; a source or dataset that one is made of;
+            or an iterable of arrays or `Batch`es, read once. Rows of weight 0, such as padding, do
+            not count.
+        weight: Weight of each row of an array or frame, finite and at least 0, shape (rows,): an
+            array or a column of a frame.
 
     Returns:
         The parameters with a `Standardization` of float32, or float64 for float64 parameters.
 
     Raises:
         TypeError: `params` are no `Params`, or `data` gives no real arrays.
-        ValueError: There are no rows; a number is not finite; a shape or weight is wrong; or a
-            feature varies too little around its mean for the type of the statistics.
+        ValueError: There are no rows; a number is missing, masked or not finite; a shape or weight
+            is wrong; or a feature varies too little around its mean for the type of the statistics.
 
     References:
         Chan, Golub & LeVeque 1983: the corrected two-pass algorithm for a block of rows, the
@@ -147,24 +158,32 @@ def _check_resolution(
 
 
 def _blocks(data: Any, weight: Any, in_features: int) -> Iterator[_Block]:
-    if hasattr(data, "__array__"):
+    if is_frame(data):
+        # In float64: an offset takes no digits from the statistics.
+        data = ingest_frame("data", data, check_finite=False, dtype=np.dtype(np.float64))
+    if hasattr(data, "__array__") or is_sparse(data):
         yield from _array_blocks("data", data, weight, in_features)
         return
     if weight is not None:
         raise ValueError(
-            "weight is that of the rows of an array; a DataLoader and Batches bring their own."
+            "weight is that of the rows of an array or a frame; a DataLoader, a source and Batches "
+            "bring their own."
         )
-    if isinstance(data, Batch | Mapping | str) or not isinstance(data, Iterable):
+    if isinstance(data, Source) or is_dataset(data):
+        data = DataLoader(data, batch_size=min(len(data), _SOURCE_ROWS))
+    if isinstance(data, Batch | Mapping | str | Path) or not isinstance(data, Iterable):
         raise TypeError(
-            "data must be an array, a DataLoader, or an iterable of arrays or Batches; got a "
-            f"{type(data).__name__}."
+            "data must be an array, a frame, a DataLoader or what one is made of, or an iterable "
+            f"of arrays or Batches; got a {type(data).__name__}."
         )
     # Iterating over a loader would count an epoch.
     batches = data.epoch(0) if isinstance(data, DataLoader) else data
     for number, batch in enumerate(batches):
         name = f"batch {number} of data"
         x, row_weight = (batch.x, batch.weight) if isinstance(batch, Batch) else (batch, None)
-        if not hasattr(x, "__array__"):
+        if is_frame(x):
+            x = ingest_frame(name, x, check_finite=False, dtype=np.dtype(np.float64))
+        if not hasattr(x, "__array__") and not is_sparse(x):
             raise TypeError(
                 f"{name} must be an array or a Batch of arrays; got a {type(x).__name__}."
             )
@@ -172,8 +191,8 @@ def _blocks(data: Any, weight: Any, in_features: int) -> Iterator[_Block]:
 
 
 def _array_blocks(name: str, data: Any, weight: Any, in_features: int) -> Iterator[_Block]:
-    # A memory-mapped array is read block by block.
-    array = np.asanyarray(data)
+    # A memory-mapped array is read block by block, and sparse rows are made dense so.
+    array: Any = data.tocsr() if is_sparse(data) else as_array(name, data)
     if array.dtype.kind not in "biuf" and not jnp.issubdtype(array.dtype, np.floating):
         raise TypeError(
             f"{name} must hold real numbers; got an array of {array.dtype}. Encode categories as "
@@ -184,13 +203,14 @@ def _array_blocks(name: str, data: Any, weight: Any, in_features: int) -> Iterat
             f"{name} must have shape (rows, ..., {in_features}), the in_features of params last; "
             f"got {array.shape}."
         )
-    weights = _check_weight(name, weight, len(array))
-    size = max(1, _BLOCK_SIZE // max(1, array[:1].size))
-    for start in range(0, len(array), size):
+    weights = _check_weight(name, weight, array.shape[0])
+    size = max(1, _BLOCK_SIZE // max(1, math.prod(array.shape[1:])))
+    for start in range(0, array.shape[0], size):
         rows = np.flatnonzero(weights[start : start + size]) + start
         if not len(rows):
             continue
-        x = np.asarray(array[rows], np.float64)
+        block = array[rows].toarray() if is_sparse(array) else array[rows]
+        x = np.asarray(block, np.float64)
         if not np.isfinite(x).all():
             row, *between, feature = (int(i) for i in np.argwhere(~np.isfinite(x))[0])
             raise ValueError(
@@ -204,7 +224,7 @@ def _array_blocks(name: str, data: Any, weight: Any, in_features: int) -> Iterat
 def _check_weight(name: str, weight: Any, rows: int) -> Float[np.ndarray, " rows"]:
     if weight is None:
         return np.ones(rows)
-    array = np.asarray(weight, np.float64)
+    array = np.asarray(read_numbers(f"the weight of {name}", weight), np.float64)
     if array.shape != (rows,):
         raise ValueError(
             f"the weight of {name} must have shape ({rows},), one per row; got {array.shape}."

@@ -171,7 +171,7 @@ class TestErrors:
 
     @pytest.mark.parametrize("data", [3, "rows", {"x": X}, Batch(X)])
     def test_what_is_no_data(self, data):
-        self.refused(TypeError, "data must be an array, a DataLoader, or an iterable of", data)
+        self.refused(TypeError, "data must be an array, a frame, a DataLoader or what one is", data)
 
     def test_batches_that_are_no_arrays(self):
         message = "batch 1 of data must be an array or a Batch of arrays; got a list"

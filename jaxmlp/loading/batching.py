@@ -13,6 +13,9 @@ from .samplers import Sampler
 # Chunks are mostly of 1 MiB.
 WINDOW_CHUNKS = 16
 
+# Rows that a batch may have where an epoch has fewer.
+MOST_PADDED_ROWS = 2**20
+
 Index = Int[np.ndarray, "steps batch"]
 Numbers = Int[np.ndarray, " rows"]
 
@@ -160,8 +163,7 @@ def check_batch_sampler(batch_sampler: Any, **settings: Any) -> int:
             f"batch_sampler must have a batch_size, the number of rows that shorter batches are "
             f"filled up to, or be a list; got a {type(batch_sampler).__name__}."
         )
-    require_int("batch_sampler.batch_size", size, 1, None)
-    return int(size)
+    return size
 
 
 def check_window(window_chunks: Any, chunks: np.ndarray | None, rows: int) -> int | None:
@@ -181,6 +183,36 @@ def check_window(window_chunks: Any, chunks: np.ndarray | None, rows: int) -> in
     return int(window_chunks)
 
 
+def check_batch_size(name: str, batch_size: int, rows: int) -> None:
+    """Refuses batches that would be mostly padding, for all of which memory is taken."""
+    if batch_size > max(rows, MOST_PADDED_ROWS):
+        raise ValueError(
+            f"{name} must be at most {max(rows, MOST_PADDED_ROWS)}, since batches are filled up to "
+            f"it and an epoch visits {rows} rows; got {batch_size}."
+        )
+
+
+def check_index(index: Any, rows: int) -> Int[np.ndarray, " batch"]:
+    """Checks the row numbers of one batch, where ~i stands for row i as padding."""
+    if not isinstance(index, np.ndarray | jax.Array):
+        raise TypeError(
+            "index must be an array of row numbers, ints, shape (batch,); got a "
+            f"{type(index).__name__}. Give np.array(index)."
+        )
+    array = np.asarray(index)
+    if array.ndim != 1 or array.dtype.kind not in "iu" or not len(array):
+        raise TypeError(
+            "index must be an array of one or more row numbers, ints, shape (batch,); got "
+            f"{array.dtype}{list(array.shape)}."
+        )
+    if array.min() < -rows or array.max() >= rows:
+        raise ValueError(
+            f"index must have row numbers i in [0, {rows}), or ~i for padding; got values in "
+            f"[{array.min()}, {array.max()}]."
+        )
+    return array
+
+
 def require_fixed(**samplers: Any) -> None:
     """Refuses samplers whose order does not follow from the epoch's number."""
     for name, sampler in samplers.items():
@@ -193,14 +225,23 @@ def require_fixed(**samplers: Any) -> None:
 
 
 def _require_repeatable(name: str, what: str, value: Any) -> None:
-    if isinstance(value, Sampler) and name == "sampler":
-        return
-    if isinstance(value, Iterator) or not isinstance(value, Iterable):
+    if isinstance(value, type):
+        raise TypeError(
+            f"{name} must give {what}; got the class {value.__name__} itself. Give an object of "
+            f"it, as in {value.__name__}(...)."
+        )
+    is_sampler = isinstance(value, Sampler) and name == "sampler"
+    if not is_sampler and (isinstance(value, Iterator) or not isinstance(value, Iterable)):
         raise TypeError(
             f"{name} must give {what} anew whenever it is iterated; got a {type(value).__name__}."
         )
-    if not hasattr(value, "__len__") or len(value) == 0:  # pyright: ignore[reportArgumentType]
+    if not hasattr(value, "__len__"):
         raise TypeError(
-            f"{name} must have a length of at least 1, the number of {what} in an epoch; got a "
+            f"{name} must have a length, the number of {what} in an epoch; got a "
             f"{type(value).__name__} without."
+        )
+    if len(value) == 0:  # pyright: ignore[reportArgumentType]  # it has a length
+        raise ValueError(
+            f"{name} must have a length of at least 1, the number of {what} in an epoch; got a "
+            f"{type(value).__name__} of length 0."
         )

@@ -138,7 +138,8 @@ def make_order(
         batch_sampler = batching.copy_numbers(batch_sampler)
         if isinstance(batch_sampler, tuple):
             batch_sampler = tuple(map(batching.copy_numbers, batch_sampler))
-    require_int("batch_size", batch_size, 1, None)
+    name = "batch_size" if batch_sampler is None else "batch_sampler.batch_size"
+    require_int(name, batch_size, 1, None)
     assert batch_size is not None
     require_int("seed", seed, 0, 2**64)
     if sampler is not None:
@@ -157,10 +158,11 @@ def make_order(
         batch_sampler=batch_sampler,
         window_chunks=batching.check_window(window_chunks, chunks, rows),
     )
+    chosen = rows if sampler is None else len(sampler)
     if not len(order):
-        chosen = rows if sampler is None else len(sampler)
         raise ValueError(
             f"drop_last=True leaves no batch, since {chosen} rows do not fill a batch of "
             f"{batch_size}; lower batch_size or keep the last batch."
         )
+    batching.check_batch_size(name, batch_size, chosen)
     return order

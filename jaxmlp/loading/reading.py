@@ -14,7 +14,7 @@ from ..sources import MemorySource, Source
 from ..sources.checks import BatchCheck
 from ..sources.source import is_refilling
 from ..types import Batch
-from .batching import keep_positions
+from .batching import check_index, keep_positions
 from .placement import check_sharding, local_positions, place_batch
 from .streaming import Block, count_batches, stream_blocks
 
@@ -50,8 +50,11 @@ class Reader:
             return None
         return Batch(source.x, source.y, source.weight) if source.is_dense else None
 
-    def read(self, index: Int[np.ndarray, " batch"]) -> Batch:
+    def read(self, index: Int[np.ndarray | jax.Array, " batch"]) -> Batch:
         """Reads the rows of one batch; ~i stands for row i as padding, which gets weight 0."""
+        return self._read_batch(check_index(index, len(self.source)))
+
+    def _read_batch(self, index: np.ndarray) -> Batch:
         if self.positions is None:
             return self._read(index)
         if len(index) != self.batch_size:
@@ -64,7 +67,7 @@ class Reader:
     def read_index(self, index: Int[np.ndarray, "steps batch"]) -> Iterator[Batch]:
         """Reads batch after batch, whose row numbers are given."""
         rows = self.rows
-        return map(self.read, index) if rows is None else _unstack(self._gather(rows, index))
+        return map(self._read_batch, index) if rows is None else _unstack(self._gather(rows, index))
 
     def stream(self, windows: Iterable[np.ndarray]) -> Iterator[Batch]:
         """Reads batches of windows ahead, only those rows that this process holds."""

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from ..checks import require_int
+from ..sources.columns import read_numbers
 from .order import philox_words
 
 
@@ -35,7 +36,8 @@ class WeightedSampler:
     in PyTorch's `WeightedRandomSampler`. An epoch's draws depend on `seed` and its number only.
 
     Args:
-        weights: Weight of each row, finite and at least 0, shape (rows,); any sum.
+        weights: Weight of each row, finite and at least 0, shape (rows,); any sum. An array, a list
+            or a column of a frame.
         num_samples: Rows that an epoch visits, at least 1; `None` means as many as there are.
         replacement: Whether a row may be drawn again in the same epoch.
         seed: Number in [0, 2**64) that fixes the draws.
@@ -55,13 +57,13 @@ class WeightedSampler:
 
     def __init__(
         self,
-        weights: Shaped[np.ndarray | jax.Array, " rows"],
+        weights: Shaped[np.ndarray | jax.Array, " rows"] | Any,
         num_samples: int | None = None,
         *,
         replacement: bool = True,
         seed: int = 0,
     ) -> None:
-        array = np.array(weights, np.float64)
+        array = np.array(read_numbers("weights", weights), np.float64)
         if array.ndim != 1 or not np.isfinite(array).all() or (array < 0).any() or not array.any():
             raise ValueError(
                 "weights must be one number per row, finite, at least 0, and above 0 for some row; "
@@ -96,18 +98,25 @@ class WeightedSampler:
         Raises:
             ValueError: `epoch` is negative.
         """
+        # By a power of two, which is exact, so that no sum overflows.
+        with np.errstate(under="ignore"):
+            weights = np.ldexp(self.weights, -int(np.frexp(self.weights.max())[1]))
         if self.replacement:
-            ends = np.cumsum(self.weights)
+            ends = np.cumsum(weights)
             uniform = _uniform(self.num_samples, seed=self.seed, epoch=epoch)
             # Rounding may reach the last end, where no row begins.
-            last = np.flatnonzero(self.weights)[-1]
+            last = np.flatnonzero(weights)[-1]
             return np.minimum(np.searchsorted(ends, uniform * ends[-1], side="right"), last)
-        uniform = _uniform(len(self.weights), seed=self.seed, epoch=epoch)
-        with np.errstate(divide="ignore"):
+        uniform = _uniform(len(weights), seed=self.seed, epoch=epoch)
+        positive = np.flatnonzero(self.weights)
+        with np.errstate(divide="ignore", over="ignore", under="ignore"):
             # Exponential waiting times of rate w: the first to arrive are the rows drawn.
-            waiting = -np.log1p(-uniform) / self.weights
-        waiting[self.weights == 0] = np.inf
-        return np.argsort(waiting, kind="stable")[: self.num_samples]
+            exponential = -np.log1p(-uniform[positive])
+            waiting = np.zeros(len(positive))
+            np.divide(exponential, weights[positive], out=waiting, where=exponential > 0)
+            # Tells those apart that are too long for a float.
+            logarithm = np.log(exponential) - np.log(self.weights[positive])
+        return positive[np.lexsort((logarithm, waiting))[: self.num_samples]]
 
 
 class StratifiedSampler:
@@ -119,7 +128,7 @@ class StratifiedSampler:
     `seed` and its number only, not on the size of batches.
 
     Args:
-        labels: Integer classes, shape (rows,).
+        labels: Integer classes, shape (rows,): an array, a list or a column of a frame.
         seed: Number in [0, 2**64) that fixes the order.
 
     Raises:
@@ -132,7 +141,9 @@ class StratifiedSampler:
         (np.int64(1), np.int64(1))
     """
 
-    def __init__(self, labels: Shaped[np.ndarray | jax.Array, " rows"], *, seed: int = 0) -> None:
+    def __init__(
+        self, labels: Shaped[np.ndarray | jax.Array, " rows"] | Any, *, seed: int = 0
+    ) -> None:
         _, self._class, self._counts = np.unique(
             _as_classes("labels", labels), return_inverse=True, return_counts=True
         )
@@ -165,12 +176,12 @@ class StratifiedSampler:
 
 
 def class_weights(
-    y: Shaped[np.ndarray | jax.Array, " rows"], weights: Mapping[int, float] | None = None
+    y: Shaped[np.ndarray | jax.Array, " rows"] | Any, weights: Mapping[int, float] | None = None
 ) -> Float[np.ndarray, " rows"]:
     """Returns a weight per row from a weight per class, for `DataLoader(weight=...)`.
 
     Args:
-        y: Integer classes, shape (rows,).
+        y: Integer classes, shape (rows,): an array, a list or a column of a frame.
         weights: Weight of each class that occurs, finite and at least 0; `None` balances them:
             `rows / (classes * rows of the class)`, so that each counts as much in all.
 
@@ -196,7 +207,7 @@ def class_weights(
 
 
 def _as_classes(name: str, values: Any) -> np.ndarray:
-    array = np.asarray(values)
+    array = read_numbers(name, values)
     if array.dtype.kind not in "iub" or array.ndim != 1:
         raise TypeError(
             f"{name} must hold integer classes, shape (rows,); got {array.dtype}"

@@ -7,6 +7,9 @@ import jax
 import numpy as np
 from jaxtyping import Int, PyTree
 
+from ..sources import Source
+from ..sources.columns import is_frame
+from ..sources.ingestion import is_sparse, package_of
 from .order import permutation
 
 # Loaders count epochs from 0, so a split never has the order of one of their epochs.
@@ -25,8 +28,8 @@ def train_test_split(
     The split depends on its arguments only, whatever the version of NumPy. Both parts are shuffled.
 
     Args:
-        arrays: Arrays or data frames with the same number of rows, or pytrees of them, such as
-            dicts.
+        arrays: Arrays with the same number of rows, frames and series of pandas or polars, tables
+            and arrays of pyarrow, SciPy's sparse rows, or pytrees of them, such as dicts.
         test_size: Rows in the test part, an int of at least 1, or their share in (0, 1):
             `ceil(test_size * rows)`, as in scikit-learn.
         seed: Number in [0, 2**64) that fixes the split.
@@ -37,7 +40,8 @@ def train_test_split(
             picks, so that no class is favoured.
 
     Returns:
-        `(train, test)` for the first array, then for the second, and so on: copies.
+        `(train, test)` for the first array, then for the second, and so on: copies of the kind that
+        was given; of sparse rows, in the format CSR.
 
     Raises:
         TypeError: `test_size` or `seed` is no number, or something in `arrays` has no rows.
@@ -76,7 +80,11 @@ def train_test_split(
 
 
 def _take(leaf: Any, chosen: Int[np.ndarray, " chosen"]) -> Any:
-    return leaf.iloc[chosen] if hasattr(leaf, "iloc") else leaf[chosen]
+    if is_sparse(leaf):
+        return leaf.tocsr()[chosen]
+    if hasattr(leaf, "iloc"):  # pandas
+        return leaf.iloc[chosen]
+    return leaf.take(chosen) if "pyarrow" in package_of(leaf) else leaf[chosen]
 
 
 def _count_rows(arrays: tuple[PyTree, ...]) -> int:
@@ -87,12 +95,23 @@ def _count_rows(arrays: tuple[PyTree, ...]) -> int:
     ]
     if not leaves:
         raise ValueError("train_test_split needs at least one array; got none.")
+    counts = {}
     for name, leaf in leaves:
-        if not getattr(leaf, "shape", ()):
+        if hasattr(leaf, "collect"):
             raise TypeError(
-                f"{name} must have rows; got {leaf!r}. Turn lists into arrays with np.asarray."
+                f"{name} must be a frame with rows; got a lazy one. Give its collect()."
             )
-    counts = {name: leaf.shape[0] for name, leaf in leaves}
+        if isinstance(leaf, Source):
+            raise TypeError(
+                f"{name} must be an array or a frame; got a {type(leaf).__name__}. Read its rows, "
+                "as in source.read(np.arange(len(source))), or give a source files of its own."
+            )
+        shape = getattr(leaf, "shape", ())
+        if not shape and not (is_frame(leaf) and hasattr(leaf, "__len__")):
+            raise TypeError(
+                f"{name} must have rows; got {leaf!r:.200}. Turn lists into arrays with np.asarray."
+            )
+        counts[name] = int(shape[0]) if shape else len(leaf)
     if len(set(counts.values())) > 1:
         raise ValueError(f"arrays must have the same number of rows; got {counts}.")
     return next(iter(counts.values()))
@@ -116,6 +135,11 @@ def _count_test_rows(test_size: Any, rows: int) -> int:
 
 def _encode_strata(stratify: Any, rows: int) -> tuple[np.ndarray, np.ndarray]:
     """Number of the class of every row, and number of rows of every class."""
+    if np.ma.is_masked(stratify):
+        raise ValueError(
+            f"stratify must not have masked labels; got {np.ma.count_masked(stratify)}. Fill them, "
+            "as in stratify.filled(-1), or drop these rows."
+        )
     labels = np.asarray(stratify)
     if labels.shape != (rows,):
         raise ValueError(

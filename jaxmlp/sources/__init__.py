@@ -1,9 +1,10 @@
 """Rows by number, wherever they lie: what a `DataLoader` reads from.
 
 In reading order: `source` (what a source must offer), `ingestion` (arrays and their checks),
-`frames`; `memory`, `examples`, `datasets`; `files`, `values`, `arrays` (`.npy`), `columns`,
-`table_readers`, `table_rows`, `tables` (Parquet, Arrow), `text` (CSV); `choice` of one of them;
-`checks` of what a source reads, `iterables`.
+`values`, `resolution` (their types), `columns` (of frames and tables); `memory`, `examples`,
+`datasets`; `files`, `array_files`, `arrays` (`.npy`), `table_columns`, `table_readers`,
+`table_rows`, `tables` (Parquet, Arrow), `text` (CSV); `choice` of one of them; `checks` of what a
+source reads, `iterables`.
 """
 
 import importlib

@@ -1,16 +1,15 @@
 """Turns `.npy` files and read-only memory maps into a source of rows."""
 
-import mmap
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any, BinaryIO
 
 import numpy as np
 from jaxtyping import Int
 
 from ..types import Batch
+from .array_files import ArrayFile, of_memmap, open_array
 from .files import (
-    File,
     Paths,
     as_index,
     chunk_starts,
@@ -18,10 +17,10 @@ from .files import (
     fingerprint,
     is_run,
     pieces,
-    require_rows,
     unchanged,
 )
-from .ingestion import is_mapped
+from .ingestion import is_mapped, require_rows
+from .resolution import is_narrowed, require_resolved, sampled_rows
 from .values import convert, require_chunk_rows, require_finite, require_weights, stored_dtype
 
 
@@ -59,8 +58,8 @@ def npy(
         TypeError: A file holds objects, strings, structures or complex numbers, or files differ in
             type; a memory map can be written to; a setting has the wrong type.
         ValueError: A file is no `.npy` file, is cut short, empty or in column order; shapes or
-            numbers of rows differ; while reading, a file has changed, or holds a value that is not
-            allowed.
+            numbers of rows differ; numbers run together in 32 bits, by a sample of rows; while
+            reading, a file has changed, or holds a value that is not allowed.
 
     Example:
         >>> import tempfile
@@ -86,18 +85,14 @@ def npy(
             f"weight must have shape (rows,); got rows of shape {stacks['weight'].row_shape} in "
             f"{stacks['weight'].paths()}."
         )
-    chunk_rows = require_chunk_rows(chunk_rows, max(1, 2**20 // stacks["x"].row_bytes))
+    # At most some 4 million chunks, whose starts are kept.
+    default = max(1, 2**20 // stacks["x"].row_bytes, rows >> 22)
+    chunk_rows = require_chunk_rows(chunk_rows, default)
     chunks = chunk_starts(np.append(stacks["x"].starts[1:], rows), chunk_rows)
-    return ArraySource(chunks=chunks, check_finite=check_finite, **stacks)
-
-
-class _ArrayFile(NamedTuple):
-    """Where an array lies in a file: its bytes from `offset` on."""
-
-    file: File
-    offset: int
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
+    source = ArraySource(chunks=chunks, check_finite=check_finite, **stacks)
+    for name in {"x", "y"} & set(stacks):
+        _require_resolved(source, stacks[name])
+    return source
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,7 +100,7 @@ class _Stack:
     """Arrays in files, of which the rows follow each other, and the type that they are given."""
 
     name: str
-    files: tuple[_ArrayFile, ...] = field(repr=False)
+    files: tuple[ArrayFile, ...] = field(repr=False)
     dtype: np.dtype[Any]
     starts: np.ndarray = field(repr=False)
 
@@ -118,7 +113,7 @@ class _Stack:
 
     @property
     def row_bytes(self) -> int:
-        return int(np.prod(self.row_shape)) * self.files[0].dtype.itemsize
+        return math.prod(self.row_shape) * self.files[0].dtype.itemsize
 
     def paths(self) -> str:
         return ", ".join(str(file.file.path) for file in self.files)
@@ -194,7 +189,16 @@ class ArraySource:
         return out
 
 
-def _read_into(values: np.ndarray, stream: BinaryIO, array: _ArrayFile, low: int) -> None:
+def _require_resolved(source: ArraySource, stack: _Stack) -> None:
+    """Refuses numbers that run together in 32 bits, by a sample of rows."""
+    if is_narrowed(stack.files[0].dtype, stack.dtype):
+        wide = replace(stack, dtype=np.dtype(np.float64))
+        sample = replace(source, x=wide, y=None, weight=None, check_finite=False)
+        values = sample.read(sampled_rows(source.chunks)).x
+        require_resolved(f"{stack.name} in {stack.paths()}", values, stack.dtype)
+
+
+def _read_into(values: np.ndarray, stream: BinaryIO, array: ArrayFile, low: int) -> None:
     stream.seek(array.offset + low * (values.nbytes // len(values)))
     if stream.readinto(values.reshape(-1).view(np.uint8)) < values.nbytes:  # pyright: ignore[reportAttributeAccessIssue]  # a BufferedReader
         raise ValueError(f"{array.file.path} ends before row {low + len(values)}.")
@@ -202,14 +206,14 @@ def _read_into(values: np.ndarray, stream: BinaryIO, array: _ArrayFile, low: int
 
 def _stack(name: str, given: Any) -> _Stack:
     if is_mapped(given):
-        files = (_of_memmap(name, given),)
+        files = (of_memmap(name, given),)
     elif isinstance(given, np.ndarray):
         raise TypeError(
             f"{name} must be a path, several, or a memory map of mode 'r'; got an array in memory, "
             f"{given.dtype}{list(given.shape)}. Give it to jaxmlp.DataLoader itself."
         )
     else:
-        files = tuple(_of_path(name, file) for file in find_files(name, given))
+        files = tuple(open_array(name, file) for file in find_files(name, given))
     dtype = stored_dtype(f"{name} in {files[0].file.path}", [files[0].dtype])
     if name == "weight":
         dtype = np.dtype(np.float32)
@@ -224,7 +228,7 @@ def _stack(name: str, given: Any) -> _Stack:
     return _Stack(name=name, files=files, dtype=dtype, starts=starts[starts < ends[-1]])
 
 
-def _require_alike(name: str, one: _ArrayFile, file: _ArrayFile) -> None:
+def _require_alike(name: str, one: ArrayFile, file: ArrayFile) -> None:
     if not file.shape or 0 in file.shape[1:]:
         raise ValueError(
             f"{name} must have one row per example, of at least one number; {file.file.path} has "
@@ -240,52 +244,3 @@ def _require_alike(name: str, one: _ArrayFile, file: _ArrayFile) -> None:
             f"{name} must be of one type; {one.file.path} holds {one.dtype} and "
             f"{file.file.path} holds {file.dtype}."
         )
-
-
-def _of_path(name: str, file: File) -> _ArrayFile:
-    with unchanged(file) as path, path.open("rb") as stream:
-        try:
-            version = np.lib.format.read_magic(stream)
-            read_header = (
-                np.lib.format.read_array_header_1_0
-                if version == (1, 0)
-                else np.lib.format.read_array_header_2_0
-            )
-            shape, column_order, dtype = read_header(stream)
-        except ValueError as error:
-            raise ValueError(f"{name} must be a .npy file; {path} is none: {error}.") from error
-        offset = stream.tell()
-    stored_dtype(f"{name} in {path}", [dtype])
-    if column_order and len(shape) > 1:
-        raise ValueError(
-            f"{name} must lie row by row; {path} is in column order. Save it as "
-            "np.save(path, np.ascontiguousarray(array))."
-        )
-    return _require_whole(name, _ArrayFile(file, offset, dtype, shape))
-
-
-def _of_memmap(name: str, array: np.memmap) -> _ArrayFile:
-    if array.mode != "r":
-        raise TypeError(
-            f"{name} must be a memory map that cannot be written to, since changes would reach the "
-            f"batches; got mode {array.mode!r}. Open it with mode='r', or mmap_mode='r' in np.load."
-        )
-    if not isinstance(array.base, mmap.mmap) or array.filename is None:
-        raise ValueError(
-            f"{name} must be a whole memory map of a file; got a part of one, of shape "
-            f"{array.shape}. Give the whole one, or save the part to a file of its own."
-        )
-    if not array.flags.c_contiguous:
-        raise ValueError(f"{name} must lie row by row; the map of {array.filename} does not.")
-    (file,) = find_files(name, Path(array.filename))
-    return _require_whole(name, _ArrayFile(file, array.offset, array.dtype, array.shape))
-
-
-def _require_whole(name: str, array: _ArrayFile) -> _ArrayFile:
-    end = array.offset + int(np.prod(array.shape, dtype=np.int64)) * array.dtype.itemsize
-    if array.file.size < end:
-        raise ValueError(
-            f"{name} is cut short: {array.file.path} has {array.file.size} bytes, and an array of "
-            f"{array.dtype}{list(array.shape)} ends at {end}."
-        )
-    return array

@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from .frames import is_frame
-from .ingestion import is_mapped, package_of
-from .memory import JoinedSource, MemorySource, RefillingJoinedSource, is_sparse
+from .columns import is_frame, reorder_columns
+from .ingestion import is_mapped, is_sparse, named_leaves, package_of
+from .memory import JoinedSource, MemorySource, RefillingJoinedSource
 from .source import Source, is_refilling
 
 
@@ -45,6 +45,43 @@ def make_source(x: Any, y: Any, weight: Any, *, check_finite: bool) -> Source:
             "Give batches to fit itself, as jaxmlp.sources.batches(iterable)."
         )
     return MemorySource(x, y, weight, check_finite=check_finite)
+
+
+def match_columns(source: Source, x: Any, y: Any = None) -> tuple[Any, Any]:
+    """Puts the columns of frames into the order of the frames or tables that a source was made of.
+
+    Args:
+        source: The training data.
+        x: Inputs to go with them: a frame, or a pytree of them; what has no names of columns, or
+            goes with what has none, is returned as it is.
+        y: Targets, likewise.
+
+    Raises:
+        ValueError: A column is missing, or one is there that the training data have not.
+    """
+    names: dict[str, Any] = getattr(source, "columns", {})
+
+    def match(name: str, tree: Any) -> Any:
+        leaves, structure = named_leaves(name, tree)
+        matched = [reorder_columns(path, leaf, names.get(path)) for path, leaf in leaves]
+        return jax.tree.unflatten(structure, matched)
+
+    return match("x", x), match("y", y)
+
+
+def require_same_columns(source: Source, other: Source) -> None:
+    """Refuses a second source whose columns have other names, or another order, than the first's.
+
+    Raises:
+        ValueError: They differ.
+    """
+    names, own = (getattr(s, "columns", {}) for s in (source, other))
+    for name in names.keys() & own.keys():
+        if names[name] != own[name]:
+            raise ValueError(
+                f"{name} must have the columns of the training data, {list(names[name])}, in this "
+                f"order; got {list(own[name])}. Name them in this order, or give the frame itself."
+            )
 
 
 def _join_maps(x: np.memmap, y: Any, weight: Any) -> tuple[Source, Any, Any]:

@@ -1,206 +1,265 @@
-"""Turns columns of Arrow tables into NumPy arrays, and refuses those that hold no numbers."""
+"""Turns columns of frames and tables, of any package, into arrays; no such package is imported.
 
-import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+A column is a series of pandas or polars, or an array of pyarrow; tables in files come as the last.
+"""
+
+from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 
-from .values import (
-    Where,
-    convert,
-    first,
-    require_exact,
-    require_finite,
-    require_weights,
-    stored_dtype,
-)
+from .ingestion import as_array, package_of
+from .resolution import require_resolved
+from .values import Where, first, fit_values, stored_dtype
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-Names: TypeAlias = str | Sequence[str]
+_PACKAGES = {"pandas", "polars", "pyarrow"}
 
 
-class Column(NamedTuple):
-    """A column: its name, the type of its numbers, and what is in each row: () for one number."""
-
-    name: str
-    dtype: np.dtype[Any]
-    row_shape: tuple[int, ...]
+def is_frame(value: Any) -> bool:
+    """Whether a value is a frame, table, series or column of pandas, polars or pyarrow."""
+    return bool(package_of(value) & _PACKAGES)
 
 
-class Columns(NamedTuple):
-    """Columns that make one array: a matrix of them, or the one column `alone` as it is."""
-
-    name: str
-    columns: tuple[Column, ...]
-    dtype: np.dtype[Any]
-    alone: bool
-
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """Shape of a row of the array."""
-        return self.columns[0].row_shape if self.alone else (len(self.columns),)
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes that a row of the array takes."""
-        return math.prod(self.row_shape) * self.dtype.itemsize
-
-    def names(self) -> list[str]:
-        """Returns the names of the columns."""
-        return [column.name for column in self.columns]
+def column_names(frame: Any) -> tuple[Hashable, ...] | None:
+    """Returns the names of a frame's columns, or `None` for what has none, such as a series."""
+    if not is_frame(frame) or not hasattr(frame, "columns"):
+        return None
+    return tuple(getattr(frame, "column_names", frame.columns))
 
 
-def choose_columns(
-    present: list[str], title: str, *, x: Names | None, y: Names | None, weight: str | None
-) -> dict[str, Names]:
-    """Names the columns of x, y and weight, and checks that a file has each of them once."""
-    chosen: dict[str, Names] = {} if x is None else {"x": x}
-    chosen |= {name: part for name, part in (("y", y), ("weight", weight)) if part is not None}
-    for name, part in chosen.items():
-        is_list = isinstance(part, Sequence) and name != "weight"
-        if not isinstance(part, str) and not (is_list and all(isinstance(c, str) for c in part)):
-            what = "a column's name" if name == "weight" else "a column's name, or a list of them"
-            raise TypeError(f"{name} must be {what}; got {part!r}.")
-    named = [column for part in chosen.values() for column in listed(part)]
-    for column in [*named, *present]:
-        if present.count(column) > 1:
-            raise ValueError(
-                f"columns must have different names; {title} has {present.count(column)} named "
-                f"{column!r}."
-            )
-        if column not in present:
-            raise ValueError(f"{title} has no column {column!r}; it has {present}.")
-        if named.count(column) > 1:
-            raise ValueError(f"each column must be named once in x, y and weight; got {named}.")
-    chosen = {"x": [column for column in present if column not in named]} | chosen
-    for name, part in chosen.items():
-        if not listed(part):
-            raise ValueError(f"{name} must have at least one column; {title} has {present}.")
-    return chosen
+def ingest_frame(
+    name: str, frame: Any, *, check_finite: bool, dtype: np.dtype[Any] | None = None
+) -> np.ndarray:
+    """Copies a frame's columns into one matrix of one type, or a series into a vector.
 
+    Args:
+        name: What errors call it.
+        frame: Frame, table, series or column of pandas, polars or pyarrow. The one column of a
+            frame may hold lists of one length, and makes rows of that shape.
+        check_finite: Whether to refuse NaN and infinity.
+        dtype: Type of the array; `None` takes the smallest that JAX has for all columns.
 
-def listed(names: Names) -> list[str]:
-    """Returns names as a list."""
-    return [names] if isinstance(names, str) else list(names)
-
-
-def find_columns(name: str, wanted: Names, first_rows: "pa.Table", title: str) -> Columns:
-    """Makes out types and shapes from the schema, and lengths of lists from the first row."""
-    columns = tuple(_find_column(name, column, first_rows, title) for column in listed(wanted))
-    is_list = [column.row_shape != () for column in columns]
-    if any(is_list) and len(columns) > 1:
-        raise ValueError(
-            f"{name} must be columns of one number each, or one column of lists; "
-            f"{columns[is_list.index(True)].name!r} in {title} holds lists beside other columns."
-        )
-    dtype = stored_dtype(name, [column.dtype for column in columns])
-    if name == "weight":
-        dtype = np.dtype(np.float32)
-    return Columns(name, columns, dtype, isinstance(wanted, str) or any(is_list))
-
-
-def require_types(names: list[str], schema: "pa.Schema", one: "pa.Schema", titles: Any) -> None:
-    """Checks that the columns of a further file have the types of the first file's."""
-    for name in names:
-        if schema.field(name).type != one.field(name).type:
-            raise TypeError(
-                f"column {name!r} must have one type in all files; it is {one.field(name).type} in "
-                f"{titles[0]} and {schema.field(name).type} in {titles[1]}."
-            )
-
-
-def to_array(table: "pa.Table", columns: Columns, title: str, row: int, finite: bool) -> np.ndarray:
-    """Makes the array of some rows, of which the first is `row` of the file.
-
-    One column may share its memory with the table, and is then read-only.
+    Raises:
+        TypeError: A column holds something else than numbers, or the frame is lazy.
+        ValueError: Two columns have one name, a column has nulls, numbers are not finite, or
+            lose digits in the type.
     """
-    out = np.empty((len(table), *columns.row_shape), columns.dtype)
-    for number, column in enumerate(columns.columns):
+    if hasattr(frame, "collect"):
+        raise TypeError(f"{name} must be a frame with rows; got a lazy one. Give {name}.collect().")
+    labels = column_names(frame)
+    if labels is None:
+        arrays = {name: read_column(frame, _of(name))}
+    else:
+        _require_different(name, labels)
+        arrays = {
+            (title := f"{name}[{label!r}]"): read_column(column, _of(title))
+            for label, column in zip(labels, _columns(frame), strict=True)
+        }
+    dtype = dtype or stored_dtype(name, [array.dtype for array in arrays.values()])
+    for title, array in arrays.items():
+        require_resolved(title, array, dtype)
+    if len(arrays) == 1 and (labels is None or next(iter(arrays.values())).ndim > 1):
+        ((title, values),) = arrays.items()
+        return np.array(fit_values(values, dtype, _of(title), check_finite=check_finite))
+    return stack_columns(name, arrays, check_finite=check_finite, dtype=dtype)
 
-        def where(index: tuple[int, ...], column: Column = column) -> str:
-            return f"column {column.name!r} of {title}, row {row + index[0]},"
 
-        values = _numbers(_one_array(table.column(column.name)), column.row_shape, where)
-        if columns.dtype.kind == "f" and columns.name != "weight":
-            require_exact(values, columns.dtype, where)
-        if columns.name == "weight":
-            require_weights(values, where)
-        values = convert(values, columns.dtype, where)
-        if columns.name != "weight" and finite:
-            require_finite(values, where)
-        if columns.alone:
-            return values
-        out[:, number] = values
+def stack_columns(
+    matrix: str,
+    arrays: dict[str, np.ndarray],
+    *,
+    check_finite: bool = False,
+    dtype: np.dtype[Any] | None = None,
+) -> np.ndarray:
+    """Joins columns, by the names that errors use, into one matrix of their common type.
+
+    Raises:
+        ValueError: A column has more than one axis, or numbers would lose digits in the type.
+    """
+    for name, array in arrays.items():
+        if array.ndim != 1:
+            raise ValueError(
+                f"{name} must have one number per row to be a column of a matrix; got shape "
+                f"{array.shape}. Give it as an input of its own, as in x={{'name': ...}}."
+            )
+    dtype = dtype or stored_dtype(matrix, [array.dtype for array in arrays.values()])
+    counts = {name: len(array) for name, array in arrays.items()}
+    if len(set(counts.values())) > 1:
+        raise ValueError(f"columns of {matrix} must have the same number of rows; got {counts}.")
+    out = np.empty((next(iter(counts.values())), len(arrays)), dtype)
+    for number, (name, array) in enumerate(arrays.items()):
+        out[:, number] = fit_values(array, dtype, _of(name), check_finite=check_finite, exact=True)
     return out
 
 
-def _find_column(of: str, name: str, first_rows: "pa.Table", title: str) -> Column:
-    import pyarrow as pa
+def read_numbers(name: str, values: Any) -> np.ndarray:
+    """Reads an array, or a series or column of a frame's package, in the type that it has.
 
-    column = first_rows.column(name)
-    row_shape = []
-    kind, values = column.type, column.chunk(0) if column.num_chunks else None
-    while pa.types.is_list(kind) or pa.types.is_large_list(kind) or _is_fixed(kind):
-        if _is_fixed(kind):
-            row_shape.append(kind.list_size)
-        elif values is None or len(values) == 0 or not values[0].is_valid:
-            raise ValueError(
-                f"column {name!r} of {title} must hold lists of one length, which its first row "
-                "tells; that is missing."
-            )
-        else:
-            row_shape.append(len(values[0]))
-        values = None if values is None else values.flatten()
-        kind = kind.value_type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    if not (pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+    Raises:
+        TypeError: NumPy cannot read it, or a column holds no numbers.
+        ValueError: Some of its values are masked or null.
+    """
+    if is_frame(values) and column_names(values) is None:
+        return read_column(values, _of(name))
+    return as_array(name, values)
+
+
+def read_column(column: Any, where: Where) -> np.ndarray:
+    """Returns the numbers of a column in the type that it has, perhaps in the column's own memory.
+
+    Args:
+        column: Series of pandas or polars, or array of pyarrow, also of lists of one length and of
+            dictionaries of numbers.
+        where: Says where a row lies.
+
+    Raises:
+        TypeError: It holds no numbers.
+        ValueError: A row has no value, or lists differ in length.
+    """
+    dtype: Any = getattr(column, "dtype", getattr(column, "type", None))
+    if hasattr(dtype, "pyarrow_dtype"):  # pandas, with memory of pyarrow
+        column = getattr(column, "array", column).__arrow_array__()
+    elif hasattr(column, "to_arrow") and dtype.is_nested():  # polars
+        column = column.to_arrow()
+    if hasattr(column, "null_count") and hasattr(column, "type"):
+        return read_arrow(column, row_shape(column, where), where)
+    if dtype is None or not hasattr(column, "to_numpy"):
         raise TypeError(
-            f"column {name!r} of {title} must hold numbers to be used in {of}; it holds {kind}. "
-            "Encode categories as integers and cast dates and decimals to numbers before the file "
-            "is written, or leave the column out."
+            f"{where(())} must be a frame, a table or a column; got a {type(column).__name__}."
         )
-    return Column(name, np.dtype(kind.to_pandas_dtype()), tuple(row_shape))
+    settings = {}
+    if hasattr(column, "isna"):  # pandas, where NaN among NumPy's floats is a number
+        is_number = getattr(dtype, "kind", "O") in "biuf"
+        nulls = np.zeros(1, bool) if isinstance(dtype, np.dtype) else np.asarray(column.isna())
+        # Nullable types read as objects otherwise.
+        numbers = getattr(dtype, "numpy_dtype", None)
+        settings = {} if numbers is None else {"dtype": numbers}
+    else:
+        is_number = not dtype.is_decimal()
+        nulls = np.asarray(column.is_null())
+    if is_number:
+        _refuse_nulls(nulls, where)
+    array = column.to_numpy(**settings) if is_number else np.empty(0, object)
+    if array.dtype.kind not in "biuf":
+        raise _no_numbers(where, dtype)
+    return array
 
 
-def _is_fixed(kind: "pa.DataType") -> bool:
-    import pyarrow as pa
-
-    return pa.types.is_fixed_size_list(kind)
-
-
-def _one_array(column: "pa.ChunkedArray") -> "pa.Array":
-    if column.num_chunks == 1:
-        return column.chunk(0)
-    import pyarrow as pa
-
-    return pa.concat_arrays(column.chunks)
-
-
-def _numbers(array: "pa.Array", row_shape: tuple[int, ...], where: Where) -> np.ndarray:
-    import pyarrow as pa
+def read_arrow(array: Any, shape: tuple[int, ...], where: Where) -> np.ndarray:
+    """Returns the numbers of an array of pyarrow, of which the rows have this shape."""
     import pyarrow.compute as pc
+    import pyarrow.types as types
 
-    if pa.types.is_dictionary(array.type):
+    array = _one_array(array)
+    if types.is_dictionary(array.type):
         # One of its values may be null.
         array = array.dictionary_decode()
     if array.null_count:
-        index = first(array.is_null().to_numpy(zero_copy_only=False))
+        _refuse_nulls(array.is_null().to_numpy(zero_copy_only=False), where)
+    if not shape:
+        return array.to_numpy(zero_copy_only=False)
+    lengths = pc.call_function("list_value_length", [array]).to_numpy(zero_copy_only=False)
+    if (lengths != shape[0]).any():
+        index = first(lengths != shape[0])
         raise ValueError(
-            f"{where(index)} must have a value; got null. Impute or drop such rows before the file "
-            "is written."
+            f"{where(index)} must hold a list of {shape[0]}, as the first row of the data; got "
+            f"one of {lengths[index]}."
         )
-    if row_shape:
-        lengths = pc.call_function("list_value_length", [array]).to_numpy(zero_copy_only=False)
-        if (lengths != row_shape[0]).any():
-            index = first(lengths != row_shape[0])
+    inner = read_arrow(array.flatten(), shape[1:], lambda i: where(i and (i[0] // shape[0],)))
+    return inner.reshape(len(array), *shape)
+
+
+def row_shape(column: Any, where: Where) -> tuple[int, ...]:
+    """Returns the shape of a row of an array of pyarrow: (), or that of its first list.
+
+    Raises:
+        TypeError: It holds no numbers.
+        ValueError: Its lists have no fixed length, and there is no first one.
+    """
+    import pyarrow.types as types
+
+    array = _one_array(column)
+    shape = []
+    while types.is_list(array.type) or types.is_large_list(array.type) or _is_fixed(array):
+        if _is_fixed(array):
+            shape.append(array.type.list_size)
+        elif not len(array) or not array[0].is_valid:
             raise ValueError(
-                f"{where(index)} must hold a list of {row_shape[0]}, as the first row of the data; "
-                f"got one of {lengths[index]}."
+                f"{where(())} must hold lists of one length, which its first row tells; that is "
+                "missing."
             )
-        inner = _numbers(array.flatten(), row_shape[1:], lambda i: where((i[0] // row_shape[0],)))
-        return inner.reshape(len(array), *row_shape)
-    return array.to_numpy(zero_copy_only=False)
+        else:
+            shape.append(len(array[0]))
+        array = array.flatten()
+    kind = array.type.value_type if types.is_dictionary(array.type) else array.type
+    if not (types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind)):
+        raise _no_numbers(where, kind)
+    return tuple(shape)
+
+
+def reorder_columns(name: str, given: Any, names: tuple[Hashable, ...] | None) -> Any:
+    """Puts the columns of a frame into the order of other data by name.
+
+    Args:
+        name: What errors call it.
+        given: A frame; anything else is returned as it is.
+        names: Names of the other data's columns, or `None` where they have none.
+
+    Raises:
+        ValueError: A column is missing, or one is there that the other data have not.
+    """
+    own = column_names(given)
+    if own is None or names is None or own == names:
+        return given
+    _require_different(name, own)
+    missing, extra = ([c for c in a if c not in b] for a, b in ((names, own), (own, names)))
+    if missing or extra:
+        raise ValueError(
+            f"{name} must have the columns of the training data, {list(names)}, in any order; it "
+            f"lacks {missing} and has {extra} beside them."
+        )
+    return given[list(names)] if hasattr(given, "iloc") else given.select(list(names))
+
+
+def _columns(frame: Any) -> list[Any]:
+    if hasattr(frame, "iloc"):  # pandas
+        return [frame.iloc[:, number] for number in range(frame.shape[1])]
+    return frame.get_columns() if hasattr(frame, "get_columns") else frame.columns
+
+
+def _of(name: str) -> Where:
+    return lambda index: f"{name}, row {index[0]}," if index else name
+
+
+def _is_fixed(array: Any) -> bool:
+    return hasattr(array.type, "list_size")
+
+
+def _one_array(column: Any) -> Any:
+    if not hasattr(column, "chunks"):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _refuse_nulls(nulls: np.ndarray, where: Where) -> None:
+    if nulls.any():
+        raise ValueError(
+            f"{where(first(nulls))} must have a value; got null, as in {np.count_nonzero(nulls)} "
+            f"of the {len(nulls)} rows read. Impute or drop such rows."
+        )
+
+
+def _no_numbers(where: Where, kind: Any) -> TypeError:
+    return TypeError(
+        f"{where(())} must hold numbers; it holds {kind}. Encode categories as integers, as in "
+        "np.unique(values, return_inverse=True), cast dates and decimals to numbers, or leave the "
+        "column out."
+    )
+
+
+def _require_different(name: str, labels: tuple[Hashable, ...]) -> None:
+    if not labels:
+        raise ValueError(f"{name} must have at least one column; got none.")
+    twice = sorted({str(label) for label in labels if labels.count(label) > 1})
+    if twice:
+        raise ValueError(f"{name} must have columns of different names; got {twice} twice.")

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Int
 
 from ..types import Batch
 from .examples import Names, Parts, copy_arrays, join_columns, split_example, stack_examples
-from .ingestion import hash_arrays, ingest, named_leaves, package_of
+from .ingestion import hash_arrays, ingest, named_leaves, package_of, require_rows
+from .resolution import is_narrowed, require_resolved
 
 # As many rows, spread evenly, stand for the data in their fingerprint.
 _SAMPLED_ROWS = 64
@@ -33,7 +35,7 @@ class DatasetSource:
         KeyError: Examples lack a part.
         TypeError: The dataset has no length or no `[]`, parts are not named as examples need it, or
             hold no numbers.
-        ValueError: There are no rows.
+        ValueError: There are no rows, or 64-bit floats run together in 32 bits, by 64 rows.
 
     Example:
         >>> source = DatasetSource([{"a": 1, "b": 2.5}, {"a": 3, "b": 4.5}], x=["a", "b"])
@@ -66,11 +68,7 @@ class DatasetSource:
         self._dataset = dataset
         if len(dataset) == 0:
             raise ValueError("A dataset must have at least one row; got none.")
-        # Refuses early what holds no numbers.
-        first = self.read(np.zeros(1, np.int64))
-        for name, tree in (("x", first.x), ("y", first.y), ("weight", first.weight)):
-            for path, leaf in named_leaves(name, tree)[0]:
-                ingest(path, leaf, check_finite=False)
+        self._refuse_early()
 
     def __len__(self) -> int:
         """Returns the number of rows."""
@@ -83,27 +81,49 @@ class DatasetSource:
             rows: Numbers of the rows, in any order, repeated ones included.
 
         Raises:
-            ValueError: A row has another shape or kind of number than the first.
+            TypeError: `rows` is no array of integers.
+            ValueError: There is no such row, or one has another shape or kind of number than the
+                first.
         """
+        require_rows(rows, len(self))
+        return join_columns(self._read(rows), self._parts)
+
+    def _read(self, rows: np.ndarray) -> Batch:
         if self._batched:
             batch = split_example(self._dataset[_native(self._dataset, rows)], self._parts)
             # A dataset may give views of its own memory.
-            batch = copy_arrays(batch)
+            return copy_arrays(batch)
+        if hasattr(self._dataset, "__getitems__"):
+            examples = self._dataset.__getitems__(rows.tolist())
         else:
-            if hasattr(self._dataset, "__getitems__"):
-                examples = self._dataset.__getitems__(rows.tolist())
-            else:
-                examples = [self._dataset[row] for row in rows.tolist()]
-            batch = stack_examples([split_example(e, self._parts) for e in examples], rows)
-        return join_columns(batch, self._parts)
+            examples = [self._dataset[row] for row in rows.tolist()]
+        return stack_examples([split_example(e, self._parts) for e in examples], rows)
+
+    def _sampled(self) -> np.ndarray:
+        return np.unique(np.linspace(0, len(self) - 1, _SAMPLED_ROWS).astype(np.int64))
+
+    def _refuse_early(self) -> None:
+        """Refuses what holds no numbers, and 64-bit floats that run together in 32 bits."""
+        first = self._read(np.zeros(1, np.int64))
+        join_columns(first, self._parts)
+        stored = [
+            ingest(name, leaf, check_finite=False).dtype
+            for name, leaf in named_leaves("", first)[0]
+        ]
+        leaves = jax.tree.leaves((first.x, first.y))
+        if any(is_narrowed(leaf.dtype, dtype) for leaf, dtype in zip(leaves, stored, strict=False)):
+            sample = self._read(self._sampled())
+            for (name, leaf), dtype in zip(
+                named_leaves("", sample._replace(weight=None))[0], stored, strict=False
+            ):
+                require_resolved(name.lstrip("."), leaf, dtype)
 
     def fingerprint(self) -> str:
         """Returns a hash of the number of rows and of 64 of them, spread evenly.
 
         A dataset whose rows are random has another one each time.
         """
-        rows = np.unique(np.linspace(0, len(self) - 1, _SAMPLED_ROWS).astype(np.int64))
-        batch = self.read(rows)
+        batch = self.read(self._sampled())
         return hash_arrays([("rows", np.array(len(self))), *named_leaves("", batch)[0]])
 
 

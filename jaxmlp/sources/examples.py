@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from ..types import Batch
-from .frames import stack_columns
+from .columns import stack_columns
 from .ingestion import as_array, named_leaves
 
 Names: TypeAlias = str | Sequence[str] | Mapping[str, str] | None

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import itertools
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -24,23 +25,33 @@ class File(NamedTuple):
     changed_ns: int
 
 
-def find_files(name: str, paths: Paths) -> tuple[File, ...]:
-    """Looks files up: one path, or several whose rows follow each other."""
+def list_paths(name: str, paths: Paths) -> list[Path]:
+    """Returns one path, or several, as a list."""
     given = [paths] if isinstance(paths, str | os.PathLike) else paths
     if not isinstance(given, Sequence) or not all(isinstance(p, str | os.PathLike) for p in given):
         raise TypeError(f"{name} must be a path, or a list of paths; got {paths!r}.")
     if not given:
         raise ValueError(f"{name} must name at least one file; got {paths!r}.")
-    return tuple(_find_file(name, Path(path)) for path in given)
+    return [Path(path) for path in given]
+
+
+def find_files(name: str, paths: Paths) -> tuple[File, ...]:
+    """Looks files up: one path, or several whose rows follow each other. None is opened."""
+    return tuple(_find_file(name, path) for path in list_paths(name, paths))
 
 
 def _find_file(name: str, path: Path) -> File:
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"{name} must name files; there is no file {path}.")
     facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        # To open a pipe would wait for whoever writes into it.
+        kind = "a folder" if path.is_dir() else "a pipe, a socket or a device"
+        raise ValueError(f"{name} must name files of data; {path} is {kind}.")
     if facts.st_size == 0:
         raise ValueError(f"{name} must have rows, but {path} is empty.")
-    return File(path, facts.st_size, facts.st_mtime_ns)
+    # A copy of the source may be read in another working directory.
+    return File(path.absolute(), facts.st_size, facts.st_mtime_ns)
 
 
 @contextlib.contextmanager
@@ -114,13 +125,6 @@ def pieces(rows: np.ndarray, starts: np.ndarray) -> Iterator[Piece]:
     cuts = np.flatnonzero(np.diff(part, prepend=-1))
     for low, high in itertools.pairwise([*cuts.tolist(), len(rows)]):
         yield Piece(int(part[low]), places[low:high], ordered[low:high])
-
-
-def require_rows(rows: np.ndarray, count: int) -> None:
-    """Checks row numbers; a negative one would otherwise count from the end."""
-    if len(rows) and (rows.min() < 0 or rows.max() >= count):
-        bad = rows[(rows < 0) | (rows >= count)][0]
-        raise ValueError(f"rows must be in [0, {count}); got {bad}.")
 
 
 def chunk_starts(ends: np.ndarray, chunk_rows: int) -> np.ndarray:

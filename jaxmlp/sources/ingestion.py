@@ -11,8 +11,6 @@ from jaxtyping import PyTree
 
 from ..losses.weights import extreme_exponent
 
-FLOATING = jax.numpy.floating
-
 
 def ingest(
     name: str,
@@ -37,7 +35,7 @@ def ingest(
             32 bits.
     """
     array = as_array(name, values)
-    if array.dtype.kind not in "biuf" and not jax.numpy.issubdtype(array.dtype, FLOATING):
+    if array.dtype.kind not in "biuf" and not is_floating(array.dtype):
         raise TypeError(
             f"{name} must hold real numbers; got an array of {array.dtype}. Encode categories as "
             "integers, as in np.unique(values, return_inverse=True)."
@@ -89,9 +87,14 @@ def as_array(name: str, values: Any) -> np.ndarray:
         ) from error
 
 
+def is_floating(dtype: np.dtype[Any]) -> bool:
+    """Whether a type is one of floats, JAX's own narrow ones included."""
+    return bool(jax.numpy.issubdtype(dtype, jax.numpy.floating))
+
+
 def is_finite(array: np.ndarray) -> bool:
     """Whether an array has neither NaN nor infinity."""
-    if not jax.numpy.issubdtype(array.dtype, FLOATING):
+    if not is_floating(array.dtype):
         return True
     # Only finite numbers have a finite sum, which takes a third of the time.
     with np.errstate(over="ignore", invalid="ignore"):
@@ -193,3 +196,26 @@ def hash_arrays(named: list[tuple[str, np.ndarray]]) -> str:
         total.update(f"{name} {array.dtype} {array.shape};".encode())
         total.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return total.hexdigest()
+
+
+def require_rows(rows: Any, count: int) -> None:
+    """Checks row numbers; a negative one would otherwise count from the end.
+
+    Raises:
+        TypeError: They are no array of integers.
+        ValueError: There is no such row.
+    """
+    if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "iu" or rows.ndim != 1:
+        what = f"{rows.dtype}{list(rows.shape)}" if isinstance(rows, np.ndarray) else repr(rows)
+        raise TypeError(
+            f"rows must be a NumPy array of row numbers, ints, shape (n,); got {what:.80}. Give "
+            "np.array(rows)."
+        )
+    if len(rows) and (rows.min() < 0 or rows.max() >= count):
+        bad = rows[(rows < 0) | (rows >= count)][0]
+        raise ValueError(f"rows must be in [0, {count}); got {bad}.")
+
+
+def is_sparse(value: Any) -> bool:
+    """Whether a value is a sparse matrix or array of SciPy."""
+    return "scipy" in package_of(value) and hasattr(value, "tocsr")

@@ -8,8 +8,18 @@ import numpy as np
 from jaxtyping import Int, PyTree
 
 from ..types import Batch
-from .frames import ingest_frame, is_frame
-from .ingestion import freeze, hash_arrays, ingest, ingest_weight, named_leaves, package_of
+from .columns import column_names, ingest_frame, is_frame, read_numbers
+from .ingestion import (
+    as_array,
+    freeze,
+    hash_arrays,
+    ingest,
+    ingest_weight,
+    is_sparse,
+    named_leaves,
+    require_rows,
+)
+from .resolution import require_resolved
 from .source import RefillingSource, Source
 
 
@@ -28,10 +38,13 @@ class MemorySource:
         weight: Weight of each row, finite and at least 0, shape (rows,); `None` means 1.
         check_finite: Whether to refuse NaN and infinity in `x` and `y`.
 
+    Attributes:
+        columns: Names of the columns of each frame, by the name of the frame: "x", "x['a']", "y".
+
     Raises:
         TypeError: An array or column holds objects, strings or complex numbers.
         ValueError: There are no rows, lengths differ, columns have one name or nulls, or a value is
-            not finite or does not fit into 32 bits.
+            not finite, does not fit into 32 bits, or is one of many that run together in them.
 
     Example:
         >>> source = MemorySource({"a": np.eye(3), "b": np.arange(3)}, np.arange(3))
@@ -65,8 +78,12 @@ class MemorySource:
         leaves = [freeze(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
         self.x = jax.tree.unflatten(structure, leaves[: len(named)])
         self.y = jax.tree.unflatten(structure_y, leaves[len(named) :])
-        weights = np.ones(rows, np.float32) if weight is None else ingest_weight(weight, rows)
+        weights = np.ones(rows, np.float32)
+        if weight is not None:
+            weights = ingest_weight(read_numbers("weight", weight), rows)
         self.weight = freeze(weights)
+        names = {name: column_names(leaf) for name, leaf in (*named, *named_y)}
+        self.columns = {name: own for name, own in names.items() if own is not None}
         self.is_dense = all(isinstance(leaf, np.ndarray) for leaf in leaves)
 
     def __len__(self) -> int:
@@ -78,7 +95,12 @@ class MemorySource:
 
         Args:
             rows: Numbers of the rows, in any order, repeated ones included.
+
+        Raises:
+            TypeError: `rows` is no array of integers.
+            ValueError: There is no such row.
         """
+        require_rows(rows, len(self))
         x, y = jax.tree.map(lambda leaf: _take(leaf, rows), (self.x, self.y))
         return Batch(x, y, self.weight[rows])
 
@@ -121,6 +143,7 @@ class JoinedSource:
                 )
         numbers = np.zeros(len(source), np.uint8)
         self.memory = MemorySource(numbers, y, weight, check_finite=check_finite)
+        self.columns = {**getattr(source, "columns", {}), **self.memory.columns}
         self._has = (y is not None, weight is not None)
         self.chunks = source.chunks
 
@@ -157,16 +180,14 @@ class RefillingJoinedSource(JoinedSource):
         return self._join(self.source.read_into(rows, own), rows)
 
 
-def is_sparse(value: Any) -> bool:
-    """Whether a value is a sparse matrix or array of SciPy."""
-    return "scipy" in package_of(value) and hasattr(value, "tocsr")
-
-
 def _ingest_leaf(name: str, leaf: Any, *, check_finite: bool) -> Any:
     if is_frame(leaf):
         return ingest_frame(name, leaf, check_finite=check_finite)
     if not is_sparse(leaf):
-        return ingest(name, leaf, check_finite=check_finite)
+        array = as_array(name, leaf)
+        ingested = ingest(name, array, check_finite=check_finite)
+        require_resolved(name, array, ingested.dtype)
+        return ingested
     if leaf.ndim != 2:
         raise ValueError(f"{name}, being sparse, must have two axes; got shape {leaf.shape}.")
     rows = leaf.tocsr(copy=True)

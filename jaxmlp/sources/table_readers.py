@@ -1,41 +1,111 @@
-"""Turns Parquet and Arrow files into tables, one group of rows at a time."""
+"""Turns paths of Parquet and Arrow files into tables, one group of rows at a time."""
 
 import contextlib
+import glob
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
+from .files import File, Paths, find_files, list_paths
+
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.dataset as pads
 
 ReadGroup: TypeAlias = "Callable[[int], pa.Table]"
 
 _FEW_COLUMNS = 4
 
 
+class Facts(NamedTuple):
+    """What a file tells of a column before its rows are read.
+
+    The first group that has a null, if that is known; and the least and the largest number.
+    """
+
+    null_group: int | None = None
+    low: float = np.nan
+    high: float = np.nan
+
+
 class Layout(NamedTuple):
     """What a file tells before its rows are read, and how to read them.
 
     `group_rows` are the rows of each group, `divisible` says whether a part of a group is read
-    without the rest of it, and `open_groups(path, column_names)` gives, while it is open, a
-    function from a group's number to its table.
+    without the rest of it. `open_groups(path, column_names)` gives, while it is open, a function
+    from a group's number to its table, and `tell(path, column_names, groups)` the facts of those
+    columns of which it knows any; `None` tells nothing before rows are read.
     """
 
     schema: "pa.Schema"
     group_rows: np.ndarray
     divisible: bool
     open_groups: Callable[[Path, list[str]], contextlib.AbstractContextManager[ReadGroup]]
+    tell: Callable[[Path, list[str], int], dict[str, Facts]] | None
+
+
+def find_tables(paths: Paths, kind: str) -> tuple[File, ...]:
+    """Looks up files of tables: each path a file, a folder of them, or a pattern such as "*.csv".
+
+    Raises:
+        FileNotFoundError: There is no such file, or none in the folder or like the pattern.
+    """
+    import pyarrow as pa
+    import pyarrow.dataset as pads
+
+    found: list[str] = []
+    for path in map(str, list_paths("paths", paths)):
+        is_pattern = any(sign in path for sign in "*?[") and not os.path.lexists(path)
+        places = sorted(glob.glob(path, recursive=True)) if is_pattern else [path]
+        for place in places:
+            if os.path.isdir(place):
+                inside = pads.dataset(place, format=kind, schema=pa.schema([])).files
+                if not inside:
+                    raise FileNotFoundError(f"paths must name files; there is none in {place}.")
+                found += inside
+            else:
+                found.append(place)
+        if not places:
+            raise FileNotFoundError(f"paths must name files; there is none like {path}.")
+    return find_files("paths", found)
 
 
 def parquet_layout(path: Path) -> Layout:
     """Describes a Parquet file, of which the groups are row groups."""
-    import pyarrow.parquet as pq
+    fragment = _fragment(path)
+    rows = [group.num_rows for group in fragment.row_groups]
+    schema = fragment.physical_schema
+    return Layout(schema, np.array(rows, np.int64), False, _open_row_groups, _tell_parquet)
 
-    with pq.ParquetFile(path) as file:
-        rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-        return Layout(file.schema_arrow, np.array(rows, np.int64), False, _open_row_groups)
+
+def _fragment(path: Path) -> "pads.ParquetFileFragment":
+    import pyarrow.dataset as pads
+    from pyarrow.fs import LocalFileSystem
+
+    # Otherwise a group lies in memory twice, as in the file and as numbers.
+    options = pads.ParquetFragmentScanOptions(pre_buffer=False)
+    file_format = pads.ParquetFileFormat(default_fragment_scan_options=options)
+    return file_format.make_fragment(str(path), LocalFileSystem())
+
+
+def _tell_parquet(path: Path, names: list[str], groups: int) -> dict[str, Facts]:
+    """Reads the statistics of the footer; those of lists do not tell nulls from empty lists."""
+    footer = _fragment(path).metadata
+    columns = [footer.schema.column(i) for i in range(footer.num_columns)]
+    facts = {}
+    for number, column in enumerate(columns):
+        if column.path not in names:
+            continue
+        told = [footer.row_group(i).column(number).statistics for i in range(groups)]
+        nulls = [i for i, s in enumerate(told) if s and s.has_null_count and s.null_count]
+        facts[column.path] = Facts(min(nulls, default=None))
+        if column.physical_type == "DOUBLE" and all(s and s.has_min_max for s in told):
+            low, high = min(s.min for s in told), max(s.max for s in told)
+            facts[column.path] = Facts(min(nulls, default=None), low, high)
+    return facts
 
 
 def arrow_layout(path: Path) -> Layout:
@@ -58,7 +128,9 @@ def arrow_layout(path: Path) -> Layout:
             options = pa.ipc.IpcReadOptions(included_fields=cheap[:1])
             file = pa.ipc.open_file(memory, options=options)
         rows = np.array([file.get_batch(i).num_rows for i in range(count)], np.int64)
-        return Layout(schema, rows, mapped, _open_mapped if mapped else _open_compressed)
+        if mapped:
+            return Layout(schema, rows, True, _open_mapped, _tell_mapped)
+        return Layout(schema, rows, False, _open_compressed, None)
 
 
 def _is_mapped(batch: "pa.RecordBatch", memory: "pa.MemoryMappedFile") -> bool:
@@ -72,12 +144,12 @@ def _is_mapped(batch: "pa.RecordBatch", memory: "pa.MemoryMappedFile") -> bool:
 
 @contextlib.contextmanager
 def _open_row_groups(path: Path, names: list[str]) -> Iterator[ReadGroup]:
-    import pyarrow.parquet as pq
-
+    fragment = _fragment(path)
     # Threads take columns each: of a few, they cost more time than they save.
     threads = len(names) > _FEW_COLUMNS
-    with pq.ParquetFile(path) as file:
-        yield lambda group: file.read_row_group(group, columns=names, use_threads=threads)
+    yield lambda group: fragment.subset(row_group_ids=[group]).to_table(
+        columns=names, use_threads=threads, batch_size=2**30
+    )
 
 
 @contextlib.contextmanager
@@ -87,6 +159,16 @@ def _open_mapped(path: Path, names: list[str]) -> Iterator[ReadGroup]:
     with pa.memory_map(str(path)) as memory:
         file = pa.ipc.open_file(memory)
         yield lambda group: pa.Table.from_batches([file.get_batch(group)]).select(names)
+
+
+def _tell_mapped(path: Path, names: list[str], groups: int) -> dict[str, Facts]:
+    nulls: dict[str, int] = {}
+    with _open_mapped(path, names) as read_group:
+        for group in range(groups):
+            for name, column in zip(names, read_group(group).columns, strict=True):
+                if column.null_count:
+                    nulls.setdefault(name, group)
+    return {name: Facts(group) for name, group in nulls.items()}
 
 
 @contextlib.contextmanager
@@ -108,7 +190,7 @@ def naming(title: str) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise ValueError(f"{title} cannot be read: {error}") from error
 
 

@@ -1,7 +1,7 @@
 """Turns groups of rows in files into a source of rows."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,21 @@ import numpy as np
 from jaxtyping import Int
 
 from ..types import Batch
-from .columns import Columns, Names, choose_columns, find_columns, listed, require_types, to_array
-from .files import File, as_index, chunk_starts, fingerprint, pieces, require_rows, unchanged
-from .table_readers import Layout, naming
+from .columns import read_column
+from .files import File, as_index, chunk_starts, fingerprint, pieces, unchanged
+from .ingestion import require_rows
+from .resolution import is_narrow, is_narrowed, require_resolved, sampled_rows
+from .table_columns import (
+    Columns,
+    Names,
+    choose_columns,
+    find_columns,
+    listed,
+    place_of,
+    require_types,
+    to_array,
+)
+from .table_readers import Facts, Layout, naming
 from .values import require_chunk_rows
 
 
@@ -40,6 +52,12 @@ class TableSource:
     def __len__(self) -> int:
         """Returns the number of rows."""
         return int(self.chunks[-1])
+
+    @property
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """Names of the columns of "x" and of "y", where they make a matrix."""
+        parts = [part for part in (self.x, self.y) if part is not None and not part.alone]
+        return {part.name: tuple(part.names()) for part in parts}
 
     def read(self, rows: Int[np.ndarray, " n"]) -> Batch:
         """Reads rows, each group of them once, as `Source` says."""
@@ -132,7 +150,7 @@ def open_tables(
     tile_rows = max(1, 2**20 // columns["x"].row_bytes)
     chunk_rows = require_chunk_rows(chunk_rows, tile_rows)
     divisible = all(layout.divisible for layout in layouts)
-    return TableSource(
+    source = TableSource(
         x=columns["x"],
         y=columns.get("y"),
         weight=columns.get("weight"),
@@ -147,6 +165,51 @@ def open_tables(
         check_finite=check_finite,
         known_fingerprint=known_fingerprint,
     )
+    _require_resolved(source, [_tell(*opened, chosen) for opened in _opened(source)])
+    return source
+
+
+def _opened(source: TableSource) -> Iterable[tuple[File, str, Layout]]:
+    return zip(source.files, source.titles, source.layouts, strict=True)
+
+
+def _tell(file: File, title: str, layout: Layout, chosen: dict[str, Names]) -> dict[str, Facts]:
+    """Asks a file what it knows of its columns, and refuses nulls by their row."""
+    names = [name for part in chosen.values() for name in listed(part)]
+    with unchanged(file) as path, naming(title):
+        facts = layout.tell(path, names, len(layout.group_rows)) if layout.tell else {}
+        for name, fact in facts.items():
+            if fact.null_group is not None:
+                with layout.open_groups(path, [name]) as read_group:
+                    column = read_group(fact.null_group).column(name)
+                before = int(layout.group_rows[: fact.null_group].sum())
+                read_column(column, place_of(name, title, before))
+    return facts
+
+
+def _require_resolved(source: TableSource, facts: list[dict[str, Facts]]) -> None:
+    """Refuses columns whose numbers run together in 32 bits, by a sample of their rows."""
+
+    def may_run_together(name: str) -> bool:
+        told = [of_file.get(name, Facts()) for of_file in facts]
+        low, high = np.array([f.low for f in told]).min(), np.array([f.high for f in told]).max()
+        return bool(np.isnan(low + high) or is_narrow(low, high))
+
+    for part in (source.x, source.y):
+        if part is None:
+            continue
+        is_wide = [
+            is_narrowed(c.dtype, part.dtype) and may_run_together(c.name) for c in part.columns
+        ]
+        wide = tuple(column for column, kept in zip(part.columns, is_wide, strict=True) if kept)
+        if wide:
+            as_stored = Columns("x", wide, np.dtype(np.float64), part.alone)
+            sample = replace(source, x=as_stored, y=None, weight=None, check_finite=False)
+            values = sample.read(sampled_rows(source.chunks)).x
+            for number, column in enumerate(wide):
+                where = place_of(column.name, ", ".join(source.titles))
+                numbers = values if part.alone else values[:, number]
+                require_resolved(where(()), numbers, part.dtype)
 
 
 def _find_columns(
@@ -173,11 +236,12 @@ def _require_alike(
     layouts: list[Layout],
     titles: tuple[str, str],
 ) -> None:
-    if chosen["x"] != here["x"]:
-        extra: Any = sorted(set(listed(chosen["x"])) ^ set(listed(here["x"])))
+    """Refuses another choice of columns, or other types; their order is that of the first file."""
+    extra: Any = sorted(set(listed(chosen["x"])) ^ set(listed(here["x"])))
+    if extra:
         raise ValueError(
             f"all files must have the same columns; {titles[0]} and {titles[1]} differ in "
-            f"{extra or 'their order'}. Name the columns of x."
+            f"{extra}. Name the columns of x."
         )
     names = [name for part in chosen.values() for name in listed(part)]
     require_types(names, layouts[-1].schema, layouts[0].schema, titles)

@@ -7,9 +7,9 @@ import jax
 import numpy as np
 
 from ..checks import require_int
-from .ingestion import is_finite, is_lost_weight, largest_exact
+from .ingestion import is_finite, is_floating, is_lost_weight, largest_exact
 
-# Says where the value at an index lies: file, column and row.
+# Says where the value at an index lies: file, column and row; () stands for all rows.
 Where = Callable[[tuple[int, ...]], str]
 
 
@@ -20,7 +20,7 @@ def stored_dtype(name: str, dtypes: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
     """
     dtypes = list(dtypes)
     for dtype in dtypes:
-        if dtype.kind not in "biuf" or dtype.itemsize > 8:
+        if not (dtype.kind in "biuf" or is_floating(dtype)) or dtype.itemsize > 8:
             raise TypeError(
                 f"{name} must hold bool, integers or floats of up to 64 bits; got {dtype}. "
                 "Encode categories as integers, as in np.unique(values, return_inverse=True)."
@@ -29,6 +29,26 @@ def stored_dtype(name: str, dtypes: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
     if common.kind == "f" and all(dtype.kind != "f" for dtype in dtypes):
         common = np.dtype(np.int64)  # NumPy makes floats of int64 with uint64
     return np.dtype(jax.dtypes.canonicalize_dtype(common.newbyteorder("=")))
+
+
+def fit_values(
+    values: np.ndarray,
+    dtype: np.dtype[Any],
+    where: Where,
+    *,
+    check_finite: bool,
+    exact: bool = False,
+) -> np.ndarray:
+    """Changes the type of an array, and refuses what the type cannot hold, or, if asked, NaN.
+
+    `exact` says whether integers that become floats must keep all their digits.
+    """
+    if exact and dtype.kind == "f":
+        require_exact(values, dtype, where)
+    converted = convert(values, dtype, where)
+    if check_finite:
+        require_finite(converted, where)
+    return converted
 
 
 def convert(values: np.ndarray, dtype: np.dtype[Any], where: Where) -> np.ndarray:
@@ -47,8 +67,7 @@ def convert(values: np.ndarray, dtype: np.dtype[Any], where: Where) -> np.ndarra
         index = first(bad)
         raise ValueError(
             f"{where(index)} must fit into {dtype}; got {values[index]}. Call "
-            "jax.config.update('jax_enable_x64', True) before the source is made to keep 64-bit "
-            "numbers."
+            "jax.config.update('jax_enable_x64', True) before, to keep 64-bit numbers."
         )
     return converted
 
@@ -63,7 +82,7 @@ def require_exact(values: np.ndarray, dtype: np.dtype[Any], where: Where) -> Non
         raise ValueError(
             f"{where(index)} must be at most {limit} in size beside columns of floats, since "
             f"{dtype} does not tell larger integers apart; got {values[index]}. Drop or scale the "
-            "column before the file is written, or leave it out."
+            "column, or give it as an input of its own."
         )
 
 

@@ -212,7 +212,7 @@ class TestLoader:
             ({"sampler": [1], "seed": 3}, ValueError, "seed=3 has no effect with sampler; give it"),
             ({"sampler": iter([1])}, TypeError, "row numbers anew whenever it is iterated; got a"),
             ({"sampler": 3}, TypeError, "sampler must give row numbers anew"),
-            ({"sampler": []}, TypeError, "sampler must have a length of at least 1"),
+            ({"sampler": []}, ValueError, "sampler must have a length of at least 1"),
             ({"sampler": [10]}, ValueError, "must give row numbers in [0, 10); got values in [10"),
             ({"sampler": [-1]}, ValueError, "must give row numbers in [0, 10); got values in [-1"),
             ({"sampler": [1.0]}, TypeError, "one or more row numbers, ints; got float64[1]"),

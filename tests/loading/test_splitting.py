@@ -1,12 +1,14 @@
 """Tests of `train_test_split`: which rows go where, and the class counts of scikit-learn."""
 
 import math
+import operator
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmlp import train_test_split
+from jaxmlp import DataLoader, train_test_split
+from jaxmlp.sources import MemorySource
 
 X = np.arange(60).reshape(30, 2)
 Y = np.arange(30)
@@ -94,10 +96,51 @@ class TestContainers:
         train, _, rows, _ = train_test_split(frame, Y, test_size=0.2, seed=0)
         assert train["a"].to_list() == rows.tolist()
 
-    def test_sparse_matrices_are_split_by_row(self):
+    @pytest.mark.parametrize("kind", ["csr", "csc", "coo", "lil", "dok", "bsr", "dia"])
+    @pytest.mark.parametrize("base", ["coo_array", "coo_matrix"])
+    def test_sparse_rows_of_any_format_become_csr(self, kind, base):
         sparse = pytest.importorskip("scipy.sparse")
-        train, _, rows, _ = train_test_split(sparse.csr_array(X), Y, test_size=0.2, seed=0)
+        x = getattr(sparse, base)(X).asformat(kind)
+        train, test, rows, _ = train_test_split(x, Y, test_size=0.2, seed=0)
         np.testing.assert_array_equal(train.toarray(), X[rows])
+        assert (train.format, test.format) == ("csr", "csr")
+        assert sparse.isspmatrix(train) == ("matrix" in base)
+
+    @pytest.mark.parametrize("make", ["table", "RecordBatch.from_pydict"])
+    def test_arrow_tables_are_split_by_row(self, make):
+        pa = pytest.importorskip("pyarrow")
+        make = operator.attrgetter(make)(pa)
+        table = make({"a": Y, "b": [str(label) for label in Y]})
+        train, test, y_train, y_test = train_test_split(table, Y, test_size=0.2, seed=0)
+        for part, rows in ((train, y_train), (test, y_test)):
+            assert type(part) is type(table)
+            assert part.to_pydict() == {"a": rows.tolist(), "b": rows.astype(str).tolist()}
+
+    def test_series_and_columns_of_every_kind_are_split_by_row(self):
+        pa, pd, pl = map(pytest.importorskip, ("pyarrow", "pandas", "polars"))
+        columns = (
+            pa.array(Y),
+            pa.chunked_array([Y[:7], Y[7:]]),
+            pd.Series(Y, dtype="Int64"),
+            pd.Series(Y, dtype="int64[pyarrow]"),
+            pl.Series(Y),
+        )
+        for column in columns:
+            train, _, rows, _ = train_test_split(column, Y, test_size=0.2, seed=0)
+            assert type(train) in (type(column), pa.ChunkedArray)
+            assert [int(str(value)) for value in train] == rows.tolist()
+
+    def test_masks_are_split_with_their_values(self):
+        x = np.ma.masked_greater(X, 30)
+        train, _, rows, _ = train_test_split(x, Y, test_size=0.2, seed=0)
+        np.testing.assert_array_equal(train.mask, x.mask[rows])
+
+    def test_parts_go_into_a_loader_like_the_whole(self):
+        pa = pytest.importorskip("pyarrow")
+        table = pa.table({"a": Y / 4, "b": Y / 8})
+        train, _, y_train, _ = train_test_split(table, Y, test_size=0.2, seed=0)
+        x = DataLoader(train, batch_size=2).x
+        np.testing.assert_array_equal(x, np.stack([y_train / 4, y_train / 8], 1))
 
 
 def class_counts(part, classes):
@@ -168,6 +211,18 @@ class TestErrors:
 
     def test_what_has_no_rows(self):
         self.refused(TypeError, r"array 1\[0\] must have rows; got 1\. Turn lists", X, [1, 2])
+
+    def test_a_lazy_frame(self):
+        frame = pytest.importorskip("polars").LazyFrame({"a": Y})
+        self.refused(TypeError, r"array 0 must be a frame with rows; got a lazy one\.", frame)
+
+    def test_a_source(self):
+        message = r"array 0 must be an array or a frame; got a MemorySource\. Read its rows, as in"
+        self.refused(TypeError, message, MemorySource(X))
+
+    def test_masked_labels(self):
+        labels = np.ma.masked_equal(Y % 3, 2)
+        self.refused(ValueError, "stratify must not have masked labels; got 10", Y, stratify=labels)
 
     @pytest.mark.parametrize("test_size", [0, 30, -1, 0.0, 1.0, 1.5, 0.99, math.nan])
     def test_a_size_that_leaves_a_part_empty(self, test_size):

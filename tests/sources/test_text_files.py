@@ -90,11 +90,10 @@ def test_quoted_fields_may_hold_line_breaks(tmp_path):
 
 def test_a_missing_value_is_named(tmp_path):
     path = write(tmp_path / "a.csv", "a,b", "1,2", "1,", "NA,3")
-    source = csv(path, y=None)
     with pytest.raises(
-        ValueError, match=r"column 'b' of .*a\.csv, row 1, must have a value; got n"
+        ValueError, match=r"column 'a' of .*a\.csv, row 2, must have a value; got n"
     ):
-        source.read(np.arange(2))
+        csv(path, y=None)
 
 
 # Longer than what types are made out from.
@@ -149,19 +148,11 @@ def test_bad_settings_are_refused(tmp_path, settings, error, message):
         csv(write(tmp_path / "a.csv", "a,b", "1,2"), y=None, **settings)
 
 
-def test_text_that_is_not_utf8_is_named(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_bytes(b"a,b\n1,\xff\xfe\n")
-    with pytest.raises((TypeError, ValueError), match=r"a\.csv"):
-        csv(path, y=None).read(np.arange(1))
-
-
 def test_several_files_are_named_in_errors(tmp_path):
     one = write(tmp_path / "one.csv", "a,b", "1,2")
     for name, lines, error, message in (
         ("less", ["a", "1"], ValueError, r"one\.csv and .*less\.csv differ in \['b'\]"),
         ("more", ["a,b,c", "1,2,3"], ValueError, r"one\.csv and .*more\.csv differ in \['c'\]"),
-        ("swap", ["b,a", "1,2"], ValueError, r"swap\.csv differ in their order\. Name the columns"),
         (
             "type",
             ["a,b", "1,2.5"],
