@@ -16,6 +16,7 @@ from interruptions import assert_same_result
 
 import jaxmlp
 from jaxmlp import storage
+from jaxmlp.fitting.code_contents import NoKeyError
 from jaxmlp.storage import headers
 from jaxmlp.storage.regular_files import IrregularFileError
 
@@ -56,6 +57,7 @@ OTHER_ERRORS = [
             headers.NewerFormatError,
             headers.MismatchError,
             headers.TooLargeError,
+            NoKeyError,
         )
     ),
     IrregularFileError(22, "it is a link"),

@@ -172,7 +172,7 @@ def _naming(path: str | Path) -> Iterator[None]:
         raise type(error)(f"{path} is not a usable checkpoint: {error}.") from None
 
 
-def _memory_of_machine() -> float:
+def _memory_of_machine() -> int | float:
     """Bytes in all, whoever uses them; infinite where the system does not tell."""
     if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", ()):
         return math.inf
