@@ -8,7 +8,7 @@ from jaxlib.version import __version__ as _jaxlib_version
 from . import losses, metrics, sources
 from .config import MLPConfig
 from .data import DataLoader
-from .fitting import FitResult, NonFiniteError, enable_compilation_cache
+from .fitting import FitResult, NonFiniteError, enable_compilation_cache, evaluate, predict
 from .forward import Layer, apply, intermediates
 from .init import MupLabels, init_params, mup_labels
 from .loading import StratifiedSampler, WeightedSampler, class_weights, train_test_split
@@ -53,6 +53,7 @@ __all__ = [
     "deltas",
     "enable_compilation_cache",
     "ensembles",
+    "evaluate",
     "fit",
     "fit_members",
     "init_params",
@@ -67,6 +68,7 @@ __all__ = [
     "metrics",
     "mup_labels",
     "per_example_grad_norms",
+    "predict",
     "save",
     "save_state",
     "search",

@@ -55,7 +55,7 @@ DType: TypeAlias = Literal["bfloat16", "float16", "float32", "float64"]
 ELEMENTWISE_ACTIVATIONS: tuple[str, ...] = get_args(ElementwiseActivation)
 GATED_ACTIVATIONS: tuple[str, ...] = get_args(GatedActivation)
 KERNEL_INITS: tuple[str, ...] = get_args(KernelInit)
-INITS_WITH_GAIN = ("he_normal", "he_uniform", "mup", "orthogonal", "rich")
+INITS_WITH_GAIN = ("he_normal", "he_uniform", "mup", "orthogonal")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,8 +88,8 @@ class MLPConfig:
         output_kernel_scale: Factor on the output kernel at initialisation, finite, at least 0.
             0 starts every output at its bias; 0.01 is usual for policies.
         hidden_gain: Gain of the hidden kernels in place of each activation's own, finite and above
-            0, for the `kernel_init`s that have one: `"rich"`, `"he_normal"`, `"he_uniform"`,
-            `"orthogonal"` and `"mup"`. PPO is usually started with `kernel_init="orthogonal"`,
+            0, for the `kernel_init`s that have one: `"he_normal"`, `"he_uniform"`, `"orthogonal"`
+            and `"mup"`. PPO is usually started with `kernel_init="orthogonal"`,
             `hidden_gain=2**0.5` and `output_kernel_scale=0.01`.
         mup_base_width: Width in features at which `kernel_init="mup"` equals the standard
             parametrisation; given with `"mup"` and only then.

@@ -27,11 +27,11 @@ def init_params(config: MLPConfig, *, key: PRNGKeyArray) -> Params:
     kernel with `fan_in` rows and `fan_out` columns (twice the width for a gated activation) is, by
     `config.kernel_init`:
 
-    - `"rich"`, the default: `gain**2 / fan_in`, but a sixth of that for the first hidden layer
-      (PyTorch's, for ReLU) and `0.09 / fan_in` for the output; hidden biases are
-      `U(-3 / sqrt(fan_in), 3 / sqrt(fan_in))`. All is drawn uniformly. Networks that start small
-      learn features where others keep random ones (the rich regime, Woodworth et al. 2020); deep
-      ones still pass their signal on. `benchmarks/defaults.py` compares it with the others.
+    - `"rich"`, the default: `1 / fan_in`, but a third of that for the first hidden layer and
+      `0.09 / fan_in` for the output; hidden biases are `U(-3 / sqrt(fan_in), 3 / sqrt(fan_in))`.
+      All is drawn uniformly. Networks that start small learn features where others keep random
+      ones (the rich regime, Woodworth et al. 2020); `benchmarks/defaults.py` compares them. For
+      ten layers and more without norms or residuals, compare `"he_normal"`.
     - `"he_normal"`, `"he_uniform"`: `gain**2 / fan_in` (He et al. 2015, equation 10).
     - `"lecun_normal"`, `"lecun_uniform"`: `1 / fan_in` (LeCun et al. 1998, section 4.6).
     - `"glorot_normal"`, `"glorot_uniform"`: `2 / (fan_in + fan_out)` (Glorot & Bengio 2010,
@@ -255,8 +255,7 @@ def _kernel_law(
             square = config.mup_base_width / fan_in if place == "output" else gain * gain
             variance = square / fan_in
         case "rich":
-            square = {"first": gain * gain / 6, "hidden": gain * gain, "output": 0.09}[place]
-            variance = square / fan_in
+            variance = {"first": 1 / 3, "hidden": 1.0, "output": 0.09}[place] / fan_in
         case "lecun_normal" | "lecun_uniform" | "flax":
             variance = 1 / fan_in
         case "glorot_normal" | "glorot_uniform" | "keras":

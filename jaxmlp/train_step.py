@@ -236,9 +236,9 @@ def _accumulate(
     def evaluate(micro_batch: PyTree, index: Array, total: Array) -> Any:
         (loss, metrics), grads = value_and_grad(params, micro_batch, jax.random.fold_in(key, index))
         # A metric that is NaN, as one of a class that is missing, does not count.
-        known = {name: ~jnp.isnan(_widened(value)) for name, value in metrics.items()}
-        defined = {name: jnp.where(known[name], total, 0) for name in metrics}
-        metrics = {name: jnp.where(known[name], metrics[name], 0) for name in metrics}
+        metrics = jax.tree.map(_widened, metrics)
+        defined = jax.tree.map(lambda a: jnp.where(jnp.isnan(a), 0, total), metrics)
+        metrics = jax.tree.map(lambda a: jnp.where(jnp.isnan(a), 0, a), metrics)
 
         def scaled(a: Array) -> Array:
             a = _widened(a)
@@ -253,7 +253,7 @@ def _accumulate(
     first = jax.tree.map(lambda leaf: leaf[0], micro_batches)
     shapes = jax.eval_shape(value_and_grad, params, first, key)
     zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, wide_type(a.dtype)), shapes)
-    no_metric = dict.fromkeys(shapes[0][1], jnp.zeros((), totals.dtype))
+    no_metric = jax.tree.map(lambda a: jnp.zeros(a.shape, totals.dtype), shapes[0][1])
     scanned = (micro_batches, jnp.arange(accumulate_steps), totals)
     (((loss, metrics), grads), defined), _ = jax.lax.scan(body, (zeros, no_metric), scanned)
     total = jnp.sum(totals)
@@ -264,9 +264,11 @@ def _accumulate(
     (like, _), like_grads = shapes
     means = jax.tree.map(functools.partial(mean, total=total), (loss, grads))
     loss, grads = with_types_of(means, (like, like_grads))
-    for name, summed in metrics.items():
-        undefined = (defined[name] == 0) & (total > 0)
-        metrics[name] = jnp.where(undefined, jnp.nan, mean(summed, defined[name]))
+    metrics = jax.tree.map(
+        lambda summed, known: jnp.where((known == 0) & (total > 0), jnp.nan, mean(summed, known)),
+        metrics,
+        defined,
+    )
     return (loss, metrics), grads
 
 

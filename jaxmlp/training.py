@@ -17,9 +17,11 @@ from .fitting import (
     complete,
     make_plan,
     spelled_out,
+    start_of_run,
     train,
 )
 from .storage import Checkpoints, as_checkpoints
+from .train_step import TrainState
 from .types import LossFn
 
 
@@ -31,7 +33,8 @@ def fit(
     data: DataLoader | Iterable[Any],
     *,
     epochs: int,
-    key: PRNGKeyArray,
+    key: PRNGKeyArray | None = None,
+    state: TrainState | None = None,
     validation: PyTree | None = None,
     nonfinite: Literal["raise", "skip", "stop"] = "raise",
     on_epoch: OnEpoch | None = None,
@@ -48,11 +51,16 @@ def fit(
     Args:
         loss_fn: `(params, batch, key) -> (loss, metrics)`, as `make_loss` builds or your own.
         optimizer: Any optax optimizer, with any schedule; put clipping into it with `optax.chain`.
-        params: Where to start; any pytree of floating arrays. They are copied.
+        params: Where to start; any pytree of floating arrays. They are copied. With `state`, `None`
+            or a tree of the same shapes.
         data: A `DataLoader`, whose `transform` runs inside the compiled steps, or an iterable of
             batches that can be iterated once per epoch; see `sources.batches`.
         epochs: Number of passes over the data, at least 1.
-        key: One typed JAX random key.
+        key: One typed JAX random key; with `state`, `None` or that of the state.
+        state: Where to go on instead: the `state` of a `FitResult`, or of a loop of your own with
+            the same loss and optimizer. Steps and epochs are counted on, so that two runs in a row
+            are one long run, bit for bit, but for what is kept per run: history, best parameters,
+            averages, patience. A state within an epoch goes on with the next one. It is copied.
         validation: `(x, y)`, `(x, y, weight)`, a `Batch`, or whatever batch `loss_fn` takes;
             evaluated as a whole after every epoch, without randomness. Of a `DataLoader`, all rows
             are taken, through its own `transform`. The parameters of the epoch with the best
@@ -61,7 +69,8 @@ def fit(
             that names the step, the cause and the rows; "stop" with a warning at the last good
             state; "skip" the step, counted in `history["skipped"]`.
         on_epoch: Called after every epoch with the state and that epoch's metrics, "epoch" among
-            them; return True to stop.
+            them; return True to stop. `fit` goes on with that state: give a step that donates it,
+            as `make_train_step`'s does, a copy.
         progress: Whether to show a progress bar; `None` shows it in terminals and notebooks.
         driver: How many steps one compiled call takes: one "step", a "chunk" of about half a
             second, an "epoch", several "epochs", or "auto" by the estimated time of an epoch.
@@ -71,8 +80,9 @@ def fit(
             then end the run after the call at hand, with a checkpoint.
         resume: Whether to go on from the newest whole checkpoint in that directory, if there is
             one: a run that was interrupted, even within an epoch, gives the same numbers as one
-            that was not. All arguments must be those of then, but `epochs` may grow. An iterable
-            as `data` must give the same batches.
+            that was not. All arguments must be those of then, the starting `params` among them,
+            but `epochs` may be any number that has not been passed. An iterable as `data` must
+            give the same batches.
 
     Returns:
         The parameters, the history, the state, and how the run ended. An interrupt from the
@@ -108,14 +118,16 @@ def fit(
         >>> result.params.output.kernel.round(2).ravel().tolist()
         [1.0, -2.0]
     """
+    chosen = complete("fit", settings, FIT_SETTINGS)
+    start, first_epoch = start_of_run(params, optimizer, data, key=key, state=state)
     return train(
         loss_fn,
         optimizer,
-        params,
         data,
-        plan=make_plan(complete("fit", settings, FIT_SETTINGS), nonfinite=nonfinite, epochs=epochs),
+        start=start,
+        first_epoch=first_epoch,
+        plan=make_plan(chosen, nonfinite=nonfinite, epochs=epochs, first_epoch=first_epoch),
         epochs=epochs,
-        key=key,
         validation=validation,
         nonfinite=nonfinite,
         on_epoch=on_epoch,

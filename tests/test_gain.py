@@ -105,7 +105,7 @@ def test_a_gain_that_the_type_of_the_kernels_cannot_hold_is_refused(gain, kernel
 
 
 def test_json_keeps_the_gain():
-    config = make_config(hidden_features=(8,), hidden_gain=5 / 3)
+    config = make_config(hidden_features=(8,), kernel_init="he_normal", hidden_gain=5 / 3)
     assert jaxmlp.MLPConfig.from_json(config.to_json()) == config
 
 

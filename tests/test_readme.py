@@ -40,13 +40,13 @@ def test_options_that_a_benchmark_shows_are_there(path):
 def test_the_training_script_learns_and_equals_the_loop(capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     script, loop, members, search, files, run = blocks("python")
-    assert len([line for line in script.splitlines() if line.strip()]) <= 20
+    assert len([line for line in script.splitlines() if line.strip()]) <= 15
     names = {}
     exec(compile(script, "README.md", "exec"), names)
     exec(compile(loop, "README.md", "exec"), names)
     jax.tree.map(np.testing.assert_array_equal, names["result"].params, names["state"].params)
-    accuracy = float(re.search(r"test accuracy (\d\.\d+)", capsys.readouterr().out)[1])
-    # Chance is 0.1; the network reads at least 19 of 20 digits.
+    accuracy = float(re.search(r"'accuracy': (\d\.\d+)", capsys.readouterr().out)[1])
+    # Of 114 test rows, 63 % are of one class; 5 errors leave 0.956.
     assert accuracy > 0.95
     exec(compile(members, "README.md", "exec"), names)
     assert names["members"].history["loss"].shape == (4, 10)

@@ -5,14 +5,14 @@ In reading order: `signatures`, `settings` (what is asked), `step_metrics`, `eva
 `program_cache`, `buckets`, `calls` (compiled for one run); `pace`, `epoch_calls`, `chunk_calls`,
 `step_calls`, and `drivers`, which chooses one of them; `validation`, `nonfinite`, `progress`,
 `signals`, `run_files` (checkpoints of a run), `results`, and `loop`, in which they meet;
-`compilation_cache`.
+`scoring` (of what was trained), `compilation_cache`.
 """
 
 from . import program
 from .buckets import bucket, padded_index, padded_rows, padded_steps
 from .compilation_cache import enable_compilation_cache
 from .drivers import Driver
-from .loop import OnEpoch, train
+from .loop import OnEpoch, start_of_run, train
 from .nonfinite import NonFiniteError
 from .pace import CALL_SECONDS, seconds_per_step
 from .program import FitState, init_fit_state
@@ -20,6 +20,7 @@ from .program_cache import ProgramCache
 from .progress import ProgressBar
 from .results import FitResult
 from .run_files import check_settings, hash_tree, plan_settings
+from .scoring import evaluate, predict
 from .settings import FIT_SETTINGS, FitSettings, Plan, make_plan
 from .signals import stop_requests
 from .signatures import SettingsGroup, complete, spelled_out
@@ -45,6 +46,7 @@ __all__ = [
     "check_settings",
     "complete",
     "enable_compilation_cache",
+    "evaluate",
     "hash_tree",
     "init_fit_state",
     "make_plan",
@@ -52,9 +54,11 @@ __all__ = [
     "padded_rows",
     "padded_steps",
     "plan_settings",
+    "predict",
     "program",
     "seconds_per_step",
     "spelled_out",
+    "start_of_run",
     "stop_requests",
     "train",
 ]

@@ -28,7 +28,7 @@ def run_epochs(
     """
     start = int(state.epoch)
     # Rounded, so that other numbers of epochs share the program, which skips those behind the last.
-    joined = min(bucket(joined + 1) // 2, bucket(run.epochs))
+    joined = min(bucket(joined + 1) // 2, bucket(run.epochs - start))
     index = _joined_index(loader, start, joined, run.epochs)
     for first in range(start, run.epochs, joined):
         after, metrics = _call(run, state, loader, rows, index, run.epochs)

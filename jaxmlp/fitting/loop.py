@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import PRNGKeyArray, PyTree
 
+from ..checks import require_key
 from ..data import DataLoader
 from ..storage import Checkpoints, open_writer
-from ..train_step import TrainState, init_state
+from ..train_step import TrainState, copy_arrays, init_state
 from ..types import LossFn
 from .calls import Call, Run, StepMetrics, join_metrics
 from .drivers import Driver, make_calls
@@ -29,15 +31,54 @@ from .validation import as_validation
 OnEpoch: TypeAlias = Callable[[TrainState, Mapping[str, int | float]], bool | None]
 
 
+def start_of_run(
+    params: PyTree | None,
+    optimizer: optax.GradientTransformation,
+    data: Any,
+    *,
+    key: PRNGKeyArray | None,
+    state: TrainState | None,
+) -> tuple[TrainState, int]:
+    """Returns the state to start from, and the number of the first epoch.
+
+    Raises:
+        TypeError: `state` is no `TrainState`; or without one, `key` is no typed random key.
+        ValueError: `params` or `key` contradict the state.
+    """
+    if state is None:
+        require_key("fit", key)
+        assert key is not None
+        return init_state(params, optimizer, key=key), 0
+    if not isinstance(state, TrainState):
+        raise TypeError(
+            f"state must be a TrainState, as result.state or init_state gives it; got a "
+            f"{type(state).__name__}."
+        )
+    shapes = [jax.tree.map(jnp.shape, tree) for tree in (params, state.params)]
+    if params is not None and shapes[0] != shapes[1]:
+        raise ValueError(
+            "params must be None with state, or have the shapes of its parameters; got "
+            f"{shapes[0]} for {shapes[1]}."
+        )
+    data_of = jax.random.key_data
+    if key is not None and not np.array_equal(data_of(key), data_of(state.key)):
+        raise ValueError(
+            "key must be None with state, or the state's own, from which its steps go on to draw; "
+            "for other draws use state._replace(key=key)."
+        )
+    steps = len(data) if isinstance(data, DataLoader) else 0
+    return copy_arrays(state), -(-int(state.step) // steps) if steps else 0
+
+
 def train(
     loss_fn: LossFn,
     optimizer: optax.GradientTransformation,
-    params: PyTree,
     data: DataLoader | Iterable[Any],
     *,
+    start: TrainState,
+    first_epoch: int,
     plan: Plan,
     epochs: int,
-    key: PRNGKeyArray,
     validation: PyTree | None,
     nonfinite: Literal["raise", "skip", "stop"],
     on_epoch: OnEpoch | None,
@@ -50,10 +91,10 @@ def train(
     if isinstance(data, DataLoader):
         plan = dataclasses.replace(plan, transform=data.transform)
     validation = as_validation(validation, loss_fn)
-    run = Run(loss_fn, optimizer, plan, epochs, validation)
-    state = init_fit_state(
-        init_state(params, optimizer, key=key), plan, validated=validation is not None
-    )
+    end = first_epoch + epochs
+    run = Run(loss_fn, optimizer, plan, end, validation)
+    state = init_fit_state(start, plan, validated=validation is not None)
+    state = state._replace(epoch=jnp.asarray(first_epoch, state.epoch.dtype))
     made, stopped_by = Progress(state, {}, {}), "epochs"
     with contextlib.ExitStack() as stack:
         writer, stop_requested = None, lambda: False
@@ -73,9 +114,9 @@ def train(
         # An error's traceback would keep the reading of files alive.
         stack.enter_context(contextlib.closing(calls))
         bar = stack.enter_context(ProgressBar(epochs, show=progress))
-        bar.update(int(made.state.epoch), {})
+        bar.update(int(made.state.epoch) - first_epoch, {})
         try:
-            is_over = made.state.stopped or int(made.state.epoch) >= epochs
+            is_over = made.state.stopped or int(made.state.epoch) >= end
             for call in () if is_over else calls:
                 if not call.finite:
                     good, error = find_first_bad_step(run, call)
@@ -86,7 +127,7 @@ def train(
                     warnings.warn(str(error), RuntimeWarning, stacklevel=3)
                     stopped_by = "nonfinite"
                     break
-                ended = _ended_epochs(call, made.history)
+                ended = _ended_epochs(call, made.history, first_epoch)
                 made = Progress(call.after, call.unfinished, join_metrics(made.history, ended))
                 if ended:
                     latest = {name: values[-1].item() for name, values in ended.items()}
@@ -110,13 +151,13 @@ def train(
     return make_result(plan, made, stopped_by)
 
 
-def _ended_epochs(call: Call, history: StepMetrics) -> dict[str, np.ndarray]:
+def _ended_epochs(call: Call, history: StepMetrics, first_epoch: int) -> dict[str, np.ndarray]:
     """Returns the metrics of the epochs that a call ended, with their numbers; {} within one."""
     if call.metrics is None:
         return {}
     metrics = {name: np.asarray(values) for name, values in call.metrics.items()}
     ran = metrics.pop("ran", np.ones(1, bool))
-    first = len(history["epoch"]) if history else 0
+    first = first_epoch + (len(history["epoch"]) if history else 0)
     ended = {name: values[ran] for name, values in metrics.items()}
     return {"epoch": first + np.arange(ran.sum()), **ended}
 

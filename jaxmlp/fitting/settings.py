@@ -67,8 +67,10 @@ class Plan:
     transform: Transform | None = None
 
 
-def make_plan(settings: Mapping[str, Any], *, nonfinite: str, epochs: int) -> Plan:
-    """Checks all of `FitSettings` for a run of so many epochs.
+def make_plan(
+    settings: Mapping[str, Any], *, nonfinite: str, epochs: int, first_epoch: int = 0
+) -> Plan:
+    """Checks all of `FitSettings` for a run of so many epochs from the first one on.
 
     Raises:
         TypeError: A setting has the wrong type.
@@ -96,10 +98,10 @@ def make_plan(settings: Mapping[str, Any], *, nonfinite: str, epochs: int) -> Pl
         raise ValueError(f"ema_decay must be in (0, 1); got {ema_decay}.")
     if ema_decay is not None and swa_start is not None:
         raise ValueError("ema_decay and swa_start are two ways to average; give one of them.")
-    if swa_start is not None and swa_start >= epochs:
+    if swa_start is not None and swa_start >= first_epoch + epochs:
         raise ValueError(
             f"swa_start must be below epochs, or nothing is averaged; got swa_start={swa_start}, "
-            f"epochs={epochs}."
+            f"epochs={epochs}" + (f" from epoch {first_epoch} on." if first_epoch else ".")
         )
     if nonfinite not in ("raise", "skip", "stop"):
         raise ValueError(f"nonfinite must be 'raise', 'skip' or 'stop'; got {nonfinite!r}.")

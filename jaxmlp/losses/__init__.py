@@ -2,7 +2,7 @@
 
 Any function of that signature can be given to `jaxmlp.make_loss`, those of `optax.losses` that
 return one number per row among them. In reading order: `options`, `targets`, `weights`,
-`classification`, `regression`, `loss_function`.
+`classification`, `regression`, `scaling`, `loss_function`.
 """
 
 from .classification import hinge, sigmoid_binary_cross_entropy, softmax_cross_entropy
@@ -15,6 +15,7 @@ from .regression import (
     quantile,
     squared_error,
 )
+from .scaling import in_target_units, target_scaling
 
 __all__ = [
     "absolute_error",
@@ -22,9 +23,11 @@ __all__ = [
     "gaussian_parameters",
     "hinge",
     "huber",
+    "in_target_units",
     "poisson",
     "quantile",
     "sigmoid_binary_cross_entropy",
     "softmax_cross_entropy",
     "squared_error",
+    "target_scaling",
 ]

@@ -5,13 +5,16 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+import jax
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..config import MLPConfig
 from ..forward import check_dropout_rate, compute_layers
-from ..types import Batch, LossFn, Params
+from ..types import Batch, LossFn, Params, Standardization
 from .classification import sigmoid_binary_cross_entropy, softmax_cross_entropy
 from .regression import gaussian, poisson
+from .scaling import in_target_units, require_scalable, scale_targets
 from .weights import weighted_mean
 
 Criterion: TypeAlias = Callable[[Array, Any], Array]
@@ -27,6 +30,7 @@ def make_loss(
     *,
     metrics: Mapping[str, MetricFn] | None = None,
     dropout_rate: float | Float[Array, ""] | None = None,
+    target_scaling: Standardization | None = None,
 ) -> LossFn:
     """Builds the loss function of a network: forward pass, criterion, weighted mean over rows.
 
@@ -38,13 +42,17 @@ def make_loss(
             `{"accuracy": metrics.accuracy}`, computed on the same forward pass as the loss.
         dropout_rate: Probability in [0, 1) in place of the config's, which may be traced; out of
             range it gives NaN then.
+        target_scaling: Mean and deviation of the targets, as `losses.target_scaling(y)` gives them:
+            the criterion then sees targets in standard units, and the metrics see outputs in the
+            targets' units, as `losses.in_target_units` makes them, of `gaussian` the means.
 
     Returns:
         `loss_fn(params, batch, key) -> (loss, metrics)`, where `key=None` switches dropout off.
 
     Raises:
         ValueError: The criterion takes raw outputs, but the config names an output activation; a
-            metric is named "loss"; or `dropout_rate` is out of range or acts on nothing.
+            metric is named "loss"; `dropout_rate` is out of range or acts on nothing; or the
+            targets of the criterion cannot be scaled.
 
     Example:
         >>> import jax
@@ -69,7 +77,9 @@ def make_loss(
         )
     if dropout_rate is not None:
         check_dropout_rate(dropout_rate, config)
-    return NetworkLoss(config, criterion, metrics, dropout_rate)
+    if target_scaling is not None:
+        require_scalable(criterion)
+    return NetworkLoss(config, criterion, metrics, dropout_rate, target_scaling)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -80,6 +90,7 @@ class NetworkLoss:
     criterion: Criterion
     metrics: Mapping[str, MetricFn]
     dropout_rate: float | Float[Array, ""] | None
+    target_scaling: Standardization | None = None
 
     def __call__(
         self, params: Params, batch: Batch, key: PRNGKeyArray | None, /
@@ -97,13 +108,20 @@ class NetworkLoss:
 
     def of_outputs(self, outputs: Array, batch: Batch) -> tuple[Float[Array, ""], dict[str, Array]]:
         """Computes the loss and the metrics of all rows from what the network gave for them."""
-        row_losses = self.criterion(outputs, batch.y)
+        targets, predictions, scaling = batch.y, outputs, self.target_scaling
+        if scaling is not None:
+            targets = scale_targets(scaling, targets)
+            if self.metrics:
+                predictions = in_target_units(outputs, scaling, criterion=self.criterion)
+                # Of a Gaussian, the mean.
+                predictions = predictions[0] if isinstance(predictions, tuple) else predictions
+        row_losses = self.criterion(outputs, targets)
         if row_losses.shape != outputs.shape[:-1]:
             raise ValueError(
                 f"criterion must return one loss per row, shape {outputs.shape[:-1]}; got shape "
                 f"{row_losses.shape}. Average over the outputs of a row."
             )
-        values = {name: fn(outputs, batch.y, batch.weight) for name, fn in self.metrics.items()}
+        values = {name: fn(predictions, batch.y, batch.weight) for name, fn in self.metrics.items()}
         return weighted_mean(row_losses, batch.weight), values
 
     def __eq__(self, other: object) -> bool:
@@ -113,6 +131,11 @@ class NetworkLoss:
         # Traced ones cannot be compared.
         known = all(isinstance(rate, int | float | None) for rate in rates)
         if rates[0] is not rates[1] and not (known and rates[0] == rates[1]):
+            return False
+        scalings = self.target_scaling, other.target_scaling
+        if scalings[0] is not scalings[1] and not (
+            None not in scalings and jax.tree.all(jax.tree.map(np.array_equal, *scalings))
+        ):
             return False
         return self._settings() == other._settings()
 

@@ -37,7 +37,7 @@ class Contents(NamedTuple):
 
 
 # Is given what a file holds, with shapes in the place of arrays, before there is memory for them.
-Check = Callable[[Contents], None]
+Check = Callable[[Contents], object]
 
 
 def encode(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> list[memoryview]:

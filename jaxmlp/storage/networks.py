@@ -107,7 +107,7 @@ def params_skeleton(config: MLPConfig, arrays: Mapping[str, Any]) -> Params:
     skeleton = jax.eval_shape(lambda key: init_params(config, key=key), jax.random.key(0))
     if any(name.startswith("standardization.") for name in arrays):
         dtype = jnp.promote_types(skeleton.output.kernel.dtype, jnp.float32)
-        feature = jax.ShapeDtypeStruct((config.in_features,), dtype)
+        feature: Any = jax.ShapeDtypeStruct((config.in_features,), dtype)
         skeleton = skeleton._replace(standardization=Standardization(feature, feature))
     kernel = arrays.get("output.kernel")
     members = () if kernel is None else tuple(kernel.shape[: max(0, len(kernel.shape) - 2)])

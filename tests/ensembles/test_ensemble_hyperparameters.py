@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from compilations import CountingLoss, compilations
 from fits import X, Y, assert_same, make_loader
-from test_fit_compilation import CountingLoss, compilations
 
 import jaxmlp
 

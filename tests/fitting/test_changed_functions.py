@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from compilations import compilations
 from fits import KEY
-from test_fit_compilation import compilations
 
 import jaxmlp
 from jaxmlp.fitting.code_contents import NoKeyError

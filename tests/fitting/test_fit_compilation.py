@@ -1,14 +1,10 @@
 """The compile contract of `fit`: one trace and one compilation per function and fit."""
 
-import contextlib
-import logging
-import re
-from collections import Counter
-
 import jax
 import numpy as np
 import optax
 import pytest
+from compilations import CountingLoss, compilations
 from fits import (
     DRIVERS,
     LINEAR,
@@ -25,38 +21,6 @@ from fits import (
 
 import jaxmlp
 from jaxmlp.fitting.drivers import run_loader
-
-
-class CountingLoss:
-    """Counts how often Python runs the loss function: once per trace."""
-
-    def __init__(self, loss_fn=LINEAR["loss_fn"]):
-        self.loss_fn, self.traces = loss_fn, Counter()
-
-    def __call__(self, params, batch, key):
-        self.traces["validation" if key is None else "training"] += 1
-        return self.loss_fn(params, batch, key)
-
-
-@contextlib.contextmanager
-def compilations():
-    """Counts XLA's compilations by the name of the jitted function."""
-    counts = Counter()
-
-    class Counting(logging.Handler):
-        def emit(self, record):
-            found = re.match(r"Finished XLA compilation of jit\((.*)\)", record.getMessage())
-            if found:
-                counts[found[1]] += 1
-
-    logger, handler = logging.getLogger("jax._src.dispatch"), Counting()
-    logger.addHandler(handler)
-    try:
-        with jax.log_compiles():
-            yield counts
-    finally:
-        logger.removeHandler(handler)
-
 
 PROGRAMS = {
     "step": {"advance": 1, "finish": 1},

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import optax
 import pytest
+from compilations import compilations
 from fits import KEY, X, Y
-from test_fit_compilation import compilations
 
 import jaxmlp
 from jaxmlp.fitting.program_cache import ProgramCache, content_key

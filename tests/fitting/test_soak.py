@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from compilations import CountingLoss, compilations
 from fits import LINEAR, cut_calls, fit
-from test_fit_compilation import CountingLoss, compilations
 
 import jaxmlp
 

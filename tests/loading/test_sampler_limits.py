@@ -101,6 +101,9 @@ class Empty:
 
     batch_size = 2
 
+    def __repr__(self):
+        return "Empty()"
+
     def __init__(self, rows=0):
         self.rows = rows
 

@@ -54,8 +54,13 @@ def test_what_is_no_weight_is_refused_at_any_scale(bad):
 class Tiny:
     """A source of one's own with weights that float32 rounds to 0."""
 
+    chunks = None
+
     def __len__(self):
         return 4
+
+    def fingerprint(self):
+        return "tiny"
 
     def read(self, rows):
         return Batch(X[rows], None, np.full(len(rows), 1e-300))

@@ -1,0 +1,174 @@
+"""Turns trained parameters and rows into a loss, metrics and predictions: `evaluate`, `predict`."""
+
+import functools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+from ..checks import require_int
+from ..config import MLPConfig
+from ..data import DataLoader
+from ..forward import apply
+from ..loading import apply_transform
+from ..losses.loss_function import NetworkLoss
+from ..sources.choice import make_source
+from ..types import Batch, LossFn, Params
+from .evaluation import evaluate_rows
+from .program_cache import ProgramCache
+from .step_metrics import row_weight
+from .validation import as_validation
+
+_PROGRAMS = ProgramCache(32)
+
+
+def evaluate(loss_fn: LossFn, params: PyTree, data: Any) -> dict[str, float]:
+    """Computes the loss and the metrics of rows, without randomness: as `fit` does of validation.
+
+    With a loss of `make_loss`, rows are computed in blocks, and all metrics are those of all rows
+    together. Of batches with any other loss, they are means over the batches by their weight.
+
+    Args:
+        loss_fn: `(params, batch, key) -> (loss, metrics)`; it is given `key=None`.
+        params: Its parameters.
+        data: `(x, y)`, `(x, y, weight)`, a `Batch`, a `DataLoader`, of which all rows are taken
+            once, or an iterable of batches.
+
+    Returns:
+        "loss" and the metrics by name.
+
+    Raises:
+        TypeError: `data` is no such thing.
+        ValueError: There are no rows, or they do not fit.
+
+    Example:
+        >>> import jaxmlp
+        >>> config = jaxmlp.MLPConfig(in_features=2, out_features=1)
+        >>> params = jaxmlp.init_params(config, key=jax.random.key(0))
+        >>> params = jax.tree.map(jnp.zeros_like, params)
+        >>> loss_fn = jaxmlp.make_loss(config, jaxmlp.losses.squared_error)
+        >>> evaluate(loss_fn, params, (np.ones((3, 2)), np.array([1.0, 2.0, 3.0])))
+        {'loss': 4.666666507720947}
+    """
+    functions = (loss_fn,)
+    if isinstance(data, tuple | Batch) or (isinstance(data, DataLoader) and data.rows is not None):
+        rows = as_validation(data, loss_fn)
+        program = _PROGRAMS.get(functions, "rows", lambda t: jax.jit(t(_all_rows(loss_fn))))
+        loss, metrics = program(params, rows)
+    else:
+        loss, metrics = _evaluate_batches(loss_fn, params, _batches(data))
+    return {"loss": float(loss), **{name: float(value) for name, value in metrics.items()}}
+
+
+def predict(
+    params: Params, x: Any, *, config: MLPConfig, batch_size: int = 1024
+) -> Float[Array, "rows out_features"]:
+    """Computes the outputs of any number of rows, in blocks of one compiled program.
+
+    Args:
+        params: Parameters of `config`.
+        x: The rows: an array, shape (rows, ..., in_features), or whatever `DataLoader` takes as
+            `x`; of a `DataLoader` all rows in the order of its source.
+        config: The network.
+        batch_size: Rows per block, at least 1. The last block is filled up; a row's outputs do not
+            depend on the rows beside it.
+
+    Returns:
+        What `apply` gives for the rows.
+
+    Raises:
+        TypeError: `x` holds no numbers, or `params` are no `Params`.
+        ValueError: There are no rows, `x` has the wrong number of features, or `params` are not
+            those of `config`.
+
+    Example:
+        >>> import jaxmlp
+        >>> config = jaxmlp.MLPConfig(in_features=2, out_features=3)
+        >>> params = jaxmlp.init_params(config, key=jax.random.key(0))
+        >>> predict(params, np.zeros((5000, 2), np.float32), config=config).shape
+        (5000, 3)
+    """
+    require_int("batch_size", batch_size, 1, None)
+    outputs, count = [], 0
+    for block in _blocks(x, batch_size, config.in_features):
+        count += len(block)
+        if missing := batch_size - len(block):
+            block = np.concatenate([block, np.repeat(block[-1:], missing, axis=0)])
+        outputs.append(_apply(params, block, config))
+    return jnp.concatenate(outputs)[:count] if len(outputs) > 1 else outputs[0][:count]
+
+
+def _blocks(x: Any, size: int, in_features: int) -> Iterator[Any]:
+    """Iterates over blocks of so many rows, the last of which may have fewer."""
+    if isinstance(x, jax.Array | np.ndarray) and not isinstance(x, np.ma.MaskedArray):
+        if x.ndim < 2 or not len(x):
+            raise ValueError(
+                f"x must have at least one row, shape (rows, ..., {in_features}); got shape "
+                f"{x.shape}. For a single row use x[None]."
+            )
+        yield from (x[first : first + size] for first in range(0, len(x), size))
+        return
+    of_loader = isinstance(x, DataLoader)
+    source = x.source if of_loader else make_source(x, None, None, check_finite=False)
+    for first in range(0, len(source), size):
+        yield source.read(np.arange(first, min(first + size, len(source)))).x
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def _apply(params: Params, x: Array, config: MLPConfig) -> Array:
+    return apply(params, x, config=config)
+
+
+def _all_rows(loss_fn: LossFn) -> Any:
+    def evaluate_all(params: PyTree, rows: PyTree) -> Any:
+        return evaluate_rows(loss_fn, params, rows)
+
+    return evaluate_all
+
+
+def _batches(data: Any) -> Iterator[Any]:
+    if isinstance(data, DataLoader):
+        rows = len(data.source)
+        for first in range(0, rows, data.batch_size):
+            batch = data.read(np.arange(first, min(first + data.batch_size, rows)))
+            yield batch if data.transform is None else apply_transform(data.transform, batch)
+        return
+    if not isinstance(data, Iterable) or isinstance(data, str | dict):
+        raise TypeError(
+            "data must be (x, y), (x, y, weight), a Batch, a DataLoader or an iterable of batches; "
+            f"got a {type(data).__name__}."
+        )
+    yield from data
+
+
+def _evaluate_batches(loss_fn: LossFn, params: PyTree, batches: Iterator[Any]) -> Any:
+    if not isinstance(loss_fn, NetworkLoss):
+        return _mean_over_batches(loss_fn, params, batches)
+    outputs: list[Any] = []
+    rows: list[Batch] = []
+    compute = jax.jit(loss_fn.outputs)
+    for batch in batches:
+        outputs.append(np.asarray(compute(params, batch.x)))
+        weight = np.ones(len(outputs[-1]), np.float32) if batch.weight is None else batch.weight
+        rows.append(Batch(None, batch.y, np.asarray(weight)))
+    if not rows:
+        raise ValueError("data must give at least one batch; got none.")
+    whole = jax.tree.map(lambda *leaves: np.concatenate(leaves), *rows)
+    return loss_fn.of_outputs(jnp.asarray(np.concatenate(outputs)), whole)
+
+
+def _mean_over_batches(loss_fn: LossFn, params: PyTree, batches: Iterator[Any]) -> Any:
+    totals: dict[str, list[float]] = {}
+    weights = []
+    for batch in batches:
+        loss, metrics = loss_fn(params, batch, None)
+        weights.append(float(row_weight(batch)))
+        for name, value in {"loss": loss, **metrics}.items():
+            totals.setdefault(name, []).append(float(value))
+    if not weights:
+        raise ValueError("data must give at least one batch; got none.")
+    means = {name: np.average(values, weights=weights) for name, values in totals.items()}
+    return means.pop("loss"), means

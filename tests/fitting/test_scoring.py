@@ -1,0 +1,145 @@
+"""Tests of `evaluate` and `predict`: the numbers of all rows together, however they are cut."""
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+from fits import CONFIG, LOSS, PARAMS, VALIDATION, WEIGHT, X, Y, fit, make_loader
+
+import jaxmlp
+from jaxmlp.fitting import evaluation
+
+# Forward passes in another program, and sums in another order.
+RTOL = 1e-5
+
+
+def test_evaluate_gives_what_fit_gives_of_validation_rows():
+    result = fit(validation=VALIDATION, epochs=1)
+    scores = jaxmlp.evaluate(LOSS, result.state.params, VALIDATION)
+    assert list(scores) == ["loss", "accuracy"]
+    for name, value in scores.items():
+        assert value == pytest.approx(float(result.history[f"validation_{name}"][0]), rel=RTOL)
+
+
+DATA = {
+    "tuple": (X, Y, WEIGHT),
+    "batch": jaxmlp.Batch(X, Y, WEIGHT),
+    "loader": make_loader(),
+    "batches": [jaxmlp.Batch(X[i : i + 7], Y[i : i + 7], WEIGHT[i : i + 7]) for i in (0, 7, 14)]
+    + [jaxmlp.Batch(X[21:], Y[21:], WEIGHT[21:])],
+    "sparse": jaxmlp.DataLoader(scipy.sparse.csr_matrix(X), Y, WEIGHT, batch_size=8),
+}
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_evaluate_takes_rows_of_any_kind(name):
+    loss, metrics = LOSS(PARAMS, jaxmlp.Batch(X, Y, WEIGHT), None)
+    scores = jaxmlp.evaluate(LOSS, PARAMS, DATA[name])
+    assert scores["loss"] == pytest.approx(float(loss), rel=RTOL)
+    assert scores["accuracy"] == pytest.approx(float(metrics["accuracy"]), rel=RTOL)
+
+
+def test_metrics_that_are_no_means_are_those_of_all_rows():
+    binary, labels = (Y == 1).astype(int), {"auc": jaxmlp.metrics.roc_auc}
+    config = jaxmlp.MLPConfig(in_features=4, out_features=1)
+    params = jaxmlp.init_params(config, key=jax.random.key(0))
+    loss_fn = jaxmlp.make_loss(config, jaxmlp.losses.sigmoid_binary_cross_entropy, metrics=labels)
+    whole = jaxmlp.metrics.roc_auc(jaxmlp.apply(params, X, config=config), binary)
+    batches = [jaxmlp.Batch(X[i::3], binary[i::3]) for i in range(3)]
+    assert jaxmlp.evaluate(loss_fn, params, batches)["auc"] == pytest.approx(float(whole), rel=RTOL)
+
+
+def test_a_loss_of_your_own_is_a_mean_over_batches_by_their_weight():
+    def loss_fn(params, batch, key):
+        del params, key
+        return jaxmlp.weighted_mean(batch.x[:, 0], batch.weight), {}
+
+    batches = [jaxmlp.Batch(X[:9], None, WEIGHT[:9]), jaxmlp.Batch(X[9:], None, WEIGHT[9:])]
+    expected = np.average(X[:, 0].astype(np.float64), weights=WEIGHT)
+    assert jaxmlp.evaluate(loss_fn, {}, batches)["loss"] == pytest.approx(expected, rel=RTOL)
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 31])
+def test_validation_in_blocks_gives_the_numbers_of_all_rows(count, monkeypatch):
+    batch = jaxmlp.Batch(X[:count], Y[:count], WEIGHT[:count])
+    loss, metrics = LOSS(PARAMS, batch, None)
+    monkeypatch.setattr(evaluation, "_MOST_ROWS", 8)
+    blocked, of_blocks = jax.jit(lambda b: evaluation.evaluate_rows(LOSS, PARAMS, b))(batch)
+    np.testing.assert_allclose(blocked, loss, rtol=RTOL)
+    np.testing.assert_allclose(of_blocks["accuracy"], metrics["accuracy"], rtol=RTOL)
+
+
+def test_validation_takes_memory_for_a_block_of_activations():
+    config = jaxmlp.MLPConfig(in_features=8, hidden_features=(512, 512), out_features=1)
+    params = jaxmlp.init_params(config, key=jax.random.key(0))
+    loss_fn = jaxmlp.make_loss(config, jaxmlp.losses.squared_error)
+    rows = jaxmlp.Batch(np.zeros((2**17, 8), np.float32), np.zeros(2**17, np.float32))
+
+    def compiled(function):
+        return jax.jit(function).lower(params, rows).compile().memory_analysis()
+
+    whole = compiled(lambda p, b: loss_fn(p, b, None))
+    blocks = compiled(lambda p, b: evaluation.evaluate_rows(loss_fn, p, b))
+    # 2**17 rows of 512 numbers take 256 MiB; a block of 2**11 rows 4 MiB a layer.
+    assert whole.temp_size_in_bytes > 2**27
+    assert blocks.temp_size_in_bytes < 2**25
+
+
+@pytest.mark.parametrize("count", [1, 2, 49, 50])
+@pytest.mark.parametrize("batch_size", [1, 16, 50, 1024])
+def test_predict_gives_what_apply_gives(count, batch_size):
+    outputs = jaxmlp.predict(PARAMS, X[:count], config=CONFIG, batch_size=batch_size)
+    expected = jaxmlp.apply(PARAMS, X[:count], config=CONFIG)
+    assert outputs.shape == expected.shape
+    np.testing.assert_allclose(outputs, expected, rtol=RTOL, atol=1e-6)
+
+
+def test_predictions_do_not_depend_on_the_rows_beside():
+    whole = jaxmlp.predict(PARAMS, X, config=CONFIG, batch_size=16)
+    for cut in (1, 5, 16, 33):
+        parts = [
+            jaxmlp.predict(PARAMS, X[i : i + cut], config=CONFIG, batch_size=16)
+            for i in range(0, len(X), cut)
+        ]
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+@pytest.mark.parametrize(
+    "kind", [pd.DataFrame, scipy.sparse.csr_matrix, list, lambda x: make_loader(x, Y, None)]
+)
+def test_predict_takes_rows_of_any_kind(kind):
+    rows = kind(X.tolist() if kind is list else X)
+    expected = jaxmlp.apply(PARAMS, X, config=CONFIG)
+    outputs = jaxmlp.predict(PARAMS, rows, config=CONFIG)
+    np.testing.assert_allclose(outputs, expected, rtol=RTOL, atol=1e-6)
+
+
+@pytest.mark.parametrize(("x", "message"), [(X[0], r"use x\[None\]"), (X[:0], "at least one row")])
+def test_predict_refuses_what_has_no_rows(x, message):
+    with pytest.raises(ValueError, match=message):
+        jaxmlp.predict(PARAMS, x, config=CONFIG)
+
+
+@pytest.mark.parametrize("data", [3, "rows", {"x": X}])
+def test_evaluate_refuses_what_is_no_data(data):
+    with pytest.raises(TypeError, match="data must be"):
+        jaxmlp.evaluate(LOSS, PARAMS, data)
+
+
+def test_evaluate_needs_a_batch():
+    with pytest.raises(ValueError, match="at least one batch"):
+        jaxmlp.evaluate(LOSS, PARAMS, [])
+
+
+def test_files_are_evaluated_batch_by_batch(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    np.save(tmp_path / "y.npy", Y)
+    source = jaxmlp.sources.npy(tmp_path / "x.npy", tmp_path / "y.npy")
+    loader = jaxmlp.DataLoader(source, batch_size=16, shuffle=True)
+    loss, _ = LOSS(PARAMS, jaxmlp.Batch(X, Y), None)
+    scores = jaxmlp.evaluate(LOSS, PARAMS, loader)
+    assert scores["loss"] == pytest.approx(float(loss), rel=RTOL)
+    outputs = jaxmlp.predict(PARAMS, loader, config=CONFIG)
+    expected = jaxmlp.apply(PARAMS, X, config=CONFIG)
+    np.testing.assert_allclose(outputs, expected, rtol=RTOL, atol=1e-6)
