@@ -252,3 +252,16 @@ class TestBatches:
     def test_an_iterator_that_is_used_up_is_refused(self):
         with pytest.raises(TypeError, match="A list_iterator is used up after its first epoch"):
             fit(batches(iter([(X, Y)])), **LINEAR)
+
+
+def test_batches_of_an_iterable_that_refills_its_arrays_are_copies():
+    class Refilling:
+        def __iter__(self):
+            x, weight = np.empty((2, 3)), np.empty(2)
+            for number in range(4):
+                x[:], weight[:] = number, number + 1
+                yield x, x[:, 0], weight
+
+    read = list(batches(Refilling()))
+    assert [batch.x[0, 0] for batch in read] == [0, 1, 2, 3]
+    assert [batch.weight[0] for batch in read] == [1, 2, 3, 4]
