@@ -35,9 +35,10 @@ def spelled_out(*groups: SettingsGroup) -> Callable[[Function], Function]:
             for name, kind in get_type_hints(group.kinds).items()
         ]
         function.__signature__ = signature.replace(parameters=[*own, *shared])  # pyright: ignore[reportFunctionMemberAccess]
-        before, after = (function.__doc__ or "").split("\n\n    Returns:\n", 1)
+        # From Python 3.13 on, a docstring has lost its indentation already.
+        before, after = inspect.cleandoc(function.__doc__ or "").split("\n\nReturns:\n", 1)
         texts = [_entries(group.kinds) for group in groups]
-        function.__doc__ = "\n".join([before, *texts]) + "\n\n    Returns:\n" + after
+        function.__doc__ = "\n".join([before, *texts]) + "\n\nReturns:\n" + after
         return function
 
     return decorate
@@ -59,6 +60,5 @@ def complete(caller: str, given: Mapping[str, Any], *groups: SettingsGroup) -> d
 
 
 def _entries(kinds: type) -> str:
-    text = kinds.__doc__ or ""
-    _, entries = text.split("    Args:\n", 1)
+    _, entries = inspect.cleandoc(kinds.__doc__ or "").split("Args:\n", 1)
     return entries.rstrip()
