@@ -8,7 +8,6 @@ import ml_dtypes
 import numpy as np
 import pytest
 import reference_losses
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model._sgd_fast import Hinge
@@ -16,6 +15,11 @@ from sklearn.linear_model._sgd_fast import Hinge
 from jaxmlp import losses
 
 INF = float("inf")
+
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch")
 
 
 def value_and_slope(criterion, outputs, targets):
@@ -77,7 +81,7 @@ class TestGaussian:
 class TestHuber:
     @pytest.mark.parametrize("delta", [1e-30, 1e-3, 1.0, 1e4, 1e8, 1e30, INF])
     @pytest.mark.parametrize("residual", [-100.0, -1.0, -0.01, 0.0, 0.01, 1.0, 1e10])
-    def test_value_and_gradient_are_those_of_pytorch(self, residual, delta):
+    def test_value_and_gradient_are_those_of_pytorch(self, torch, residual, delta):
         outputs, targets = np.float32([[residual]]), np.zeros((1, 1), np.float32)
         criterion = functools.partial(losses.huber, delta=delta)
         value, slope = value_and_slope(criterion, outputs, targets)
@@ -97,7 +101,7 @@ class TestHuber:
 
 class TestKinks:
     @pytest.mark.parametrize("label", [0, 1])
-    def test_hinge_has_the_slope_of_scikit_learn_and_pytorch(self, label):
+    def test_hinge_has_the_slope_of_scikit_learn_and_pytorch(self, torch, label):
         sign = 2.0 * label - 1
         _, slope = value_and_slope(losses.hinge, np.float32([[sign]]), np.array([label]))
         assert slope == Hinge(1.0).py_dloss(sign, sign) == -sign
@@ -105,7 +109,7 @@ class TestKinks:
         torch.nn.functional.hinge_embedding_loss(margin, torch.tensor([-1])).backward()
         assert margin.grad.item() == -1
 
-    def test_absolute_error_has_the_slope_of_pytorch(self):
+    def test_absolute_error_has_the_slope_of_pytorch(self, torch):
         _, slope = value_and_slope(losses.absolute_error, np.ones((1, 1), np.float32), np.ones(1))
         point = torch.ones(1, requires_grad=True)
         torch.nn.functional.l1_loss(point, torch.ones(1)).backward()
@@ -120,7 +124,7 @@ class TestInfiniteLogits:
         [np.array([2, 0]), np.float32([[0.25, 0, 0.75], [0.5, 0.5, 0]]), np.array([1, 2])],
         ids=["classes", "probabilities", "masked classes"],
     )
-    def test_a_masked_class_costs_what_it_does_in_pytorch(self, targets):
+    def test_a_masked_class_costs_what_it_does_in_pytorch(self, torch, targets):
         got = losses.softmax_cross_entropy(self.LOGITS, targets)
         log_p = torch.log_softmax(torch.tensor(self.LOGITS).double(), dim=-1).numpy()
         weights = np.eye(3)[targets] if targets.ndim == 1 else np.float64(targets)
@@ -131,7 +135,7 @@ class TestInfiniteLogits:
     @pytest.mark.parametrize(
         "targets", [np.array([2, 0]), np.float32([[0.25, 0, 0.75], [0.5, 0.5, 0]])]
     )
-    def test_gradients_are_softmax_minus_target(self, targets):
+    def test_gradients_are_softmax_minus_target(self, torch, targets):
         _, slope = value_and_slope(losses.softmax_cross_entropy, self.LOGITS, targets)
         soft = torch.softmax(torch.tensor(self.LOGITS), dim=-1).numpy()
         wanted = soft - (np.eye(3)[targets] if targets.ndim == 1 else targets)
