@@ -54,8 +54,9 @@ CONTESTANTS = {
     "he, output": Law("he_normal", output_factor=0.3),
     "he, first": Law("he_normal", first="torch"),
     "he, biases": Law("he_normal", bias_factor=3.0),
-    "biases 2": Law("he_uniform", first="torch", output_factor=0.3, bias_factor=2.0),
-    "output 0.1": Law("he_uniform", first="torch", output_factor=0.1, bias_factor=3.0),
+    "he, all three": Law("he_uniform", first="torch", output_factor=0.3, bias_factor=3.0),
+    "biases 2": Law("lecun_uniform", first="torch", output_factor=0.3, bias_factor=2.0),
+    "output 0.1": Law("lecun_uniform", first="torch", output_factor=0.1, bias_factor=3.0),
     "default": Law(None),
 }
 PEERS = ("torch", "keras", "flax")

@@ -30,8 +30,7 @@ def init_params(config: MLPConfig, *, key: PRNGKeyArray) -> Params:
     - `"rich"`, the default: `1 / fan_in`, but a third of that for the first hidden layer and
       `0.09 / fan_in` for the output; hidden biases are `U(-3 / sqrt(fan_in), 3 / sqrt(fan_in))`.
       All is drawn uniformly. Networks that start small learn features where others keep random
-      ones (the rich regime, Woodworth et al. 2020); `benchmarks/defaults.py` compares them. For
-      ten layers and more without norms or residuals, compare `"he_normal"`.
+      ones (the rich regime, Woodworth et al. 2020); `benchmarks/defaults.py` compares them.
     - `"he_normal"`, `"he_uniform"`: `gain**2 / fan_in` (He et al. 2015, equation 10).
     - `"lecun_normal"`, `"lecun_uniform"`: `1 / fan_in` (LeCun et al. 1998, section 4.6).
     - `"glorot_normal"`, `"glorot_uniform"`: `2 / (fan_in + fan_out)` (Glorot & Bengio 2010,
