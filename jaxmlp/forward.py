@@ -225,9 +225,13 @@ def _check_type(x: Array | np.ndarray, config: MLPConfig, *, standardised: bool)
     is_bool = dtype is not None and jnp.issubdtype(dtype, jnp.bool_)
     is_integer = dtype is not None and jnp.issubdtype(dtype, jnp.integer)
     if not (is_bool or is_integer or (dtype is not None and jnp.issubdtype(dtype, jnp.floating))):
-        got = f"an array of {dtype}" if dtype is not None else f"a {type(x).__name__}"
+        if dtype is None:
+            raise TypeError(
+                f"x must be a NumPy or JAX array; got a {type(x).__name__}. jaxmlp.predict takes "
+                "frames, tables and sparse rows, with the columns in the order of training."
+            )
         raise TypeError(
-            f"x must be a floating or integer NumPy or JAX array; got {got}. "
+            f"x must be a floating or integer NumPy or JAX array; got an array of {dtype}. "
             "Convert it explicitly, as in x.astype('float32')."
         )
     compute_dtype = config.compute_dtype or config.param_dtype

@@ -145,7 +145,7 @@ def fit_members(
     members = count_keys(keys)
     traced, static = split_hyperparameters(hyperparameters, members)
     numbers_by_group = group_members(static, members)
-    validation = as_validation(validation)
+    validation = as_validation(validation, data=data)
     init = as_init(params)
     everyone = Members(
         np.arange(members),

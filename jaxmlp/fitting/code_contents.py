@@ -60,6 +60,11 @@ def is_descriptor(value: Any) -> bool:
     )
 
 
+def compares_by_value(kind: type) -> bool:
+    """Whether instances of a class are equal by what they hold, and can be looked up so."""
+    return kind.__eq__ is not object.__eq__ and kind.__hash__ not in (None, object.__hash__)
+
+
 def slots_of(kind: type) -> tuple[str, ...]:
     """Returns the names of the slots that a class adds."""
     slots = vars(kind).get("__slots__", ())

@@ -24,6 +24,7 @@ from .code_contents import (
     FIXED,
     Identity,
     NoKeyError,
+    compares_by_value,
     digest,
     is_descriptor,
     is_filled,
@@ -251,7 +252,9 @@ class Walk:
         self._in_fixed = is_fixed(kind)
         attributes = self._attributes(value, slots | getattr(value, "__dict__", {}))
         self._in_fixed = before
-        return contained, attributes, *self._all(kind)
+        # Two of a user's objects are the same only where their class says so.
+        own = () if is_fixed(kind) or compares_by_value(kind) else (Identity(value),)
+        return contained, attributes, *self._all(kind), *own
 
     def _container(self, value: Any, parts: tuple[Any, ...]) -> Hashable:
         """Content of what can change, and where users hold it, whose it is.
@@ -268,8 +271,7 @@ class Walk:
 
     def _by_value(self, value: Any, kind: type) -> Hashable:
         """Content of an instance of a compiled class, such as a dtype, a device or a date."""
-        compares = kind.__eq__ is not object.__eq__ and kind.__hash__ is not object.__hash__
-        if is_fixed(kind) and compares and isinstance(value, Hashable):
+        if is_fixed(kind) and compares_by_value(kind):
             return kind, value, repr(value)
         if callable(value) and (is_fixed(value) or isinstance(value, types.WrapperDescriptorType)):
             return Identity(value)

@@ -90,7 +90,7 @@ def train(
     """Runs `jaxmlp.fit`, whose settings have been checked and gone into the plan."""
     if isinstance(data, DataLoader):
         plan = dataclasses.replace(plan, transform=data.transform)
-    validation = as_validation(validation, loss_fn)
+    validation = as_validation(validation, loss_fn, data)
     end = first_epoch + epochs
     run = Run(loss_fn, optimizer, plan, end, validation)
     state = init_fit_state(start, plan, validated=validation is not None)

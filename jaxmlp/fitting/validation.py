@@ -1,6 +1,7 @@
 """Turns what `fit` is given to validate on into rows on the device."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,28 +10,39 @@ from jaxtyping import PyTree
 
 from ..data import DataLoader
 from ..loading import apply_transform
+from ..sources.choice import match_columns, require_same_columns
 from ..types import Batch, LossFn
 from .buckets import padded_validation
 
 
-def as_validation(validation: PyTree | None, loss_fn: LossFn | None = None) -> PyTree | None:
+def as_validation(
+    validation: PyTree | None, loss_fn: LossFn | None = None, data: Any = None
+) -> PyTree | None:
     """Copies the rows to validate on; those of a loader go through its transform.
+
+    Columns of frames are put into the order of those of `data`, the rows to train on.
 
     Raises:
         ValueError: There are not two or three entries, rows that do not fit together, or none of a
             weight above 0.
     """
+    data = data if isinstance(data, DataLoader) else None
     if isinstance(validation, tuple) and not hasattr(validation, "_fields"):
         if len(validation) not in (2, 3):
             raise ValueError(
                 f"validation must be (x, y) or (x, y, weight); got {len(validation)} entries."
             )
-        validation = DataLoader(*validation, batch_size=1)
+        x, y, *weight = validation
+        if data is not None:
+            x, y = match_columns(data.source, x, y)
+        validation = DataLoader(x, y, *weight, batch_size=1)
     if isinstance(validation, DataLoader):
+        if data is not None:
+            require_same_columns(data.source, validation.source)
         loader, rows = validation, read_rows(validation)
         if loader.transform is not None:
             transform = functools.partial(apply_transform, loader.transform)
-            return _require_rows(jax.jit(transform)(_require_rows(rows)))
+            rows = jax.jit(transform)(_require_rows(rows))
         rows = _require_rows(rows)
         # The loader's arrays cannot change, so that the device may use their memory.
         return jax.device_put(rows if loss_fn is None else padded_validation(loss_fn, rows))

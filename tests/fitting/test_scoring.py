@@ -143,3 +143,22 @@ def test_files_are_evaluated_batch_by_batch(tmp_path):
     outputs = jaxmlp.predict(PARAMS, loader, config=CONFIG)
     expected = jaxmlp.apply(PARAMS, X, config=CONFIG)
     np.testing.assert_allclose(outputs, expected, rtol=RTOL, atol=1e-6)
+
+
+class TestFramesToValidateOn:
+    """Columns go by their names, in whatever order they come."""
+
+    frame = pd.DataFrame(X, columns=list("abcd"))
+
+    def fit(self, validation):
+        loader = jaxmlp.DataLoader(self.frame, Y, batch_size=12)
+        return fit(loader, validation=validation, epochs=2).history["validation_loss"]
+
+    def test_columns_in_another_order_are_put_in_the_order_of_training(self):
+        expected = self.fit((self.frame, Y))
+        np.testing.assert_array_equal(self.fit((self.frame[list("cadb")], Y)), expected)
+        np.testing.assert_array_equal(self.fit((X, Y)), expected)
+
+    def test_a_column_that_is_missing_is_named(self):
+        with pytest.raises(ValueError, match="'b'"):
+            self.fit((self.frame[list("acd")], Y))
