@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float, PRNGKeyArray, Real
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from .activations import ACTIVATIONS, net_input_features
 from .checks import require_key
@@ -32,7 +32,7 @@ class Layer(NamedTuple):
 
 def apply(
     params: Params,
-    x: Real[Array | np.ndarray, "*batch in_features"],
+    x: Shaped[Array | np.ndarray, "*batch in_features"],
     *,
     config: MLPConfig,
     key: PRNGKeyArray | None = None,
@@ -72,7 +72,7 @@ def apply(
 
 def intermediates(
     params: Params,
-    x: Real[Array | np.ndarray, "*batch in_features"],
+    x: Shaped[Array | np.ndarray, "*batch in_features"],
     *,
     config: MLPConfig,
     key: PRNGKeyArray | None = None,
@@ -117,7 +117,7 @@ def intermediates(
 
 def compute_layers(
     params: Params,
-    x: Real[Array | np.ndarray, "*batch in_features"],
+    x: Shaped[Array | np.ndarray, "*batch in_features"],
     config: MLPConfig,
     key: PRNGKeyArray | None,
     dropout_rate: float | Float[Array, ""] | None,
@@ -158,7 +158,7 @@ def compute_layers(
 
 
 def _standardise(
-    statistics: Standardization, x: Real[Array | np.ndarray, "*batch in_features"]
+    statistics: Standardization, x: Shaped[Array | np.ndarray, "*batch in_features"]
 ) -> Float[Array, "*batch in_features"]:
     # Digits that 16 bits cannot hold cancel in x - mean.
     wide = np.promote_types(np.promote_types(x.dtype, statistics.mean.dtype), "float32")

@@ -152,6 +152,7 @@ def test_without_rows_they_are_nan(metric):
 
 @pytest.mark.parametrize("factory", [metrics.f1, metrics.precision, metrics.recall])
 class TestAverages:
+    @pytest.mark.bad_input
     def test_others_are_refused(self, factory):
         with pytest.raises(ValueError, match=r"average must be 'binary', .*; got 'samples'\."):
             factory("samples")

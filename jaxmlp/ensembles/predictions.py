@@ -12,12 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float, Int, Real
+from jaxtyping import Array, Float, Int, Shaped
 
 from ..losses.weights import scale_weight, wide_type
 
-Outputs = Real[Array | np.ndarray, "members *batch outputs"]
-MemberWeights = Real[Array | np.ndarray, " members"] | Sequence[int | float]
+Outputs = Shaped[Array | np.ndarray, "members *batch outputs"]
+MemberWeights = Shaped[Array | np.ndarray, " members"] | Sequence[int | float]
 
 
 class Mixture(NamedTuple):
@@ -181,7 +181,7 @@ def majority_vote(logits: Outputs, *, weights: MemberWeights | None = None) -> I
 
 
 def member_quantiles(
-    outputs: Outputs, quantiles: Real[Array | np.ndarray, " quantiles"]
+    outputs: Outputs, quantiles: Shaped[Array | np.ndarray, " quantiles"]
 ) -> Float[Array, "quantiles *batch outputs"]:
     """Returns quantiles over members, interpolated linearly.
 

@@ -6,14 +6,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, Real
+from jaxtyping import Array, Int, Shaped
 
 from ..checks import require_int
 from ..losses.weights import wide_type
 
 
 def select_greedily(
-    predictions: Real[Array | np.ndarray, "members *batch outputs"],
+    predictions: Shaped[Array | np.ndarray, "members *batch outputs"],
     loss: Callable[[Any], Any],
     *,
     picks: int,

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float, Real, Shaped
+from jaxtyping import Array, Bool, Float, Shaped
 
-Outputs: TypeAlias = Real[Array | np.ndarray, "*batch outputs"]
+Outputs: TypeAlias = Shaped[Array | np.ndarray, "*batch outputs"]
 Targets: TypeAlias = Shaped[Array | np.ndarray, "..."]
 RowLosses: TypeAlias = Float[Array, "*batch"]
 

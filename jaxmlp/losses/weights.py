@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float, Real, Shaped
+from jaxtyping import Array, Float, Shaped
 
 # Weights whose largest is in between need no scaling: sums and products are far from overflow.
 _SMALLEST, _LARGEST = 2.0**-32, 2.0**32
 
 
 def weighted_mean(
-    values: Real[Array | np.ndarray, "*batch"],
+    values: Shaped[Array | np.ndarray, "*batch"],
     weight: Shaped[Array | np.ndarray, "*batch"] | None = None,
 ) -> Float[Array, ""]:
     """Mean over rows, `sum(weight * value) / sum(weight)`, computed in at least float32.

@@ -6,12 +6,12 @@ from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Real, Shaped
+from jaxtyping import Array, Float, Shaped
 
 from ..losses.weights import scale_weight, wide_type
 
 Counts: TypeAlias = tuple[Array, ...]
-Outputs: TypeAlias = Real[Array | np.ndarray, "*batch outputs"]
+Outputs: TypeAlias = Shaped[Array | np.ndarray, "*batch outputs"]
 Targets: TypeAlias = Shaped[Array | np.ndarray, "..."]
 Weight: TypeAlias = Shaped[Array | np.ndarray, "*batch"]
 

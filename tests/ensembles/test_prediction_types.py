@@ -71,6 +71,7 @@ def test_the_scale_of_traced_weights_does_not_count(scale):
     np.testing.assert_allclose(mean(np.float32(WEIGHTS * scale)), MEAN, rtol=1e-5)
 
 
+@pytest.mark.bad_input
 def test_lists_are_taken_as_arrays():
     mixture = ensembles.mixture_moments([[[1.0]], [[3.0]]], [[[0.5]], [[0.5]]])
     assert (mixture.mean, mixture.aleatoric, mixture.epistemic) == (2, 0.5, 1)
@@ -87,6 +88,7 @@ class TestTracedLevels:
         np.testing.assert_array_equal(np.isnan(got).all(axis=(1, 2)), [False, True, True])
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("call", "message"),
     [

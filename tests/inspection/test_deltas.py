@@ -146,6 +146,7 @@ class TestWhatMakeLossRefuses:
                 make_params(config), batch, config=config, criterion=losses.softmax_cross_entropy
             )  # fmt: skip
 
+    @pytest.mark.bad_input
     def test_a_tuple_of_arrays(self, function):
         config = make_config()
         with pytest.raises(TypeError, match=r"needs a jaxmlp\.Batch\(x, y, weight\); got a tuple"):

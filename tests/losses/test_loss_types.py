@@ -128,6 +128,7 @@ class TestOptions:
         assert np.isnan(jax.jit(criterion)(-np.asarray(value, dtype))).all()
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("value", ["a", None, 1j, [[0.5]], True])
 def test_options_that_are_no_numbers_are_refused_by_name(name, value):
