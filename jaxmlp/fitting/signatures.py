@@ -35,9 +35,11 @@ def spelled_out(*groups: SettingsGroup) -> Callable[[Function], Function]:
             for name, kind in get_type_hints(group.kinds).items()
         ]
         function.__signature__ = signature.replace(parameters=[*own, *shared])  # pyright: ignore[reportFunctionMemberAccess]
-        before, after = (function.__doc__ or "").split("\n\n    Returns:\n", 1)
-        texts = [_entries(group.kinds) for group in groups]
-        function.__doc__ = "\n".join([before, *texts]) + "\n\n    Returns:\n" + after
+        # Python may have left docstrings out, and from 3.13 on takes their indentation away.
+        if function.__doc__:
+            before, after = inspect.cleandoc(function.__doc__).split("\n\nReturns:\n", 1)
+            texts = [_entries(group.kinds) for group in groups]
+            function.__doc__ = "\n".join([before, *texts]) + "\n\nReturns:\n" + after
         return function
 
     return decorate
@@ -59,6 +61,5 @@ def complete(caller: str, given: Mapping[str, Any], *groups: SettingsGroup) -> d
 
 
 def _entries(kinds: type) -> str:
-    text = kinds.__doc__ or ""
-    _, entries = text.split("    Args:\n", 1)
+    _, entries = inspect.cleandoc(kinds.__doc__ or "").split("Args:\n", 1)
     return entries.rstrip()
