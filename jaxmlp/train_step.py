@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import AxisType, PartitionSpec
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
 from .checks import require_key
@@ -73,12 +74,15 @@ def make_train_step(
     """Builds one training step: loss, gradient, optimizer update.
 
     The step is pure and jitted, and donates its state: use the one that it returns. It may be
-    called in a loop, scanned, or vmapped over states.
+    called in a loop, scanned, or vmapped over states; of the kinds of keys, only "threefry2x32"
+    draws the same numbers under `vmap`. Batches and parameters may lie on a mesh of any axes.
 
     Args:
         loss_fn: `(params, batch, key) -> (loss, metrics)`, as `make_loss` builds or your own. It is
             given the key `fold_in(state.key, state.step)`.
-        optimizer: Any optax optimizer, line searches included.
+        optimizer: Any optax optimizer. Besides gradients, its `update` is handed those of "value",
+            "grad", "value_fn", "grad_fn" and "obj_fn", of this batch and key, that it can take:
+            line searches, `reduce_on_plateau`, `sam` and `sophia` work as they are.
         accumulate_steps: Number of micro-batches, at least 1, into which a batch is cut along its
             leading axis to save memory. Gradient, loss and metrics are the means over the whole
             batch, weighted by `batch.weight` where there is one; micro-batch i draws from
@@ -104,7 +108,8 @@ def make_train_step(
         >>> float(metrics["loss"]), state.params["w"].tolist()
         (1.0, [0.10000000149011612, 0.10000000149011612])
     """
-    return jax.jit(make_pure_step(loss_fn, optimizer, accumulate_steps), donate_argnums=0)
+    step = with_auto_axes(make_pure_step(loss_fn, optimizer, accumulate_steps))
+    return jax.jit(step, donate_argnums=0)
 
 
 def make_pure_step(
@@ -149,6 +154,48 @@ def make_pure_step(
         return TrainState(params, opt_state, state.step + 1, state.key), {"loss": loss, **metrics}
 
     return train_step
+
+
+def with_auto_axes(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Lets the compiler place what a function computes from arrays on a mesh of explicit axes.
+
+    Such axes, of which `jax.make_mesh` makes meshes, ask for a placement wherever an operation sums
+    over rows that lie on several devices, and so in every gradient.
+
+    Args:
+        function: `(state, ...) -> (state, ...)`. The arrays of its state stay where they are on the
+            mesh; the other results lie on all devices.
+    """
+
+    def halved(state: PyTree, rest: Any, named: Any) -> tuple[PyTree, tuple[Any, ...]]:
+        first, *others = function(state, *rest, **named)
+        return first, tuple(others)
+
+    @functools.wraps(function)
+    def placed(state: PyTree, *rest: Any, **named: Any) -> tuple[Any, ...]:
+        mesh = _explicit_mesh((state, rest, named))
+        if mesh is None:
+            return function(state, *rest, **named)
+        kept = jax.tree.map(lambda leaf: jax.typeof(leaf).sharding.spec, state)
+        kinds = zip(mesh.axis_names, mesh.axis_types, strict=True)
+        with jax.sharding.use_abstract_mesh(mesh):
+            first, others = jax.sharding.auto_axes(
+                halved,
+                axes=tuple(name for name, kind in kinds if kind is AxisType.Explicit),
+                out_sharding=(kept, PartitionSpec()),
+            )(state, rest, named)
+        return first, *others
+
+    return placed
+
+
+def _explicit_mesh(tree: PyTree) -> Any:
+    """Returns the mesh of explicit axes on which arrays of a tree lie, if any."""
+    for leaf in jax.tree.leaves(tree):
+        mesh = jax.typeof(leaf).sharding.mesh
+        if AxisType.Explicit in mesh.axis_types:
+            return mesh
+    return None
 
 
 def _checked(loss_fn: LossFn) -> LossFn:
