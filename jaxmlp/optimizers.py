@@ -41,7 +41,8 @@ def init_optimizer(
                 "labels, give them as a function, or make them from params without it."
             )
         raise
-    kinds = _kinds_in(opt_state)
+    nodes = _nodes_in(opt_state)
+    kinds = set(map(type, nodes))
     if optax.LookaheadState in kinds and not isinstance(params, optax.LookaheadParams):
         raise TypeError(
             "optax.lookahead trains fast and slow parameters: params must be "
@@ -53,6 +54,12 @@ def init_optimizer(
             "optax.contrib.differentially_private_aggregate, and dpsgd, which is made of it, need "
             "a gradient for every row; a step has the one of the mean loss. Compute those of rows "
             "with jax.vmap in a loop of your own, or take another optimizer."
+        )
+    if any(isinstance(n, optax.MonitorState) and not n.measurements for n in nodes):
+        raise TypeError(
+            "optax.monitor begins with a state that lacks its measurements, and a compiled loop "
+            "needs one that keeps its structure. Take optax.snapshot, or wrap it in one that "
+            f"begins with them: {_PAGE}."
         )
     return opt_state
 
@@ -67,8 +74,8 @@ def update_params(
     """Takes one step; the optimizer is handed those extra arguments that all of it can take.
 
     Raises:
-        TypeError: The optimizer changes the type of its state.
-        ValueError: An update has another shape than its parameter.
+        TypeError: The optimizer changes the type or structure of its state.
+        ValueError: Updates have another structure or shape than the parameters.
     """
     given, refused = _taken_by_signature(optimizer.update, extra), list[str]()
     while True:
@@ -86,8 +93,12 @@ def update_params(
             _explain(error, params, extra, refused)
             raise
     _require_shapes(updates, params)
-    with_types = jax.tree.map(_keep_type, after, opt_state)
-    return optax.apply_updates(params, updates), with_types
+    if jax.tree.structure(after) != jax.tree.structure(opt_state):
+        raise TypeError(
+            "The optimizer must keep the structure of its state, since a compiled loop carries it; "
+            f"it was {jax.tree.structure(opt_state)} and is {jax.tree.structure(after)}."
+        )
+    return optax.apply_updates(params, updates), jax.tree.map(_keep_type, after, opt_state)
 
 
 def kernel_mask(params: PyTree) -> PyTree:
@@ -122,16 +133,11 @@ def kernel_mask(params: PyTree) -> PyTree:
     return mask
 
 
-def _kinds_in(opt_state: optax.OptState) -> set[type]:
-    """The types of all nodes of a state, which tell what transformations it is of."""
-    kinds: set[type] = set()
-
-    def note(node: Any) -> bool:
-        kinds.add(type(node))
-        return False
-
-    jax.tree.leaves(opt_state, is_leaf=note)
-    return kinds
+def _nodes_in(opt_state: optax.OptState) -> list[Any]:
+    """All nodes of a state, which tell what transformations it is of."""
+    nodes: list[Any] = []
+    jax.tree.leaves(opt_state, is_leaf=lambda node: nodes.append(node) is not None)
+    return nodes
 
 
 def _taken_by_signature(update: Callable[..., Any], extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,6 +175,12 @@ def _explain(
 
 
 def _require_shapes(updates: PyTree, params: PyTree) -> None:
+    if jax.tree.structure(updates) != jax.tree.structure(params):
+        raise ValueError(
+            "The optimizer must return an update for each parameter, in the structure "
+            f"{jax.tree.structure(params)}; got {jax.tree.structure(updates)}."
+        )
+
     def check(path: tuple[Any, ...], param: Any, update: Any) -> None:
         if jnp.shape(update) != jnp.shape(param):
             raise ValueError(

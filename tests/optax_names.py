@@ -9,6 +9,19 @@ import optax
 
 import jaxmlp
 
+
+def filled(monitor):
+    """An `optax.monitor` that has its measurements from the start, as docs/optimizers.md shows."""
+
+    def init(params):
+        first = monitor.init(params)
+        return monitor.update(params, first, params)[1]._replace(
+            measure_states=first.measure_states
+        )
+
+    return optax.GradientTransformationExtraArgs(init, monitor.update)
+
+
 KERNEL_ONLY = {"kernel": True, "bias": False}
 SGD = optax.sgd(0.1)
 LABELS = {"kernel": "k", "bias": "b"}
@@ -87,6 +100,8 @@ OTHERS = {
 }
 # A step cannot train with these as they are; the message says why.
 REFUSED = {
+    "measure_with_ema": "must return an update for each parameter, in the structure",
+    "monitor": "optax.monitor begins with a state that lacks its measurements",
     "differentially_private_aggregate": "differentially_private_aggregate, and dpsgd",
     "dpsgd": "differentially_private_aggregate, and dpsgd",
     "lookahead": r"optax.lookahead trains fast and slow parameters: params must be optax\.Look",
@@ -146,6 +161,10 @@ def loss_fn(params, batch, _):
     return jnp.mean((batch.x @ params["kernel"] + params["bias"] - batch.y) ** 2), {}
 
 
+VALUE = jax.jit(lambda params, batch: loss_fn(params, batch, None)[0])
+VALUE_AND_GRAD = jax.jit(jax.value_and_grad(lambda params, batch: loss_fn(params, batch, None)[0]))
+
+
 def loader():
     """Two steps per epoch."""
     return jaxmlp.DataLoader(X, TARGETS, batch_size=6, shuffle=True)
@@ -159,12 +178,12 @@ def batches():
 def train_by_optax(optimizer, asked, params=params):
     """Losses, and the last params and state, of the loop of optax's documentation."""
 
-    @jax.jit
+    # Not jitted, but for what is below: operations of one shape are compiled once for all names.
     def update(params, opt_state, batch):
         def value_fn(params):
-            return loss_fn(params, batch, None)[0]
+            return VALUE(params, batch)
 
-        value, grad = jax.value_and_grad(value_fn)(params)
+        value, grad = VALUE_AND_GRAD(params, batch)
         extra = {
             "value": value,
             "grad": grad,
