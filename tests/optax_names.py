@@ -1,6 +1,7 @@
 """All optimizers and transformations of optax by name, and the loops that optax documents."""
 
 import inspect
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +32,10 @@ def every_second(step, **_):
     return step % 2 == 0
 
 
+def matrices(updates):
+    return jax.tree.map(lambda _: optax.contrib.MuonDimensionNumbers(), updates)
+
+
 # What a name needs beyond a learning rate.
 MADE = {
     "adaptive_grad_clip": lambda: optax.adaptive_grad_clip(0.1),
@@ -56,18 +61,20 @@ MADE = {
     "inject_stateful_hyperparams": lambda: optax.inject_stateful_hyperparams(optax.adam)(0.05),
     "lookahead": lambda: optax.lookahead(SGD, 3, 0.5),
     "masked": lambda: optax.masked(optax.adam(0.05), KERNEL_ONLY),
-    "measure_with_ema": lambda: optax.measure_with_ema(optax.global_norm, 0.9),
+    "measure_with_ema": lambda: optax.measure_with_ema(optax.tree.norm, 0.9),
     "mechanize": lambda: optax.contrib.mechanize(optax.adam(0.05)),
-    "monitor": lambda: optax.monitor({"norm": optax.global_norm}),
+    "monitor": lambda: optax.monitor({"norm": optax.tree.norm}),
     "multi_transform": lambda: optax.multi_transform(
         {"k": optax.adam(0.05), "b": optax.set_to_zero()}, LABELS
     ),
     "MultiSteps": lambda: optax.MultiSteps(optax.polyak_sgd(0.5), 2),
     "named_chain": lambda: optax.named_chain(("clip", optax.clip(0.5)), ("sgd", SGD)),
-    "normalize_by_update_norm": optax.normalize_by_update_norm,
+    "noisy_sgd": lambda: optax.noisy_sgd(0.05, key=0),
     "partition": lambda: optax.partition(
         {"k": optax.polyak_sgd(0.5), "b": optax.set_to_zero()}, LABELS
     ),
+    # At larger rates its first steps, which nothing rectifies, go up and up.
+    "radam": lambda: optax.radam(0.001),
     "reduce_on_plateau": lambda: optax.chain(
         SGD, optax.contrib.reduce_on_plateau(patience=2, rtol=0.5, factor=0.5)
     ),
@@ -79,14 +86,19 @@ MADE = {
         optax.sgd(1.0), optax.scale_by_backtracking_linesearch(10)
     ),
     "scale_by_galore": lambda: optax.contrib.scale_by_galore(rank=1, update_proj_gap=2),
+    "scale_by_lbfgs": lambda: optax.chain(optax.scale_by_lbfgs(), optax.scale(-0.1)),
     "scale_by_learning_rate": lambda: optax.scale_by_learning_rate(0.1),
+    "scale_by_muon": lambda: optax.masked(
+        optax.contrib.scale_by_muon(weight_dimension_numbers=matrices), KERNEL_ONLY
+    ),
+    "scale_by_radam": lambda: optax.chain(optax.scale_by_radam(), optax.scale(-0.001)),
     "scale_by_schedule": lambda: optax.scale_by_schedule(optax.linear_schedule(-0.1, -0.01, 8)),
     "scale_by_zoom_linesearch": lambda: optax.chain(
         optax.sgd(1.0), optax.scale_by_zoom_linesearch(10)
     ),
     "schedule_free": lambda: optax.contrib.schedule_free(optax.adam(0.05, b1=0.0), 0.05),
     "selective_transform": lambda: optax.selective_transform(SGD, freeze_mask=KERNEL_ONLY),
-    "snapshot": lambda: optax.snapshot("norm", optax.global_norm),
+    "snapshot": lambda: optax.snapshot("norm", optax.tree.norm),
     "split_real_and_imaginary": lambda: optax.contrib.split_real_and_imaginary(optax.adam(0.05)),
     "stateless": lambda: optax.stateless(lambda grads, _: optax.tree.scale(-0.1, grads)),
     "stateless_with_tree_map": lambda: optax.stateless_with_tree_map(lambda g, p: -0.1 * (g + p)),
@@ -138,6 +150,13 @@ WORKING = [name for name in NAMES if name not in REFUSED]
 
 def make(name):
     """The optimizer of a name, of its defaults as far as it has them."""
+    with warnings.catch_warnings():
+        # Some have newer names.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return _make(name)
+
+
+def _make(name):
     if name in MADE:
         return MADE[name]()
     parameters = inspect.signature(FUNCTIONS[name]).parameters.values()
