@@ -14,9 +14,10 @@ from .init import MupLabels, init_params, mup_labels
 from .loading import StratifiedSampler, WeightedSampler, class_weights, train_test_split
 from .losses.loss_function import make_loss, weighted_mean
 from .metrics import Metric
+from .optimizers import kernel_mask
 from .standardization import with_standardization
 from .storage import CheckpointError, Checkpoints, load, load_state, save, save_state
-from .train_step import TrainState, init_state, kernel_mask, make_train_step
+from .train_step import TrainState, init_state, make_train_step
 from .training import fit
 from .types import Batch, Dense, LossFn, Norm, Params, Standardization
 from .versions import __version__ as __version__

@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import AxisType, PartitionSpec
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
 from .checks import require_key
 from .losses.weights import scale_weight, wide_type
+from .optimizers import as_transformation, init_optimizer, update_params
 from .types import LossFn, trained_part, with_trained_part, with_types_of
 
 
@@ -60,7 +62,7 @@ def init_state(
             )
     # Optax mixes dtypes (decay**count), which strict promotion would refuse.
     with jax.numpy_dtype_promotion("standard"):
-        opt_state = _init_optimizer(optimizer, params, trained)
+        opt_state = init_optimizer(as_transformation(optimizer), params, trained)
     state = TrainState(params, opt_state, jnp.zeros((), jnp.int32), key)
     # Donating one buffer twice is an error, and optimizers may keep the params as they are.
     return copy_arrays(state)
@@ -72,12 +74,15 @@ def make_train_step(
     """Builds one training step: loss, gradient, optimizer update.
 
     The step is pure and jitted, and donates its state: use the one that it returns. It may be
-    called in a loop, scanned, or vmapped over states.
+    called in a loop, scanned, or vmapped over states; of the kinds of keys, only "threefry2x32"
+    draws the same numbers under `vmap`. Batches and parameters may lie on a mesh of any axes.
 
     Args:
         loss_fn: `(params, batch, key) -> (loss, metrics)`, as `make_loss` builds or your own. It is
             given the key `fold_in(state.key, state.step)`.
-        optimizer: Any optax optimizer, line searches included.
+        optimizer: Any optax optimizer. Besides gradients, its `update` is handed those of "value",
+            "grad", "value_fn", "grad_fn" and "obj_fn", of this batch and key, that it can take:
+            line searches, `reduce_on_plateau`, `sam` and `sophia` work as they are.
         accumulate_steps: Number of micro-batches, at least 1, into which a batch is cut along its
             leading axis to save memory. Gradient, loss and metrics are the means over the whole
             batch, weighted by `batch.weight` where there is one; micro-batch i draws from
@@ -103,7 +108,8 @@ def make_train_step(
         >>> float(metrics["loss"]), state.params["w"].tolist()
         (1.0, [0.10000000149011612, 0.10000000149011612])
     """
-    return jax.jit(make_pure_step(loss_fn, optimizer, accumulate_steps), donate_argnums=0)
+    step = with_auto_axes(make_pure_step(loss_fn, optimizer, accumulate_steps))
+    return jax.jit(step, donate_argnums=0)
 
 
 def make_pure_step(
@@ -112,7 +118,7 @@ def make_pure_step(
     """Builds the step of `make_train_step` before it is jitted, for use inside larger programs."""
     if accumulate_steps < 1:
         raise ValueError(f"accumulate_steps must be at least 1; got {accumulate_steps}.")
-    optimizer = optax.with_extra_args_support(optimizer)
+    optimizer = as_transformation(optimizer)
     checked = _checked(loss_fn)
 
     def train_step(state: TrainState, batch: PyTree) -> tuple[TrainState, dict[str, Array]]:
@@ -122,73 +128,74 @@ def make_pure_step(
         def trained_loss(trained: PyTree, batch: PyTree, key: PRNGKeyArray) -> Any:
             return checked(with_trained_part(state.params, trained), batch, key)
 
+        def over_batch(evaluate: Callable[..., Any], trained: PyTree) -> Any:
+            if accumulate_steps == 1:
+                return evaluate(trained, batch, key)
+            return _accumulate(evaluate, trained, batch, key, accumulate_steps)
+
+        # Line searches refuse arguments that it does not take.
+        def value_fn(trained: PyTree, grad_fn: Any = None, obj_fn: Any = None) -> Array:
+            del grad_fn, obj_fn
+            return over_batch(lambda *arguments: (trained_loss(*arguments), ()), trained)[0][0]
+
         value_and_grad = jax.value_and_grad(trained_loss, has_aux=True)
-        if accumulate_steps == 1:
-            (loss, metrics), grads = value_and_grad(trained, batch, key)
-        else:
-            (loss, metrics), grads = _accumulate(
-                value_and_grad, trained, batch, key, accumulate_steps
-            )
+        (loss, metrics), grads = over_batch(value_and_grad, trained)
+        extra = {
+            "value": loss,
+            "grad": grads,
+            "value_fn": value_fn,
+            # Sharpness-aware minimisation also tells which of its steps asks.
+            "grad_fn": lambda trained, *_: over_batch(value_and_grad, trained)[1],
+            "obj_fn": value_fn,
+        }
         with jax.numpy_dtype_promotion("standard"):  # as in init_state
-            updates, opt_state = optimizer.update(
-                grads,
-                state.opt_state,
-                trained,
-                value=loss,
-                grad=grads,
-                value_fn=lambda trained: trained_loss(trained, batch, key)[0],
-            )
-        params = with_trained_part(state.params, optax.apply_updates(trained, updates))
-        opt_state = jax.tree.map(_keep_type, opt_state, state.opt_state)
+            updated, opt_state = update_params(optimizer, grads, state.opt_state, trained, extra)
+        params = with_trained_part(state.params, updated)
         return TrainState(params, opt_state, state.step + 1, state.key), {"loss": loss, **metrics}
 
     return train_step
 
 
-def kernel_mask(params: PyTree) -> PyTree:
-    """Marks the kernels: what weight decay should act on, and biases and norms should not.
+def with_auto_axes(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Lets the compiler place what a function computes from arrays on a mesh of explicit axes.
+
+    Such axes, of which `jax.make_mesh` makes meshes, ask for a placement wherever an operation sums
+    over rows that lie on several devices, and so in every gradient.
 
     Args:
-        params: A pytree with leaves called `kernel`, as `jaxmlp.Params` or a dict of dicts.
-
-    Returns:
-        The same tree of booleans; pass the function itself as optax's `mask`.
-
-    Raises:
-        ValueError: No leaf is called `kernel`, so the mask would switch decay off silently.
-
-    Example:
-        >>> optimizer = optax.adamw(1e-3, weight_decay=1e-2, mask=kernel_mask)
+        function: `(state, ...) -> (state, ...)`. The arrays of its state stay where they are on the
+            mesh; the other results lie on all devices.
     """
 
-    def is_kernel(path: tuple[Any, ...], _: Any) -> bool:
-        last = path[-1] if path else None
-        return getattr(last, "name", getattr(last, "key", None)) == "kernel"
+    def halved(state: PyTree, rest: Any, named: Any) -> tuple[PyTree, tuple[Any, ...]]:
+        first, *others = function(state, *rest, **named)
+        return first, tuple(others)
 
-    mask = jax.tree.map_with_path(is_kernel, params)
-    # Under optax.partition the other groups' kernels are masked out, so none may be left.
-    parts = jax.tree.leaves(params, is_leaf=lambda leaf: isinstance(leaf, optax.MaskedNode))
-    if not any(jax.tree.leaves(mask)) and not any(isinstance(p, optax.MaskedNode) for p in parts):
-        raise ValueError(
-            "kernel_mask needs leaves called 'kernel'; got "
-            f"{[jax.tree_util.keystr(path) for path, _ in jax.tree.leaves_with_path(params)]}. "
-            "Write a mask for these params."
-        )
-    return mask
+    @functools.wraps(function)
+    def placed(state: PyTree, *rest: Any, **named: Any) -> tuple[Any, ...]:
+        mesh = _explicit_mesh((state, rest, named))
+        if mesh is None:
+            return function(state, *rest, **named)
+        kept = jax.tree.map(lambda leaf: jax.typeof(leaf).sharding.spec, state)
+        kinds = zip(mesh.axis_names, mesh.axis_types, strict=True)
+        with jax.sharding.use_abstract_mesh(mesh):
+            first, others = jax.sharding.auto_axes(
+                halved,
+                axes=tuple(name for name, kind in kinds if kind is AxisType.Explicit),
+                out_sharding=(kept, PartitionSpec()),
+            )(state, rest, named)
+        return first, *others
+
+    return placed
 
 
-def _init_optimizer(
-    optimizer: optax.GradientTransformation, params: PyTree, trained: PyTree
-) -> optax.OptState:
-    try:
-        return optimizer.init(trained)
-    except ValueError as error:
-        if jax.tree.structure(params) != jax.tree.structure(trained):
-            error.add_note(
-                "The optimizer does not see the Standardization in params. If it has a mask or "
-                "labels, give them as a function, or make them from params without it."
-            )
-        raise
+def _explicit_mesh(tree: PyTree) -> Any:
+    """Returns the mesh of explicit axes on which arrays of a tree lie, if any."""
+    for leaf in jax.tree.leaves(tree):
+        mesh = jax.typeof(leaf).sharding.mesh
+        if AxisType.Explicit in mesh.axis_types:
+            return mesh
+    return None
 
 
 def _checked(loss_fn: LossFn) -> LossFn:
@@ -285,12 +292,3 @@ def copy_arrays(tree: PyTree) -> PyTree:
     return jax.tree.map(
         lambda leaf: jnp.array(leaf, dtype=jnp.asarray(leaf).dtype, copy=True), tree
     )
-
-
-def _keep_type(new: Any, old: Any) -> Any:
-    if new.dtype != old.dtype:
-        raise TypeError(
-            f"The optimizer changed its state from {old.dtype} to {new.dtype}, which would compile "
-            "every step anew; give its settings as arrays of one dtype."
-        )
-    return new if jnp.issubdtype(new.dtype, jax.dtypes.prng_key) else new.astype(old.dtype)

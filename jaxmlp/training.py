@@ -51,10 +51,12 @@ def fit(
     Args:
         loss_fn: `(params, batch, key) -> (loss, metrics)`, as `make_loss` builds or your own.
         optimizer: Any optax optimizer, with any schedule; put clipping into it with `optax.chain`.
+            See `make_train_step` for what it is handed.
         params: Where to start; any pytree of floating arrays. They are copied. With `state`, `None`
             or a tree of the same shapes.
         data: A `DataLoader`, whose `transform` runs inside the compiled steps, or an iterable of
-            batches that can be iterated once per epoch; see `sources.batches`.
+            batches that can be iterated once per epoch, and may refill its NumPy arrays, which
+            are copied; see `sources.batches`.
         epochs: Number of passes over the data, at least 1.
         key: One typed JAX random key; with `state`, `None` or that of the state.
         state: Where to go on instead: the `state` of a `FitResult`, or of a loop of your own with

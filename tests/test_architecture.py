@@ -19,8 +19,9 @@ PACKAGE = Path(jaxmlp.__file__).parent
 # what stands before it in the reading order that the room's `__init__` tells.
 TOP = (
     *("versions", "checks", "types", "config", "activations", "init", "forward", "losses"),
-    *("metrics", "inspection", "train_step", "sources", "loading", "data", "standardization"),
-    *("storage", "fitting", "training", "ensembles", "", "tensorboard", "plot", "orbax"),
+    *("metrics", "inspection", "optimizers", "train_step", "sources", "loading", "data"),
+    *("standardization", "storage", "fitting", "training", "ensembles", "", "tensorboard"),
+    *("plot", "orbax"),
 )
 
 # The parts of the picture in docs/architecture.md, and the modules that are each of them.
@@ -29,7 +30,7 @@ PARTS = {
         *("versions", "checks", "types", "config", "activations", "init", "forward", "metrics"),
         "losses",
     ),
-    "step": ("train_step",),
+    "step": ("optimizers", "train_step"),
     "inspection": ("inspection",),
     "sources": ("sources",),
     "loading": ("loading",),
@@ -130,7 +131,9 @@ def test_imports_go_in_one_direction(path):
 
 
 def test_the_import_check_sees_imports():
-    assert imported_modules(PACKAGE / "train_step.py") == {"checks", "losses.weights", "types"}
+    assert imported_modules(PACKAGE / "train_step.py") == {
+        *("checks", "losses.weights", "optimizers", "types")
+    }
     assert {"losses", "metrics", "losses.loss_function"} <= imported_modules(
         PACKAGE / "__init__.py"
     )

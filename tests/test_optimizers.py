@@ -1,4 +1,4 @@
-"""Tests that any optax optimizer runs in the training step as it does in a loop of its own."""
+"""Tests that every optimizer of optax trains here as it does in the loop that optax documents."""
 
 import functools
 
@@ -7,157 +7,173 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from fits import assert_same
+from optax_names import (
+    ASKED,
+    EPOCHS,
+    KEY,
+    REFUSED,
+    WORKING,
+    filled,
+    loader,
+    loss_fn,
+    make,
+    params,
+    train_by_optax,
+    train_by_step,
+)
 
-from jaxmlp import init_state, kernel_mask, make_train_step
+import jaxmlp
 
-KEY = jax.random.key(0)
-RNG = np.random.default_rng(0)
-X = RNG.normal(size=(16, 3)).astype(np.float32)
-TARGETS = (X @ RNG.normal(size=(3, 2)) + 0.5).astype(np.float32)
-BATCH = (X, TARGETS)
+# The same operations in two programs: some ulp per step, in numbers near 1.
+close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
 
-
-def params():
-    return {"kernel": jnp.full((3, 2), 0.1), "bias": jnp.zeros(2)}
+# One of each kind: of its state, and of what it is handed.
+KINDS = ("MultiSteps", "add_noise", "inject_hyperparams", "partition", "sam")
 
 
-def loss_fn(params, batch, _):
-    x, targets = batch
-    return jnp.mean((x @ params["kernel"] + params["bias"] - targets) ** 2), {}
+def all_or_kinds(kinds=KINDS):
+    """All names; those that are not of a kind of their own take longer than a test may."""
+    return [
+        pytest.param(name, marks=[] if name in kinds else [pytest.mark.slow]) for name in WORKING
+    ]
 
 
-SCHEDULE = optax.cosine_decay_schedule(0.1, 20)
-OPTIMIZERS = {
-    "sgd": optax.sgd(0.1),
-    "nesterov": optax.sgd(0.1, momentum=0.9, nesterov=True),
-    "adam": optax.adam(0.05),
-    "adamw, kernels decayed": optax.adamw(0.05, weight_decay=0.1, mask=kernel_mask),
-    "injected hyperparameters": optax.inject_hyperparams(optax.adam)(learning_rate=SCHEDULE),
-    "lamb": optax.lamb(0.05),
-    "lion": optax.lion(0.02),
-    "adafactor": optax.adafactor(0.1),
-    "several steps": optax.MultiSteps(optax.adam(0.1), 2).gradient_transformation(),
-    "clipped": optax.chain(optax.clip_by_global_norm(0.5), optax.adam(0.05)),
-    "averaged updates": optax.chain(optax.sgd(0.1), optax.ema(0.9)),
-    "frozen bias": optax.partition(
-        {"k": optax.adam(0.05), "b": optax.set_to_zero()}, {"kernel": "k", "bias": "b"}
+WRAPPERS = {
+    "chain": lambda inner: optax.chain(optax.clip_by_global_norm(0.5), inner, optax.identity()),
+    "MultiSteps": lambda inner: optax.MultiSteps(inner, 2),
+    "inject_hyperparams": lambda inner: optax.inject_hyperparams(
+        lambda factor: optax.chain(inner, optax.scale(factor))
+    )(factor=0.5),
+    "partition": lambda inner: optax.partition(
+        {"k": inner, "b": optax.sgd(0.1)}, {"kernel": "k", "bias": "b"}
     ),
-    "plateau": optax.chain(
-        optax.sgd(0.1), optax.contrib.reduce_on_plateau(patience=2, rtol=0.5, factor=0.5)
-    ),
-    "if finite": optax.apply_if_finite(optax.adam(0.05), 3),
-    "schedule-free": optax.contrib.schedule_free_sgd(0.1),
-    "lbfgs": optax.lbfgs(),
 }
-STEPS = 12
+# Their masks are of the whole tree, and under `partition` they see a part of it.
+OF_THE_WHOLE = {"freeze", "masked", "multi_transform", "partition", "selective_transform"}
 
 
-@functools.cache
-def trained(name):
-    """Losses, final params and optimizer state, and traces of the loss at first and in all."""
-    calls = []
-
-    def counting(*args):
-        calls.append(1)
-        return loss_fn(*args)
-
-    optimizer = OPTIMIZERS[name]
-    step = make_train_step(counting, optimizer)
-    state = init_state(params(), optimizer, key=KEY)
-    history, traces = [], []
-    for _ in range(STEPS):
-        state, values = step(state, BATCH)
-        history.append(float(values["loss"]))
-        traces.append(len(calls))
-    return history, state, (traces[0], traces[-1])
+def inner_of(name):
+    made = make(name)
+    if not isinstance(made, optax.MultiSteps):
+        return made
+    return optax.GradientTransformationExtraArgs(made.init, made.update)
 
 
-def trained_by_optax(name):
-    """The loop of optax's documentation."""
-    optimizer = optax.with_extra_args_support(OPTIMIZERS[name])
-
-    def value_fn(params):
-        return loss_fn(params, BATCH, None)[0]
-
-    @jax.jit
-    def update(params, opt_state):
-        value, grad = jax.value_and_grad(value_fn)(params)
-        updates, opt_state = optimizer.update(
-            grad, opt_state, params, value=value, grad=grad, value_fn=value_fn
-        )
-        return value, optax.apply_updates(params, updates), opt_state
-
-    with jax.numpy_dtype_promotion("standard"):
-        values, current = [], params()
-        opt_state = optimizer.init(current)
-        for _ in range(STEPS):
-            value, current, opt_state = update(current, opt_state)
-            values.append(float(value))
-    return values, current, opt_state
+def assert_trains_as_optax(optimizer, asked):
+    values, expected, opt_state = train_by_optax(optimizer, asked)
+    history, state, traces = train_by_step(optimizer)
+    close(history, values)
+    jax.tree.map(close, state.params, expected)
+    assert jax.tree.structure(state.opt_state) == jax.tree.structure(opt_state)
+    assert traces[0] == traces[-1]
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-class TestEveryOptimizer:
-    def test_it_computes_what_optax_alone_computes(self, name):
-        history, state, _ = trained(name)
-        values, expected, opt_state = trained_by_optax(name)
-        # The same operations in two programs: some ulp per step, in numbers near 1.
-        close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
-        close(history, values)
-        jax.tree.map(close, state.params, expected)
-        assert jax.tree.structure(state.opt_state) == jax.tree.structure(opt_state)
-
-    def test_it_lowers_the_loss(self, name):
-        history, *_ = trained(name)
-        assert history[-1] < 0.9 * history[0]
-
-    def test_it_compiles_once(self, name):
-        *_, (first, last) = trained(name)
-        assert first == last
+@pytest.mark.parametrize("name", WORKING)
+def test_a_step_computes_what_optax_alone_computes_and_compiles_once(name):
+    assert_trains_as_optax(make(name), ASKED.get(name, ()))
 
 
-def test_a_schedule_advances_with_every_step():
-    _, state, _ = trained("injected hyperparameters")
-    # The last of 12 steps is number 11.
-    np.testing.assert_allclose(
-        state.opt_state.hyperparams["learning_rate"], SCHEDULE(STEPS - 1), rtol=1e-6
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize("name", all_or_kinds({"sam", "polyak_sgd"}))
+def test_it_does_so_inside_others(name, wrapper):
+    if wrapper == "partition" and name in OF_THE_WHOLE:
+        with pytest.raises(ValueError, match=r"."):
+            train_by_optax(WRAPPERS[wrapper](inner_of(name)), ASKED.get(name, ()))
+        return
+    assert_trains_as_optax(WRAPPERS[wrapper](inner_of(name)), ASKED.get(name, ()))
+
+
+def fit(optimizer, **settings):
+    settings = {"epochs": EPOCHS, "key": KEY} | settings
+    return jaxmlp.fit(loss_fn, optimizer, params(), loader(), **settings)
+
+
+@pytest.mark.parametrize("name", all_or_kinds())
+def test_fit_takes_the_steps_of_the_loop(name):
+    _, expected, _ = train_by_step(make(name))
+    result = fit(make(name))
+    jax.tree.map(close, result.params, expected.params)
+    assert int(result.state.step) == int(expected.step)
+
+
+@pytest.mark.parametrize("name", all_or_kinds())
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(name, tmp_path):
+    fit(make(name), epochs=1, checkpoint=tmp_path)
+    resumed = fit(make(name), checkpoint=tmp_path, resume=True)
+    assert_same(resumed.state, fit(make(name)).state)
+
+
+@pytest.mark.parametrize("name", all_or_kinds())
+def test_members_are_what_fit_gives_alone(name):
+    members = jaxmlp.fit_members(
+        loss_fn,
+        make(name),
+        lambda key: jax.tree.map(lambda a: a + jax.random.uniform(key), params()),
+        loader(),
+        epochs=EPOCHS,
+        keys=jax.random.split(KEY, 2),
+        strategy="vmap",
     )
+    start = jax.random.uniform(jax.random.fold_in(jax.random.split(KEY, 2)[1], 2**32 - 1))
+    alone = jaxmlp.fit(
+        loss_fn,
+        make(name),
+        jax.tree.map(lambda a: a + start, params()),
+        loader(),
+        epochs=EPOCHS,
+        key=jax.random.split(KEY, 2)[1],
+    )
+    jax.tree.map(close, members.member(1), alone.params)
 
 
-def test_a_plateau_lowers_the_learning_rate():
-    _, state, _ = trained("plateau")
-    assert state.opt_state[-1].scale < 1
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_work_is_refused_by_name(name):
+    with pytest.raises((TypeError, ValueError), match=REFUSED[name]):
+        train_by_step(make(name))
+
+
+def test_a_monitor_that_begins_with_its_measurements_trains():
+    monitor = filled(
+        optax.monitor(
+            {"norm": optax.tree.norm, "mean": optax.measure_with_ema(optax.tree.norm, 0.9)}
+        )
+    )
+    _, state, _ = train_by_step(optax.chain(monitor, optax.sgd(0.1)))
+    _, _, expected = train_by_optax(optax.chain(monitor, optax.sgd(0.1)), ())
+    jax.tree.map(close, state.opt_state, expected)
+
+
+def test_multi_steps_of_a_factory_are_taken_for_members():
+    members = jaxmlp.fit_members(
+        loss_fn,
+        lambda h: optax.MultiSteps(optax.sgd(h["learning_rate"]), 2),
+        lambda _: params(),
+        loader(),
+        epochs=EPOCHS,
+        keys=jax.random.split(KEY, 2),
+        hyperparameters={"learning_rate": [0.1, 0.05]},
+    )
+    alone = fit(optax.MultiSteps(optax.sgd(0.05), 2))
+    jax.tree.map(close, members.member(1), alone.params)
 
 
 def test_frozen_params_stay_as_they_are():
-    _, state, _ = trained("frozen bias")
+    _, state, _ = train_by_step(make("partition"))
     np.testing.assert_array_equal(state.params["bias"], params()["bias"])
 
 
-def test_params_change_in_every_second_of_two_accumulated_steps():
-    optimizer = OPTIMIZERS["several steps"]
-    step = make_train_step(loss_fn, optimizer)
-    state = init_state(params(), optimizer, key=KEY)
-    changed = []
-    for _ in range(4):
-        before = np.array(state.params["kernel"])
-        state, _ = step(state, BATCH)
-        changed.append(bool(np.any(before != state.params["kernel"])))
-    assert changed == [False, True, False, True]
-
-
-def test_lbfgs_reaches_the_least_squares_solution():
-    _, state, _ = trained("lbfgs")
-    design = np.c_[X, np.ones(16)]
-    solution, *_ = np.linalg.lstsq(np.float64(design), np.float64(TARGETS))
-    # Twelve steps on six coefficients; the loss is flat to float32 at the square root of its eps.
-    np.testing.assert_allclose(state.params["kernel"], solution[:3], atol=1e-3)
+def test_a_schedule_advances_with_every_step():
+    _, state, _ = train_by_step(make("inject_hyperparams"))
+    # The last of 8 steps is number 7, of a line from 0.1 to 0.01 over 8.
+    close(state.opt_state.hyperparams["learning_rate"], 0.1 - 7 / 8 * 0.09)
 
 
 def test_a_nonfinite_step_is_skipped_by_apply_if_finite():
-    optimizer = OPTIMIZERS["if finite"]
-    step = make_train_step(loss_fn, optimizer)
-    state = init_state(params(), optimizer, key=KEY)
-    state, values = step(state, (np.full_like(X, np.nan), TARGETS))
+    optimizer = make("apply_if_finite")
+    step = jaxmlp.make_train_step(loss_fn, optimizer)
+    state = jaxmlp.init_state(params(), optimizer, key=KEY)
+    batch = jaxmlp.Batch(jnp.full((6, 3), jnp.nan), jnp.zeros((6, 2)))
+    state, values = step(state, batch)
     assert np.isnan(values["loss"])
     np.testing.assert_array_equal(state.params["kernel"], params()["kernel"])

@@ -12,6 +12,7 @@ import optax
 from jaxtyping import PRNGKeyArray, PyTree
 
 from ..fitting import Plan
+from ..optimizers import as_transformation
 
 # No step has this number, so that `init` and the steps never draw from the same key.
 INIT_FOLD = 2**32 - 1
@@ -54,7 +55,7 @@ class ProgramSpec:
         if self.optimizer.takes:
             # As in init_state: optax mixes dtypes.
             with jax.numpy_dtype_promotion("standard"):
-                optimizer = _make("make_optimizer", optimizer, settings)
+                optimizer = as_transformation(_make("make_optimizer", optimizer, settings))
             if not isinstance(optimizer, optax.GradientTransformation):
                 raise TypeError(
                     f"make_optimizer must return an optax optimizer; got {optimizer!r}."
@@ -104,6 +105,7 @@ def as_loss(loss: Any) -> Factory:
 
 def as_optimizer(optimizer: Any) -> Factory:
     """Tells `make_optimizer(hyperparameters)` from an optax optimizer."""
+    optimizer = as_transformation(optimizer)
     if isinstance(optimizer, optax.GradientTransformation):
         return Factory(optimizer, False)
     forms = {1: "make_optimizer(hyperparameters)"}

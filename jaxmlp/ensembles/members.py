@@ -72,7 +72,8 @@ def fit_members(
     """Trains many members in one compiled program: an ensemble, a sweep, a cross-validation.
 
     Member k is what `jaxmlp.fit` gives alone for its key, its order of rows and its
-    hyperparameters: bit for bit or, where members are computed together, up to rounding.
+    hyperparameters: bit for bit or, where members are computed together, up to rounding. Members
+    whose keys are of another kind than "threefry2x32" are computed one after the other.
 
     Args:
         loss: `loss_fn(params, batch, key)`, the same for all, or `make_loss(hyperparameters)` that

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import jax
 
@@ -80,6 +80,17 @@ def choose_parallelism(
         members,
         Parallelism(per_call=members, width=width, threads=threads, devices=devices),
     )
+
+
+def draws_alike(*kinds: Any) -> bool:
+    """Whether `vmap` over keys of these kinds, and of JAX's default, draws what each draws alone.
+
+    Only "threefry2x32" does: of a batch of keys, "rbg" draws all from the first.
+
+    References:
+        The table in the documentation of `jax.random`, "Advanced RNG configuration".
+    """
+    return {*map(str, kinds), str(jax.config.jax_default_prng_impl)} == {"threefry2x32"}
 
 
 def spread(members: int, like: Parallelism) -> Parallelism:

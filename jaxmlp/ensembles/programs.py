@@ -171,6 +171,10 @@ class Programs:
             for leaf, kind in zip(leaves, kinds, strict=True)
         )
 
+    def kinds_of_keys(self, state: FitState) -> set[Any]:
+        """Returns the kinds of all keys of a state, the optimizer's among them."""
+        return set(self._kinds[jax.tree.structure(state)]) - {None}
+
     def _wrap(self, key: Array) -> Array:
         return jax.random.wrap_key_data(key, impl=self._key_kind)
 

@@ -31,15 +31,20 @@ def find_best_values(
     """
     values = history[f"validation_{plan.monitor}"]
     cost = values if plan.mode == "min" else -values
-    best_epoch, best = np.full(len(cost), -1), np.full(len(cost), np.inf, cost.dtype)
+    best, counted = np.full((2, len(cost)), np.inf, cost.dtype)
+    counted_epoch = np.full(len(cost), -1)
     for epoch, now in enumerate(cost.T):
-        improved = np.isfinite(now) & (now < best - cost.dtype.type(plan.min_delta))
-        best_epoch, best = np.where(improved, epoch, best_epoch), np.where(improved, now, best)
+        best = np.where(np.isfinite(now) & (now < best), now, best)
+        counts = np.isfinite(now) & (now < counted - cost.dtype.type(plan.min_delta))
+        counted_epoch, counted = (
+            np.where(counts, epoch, counted_epoch),
+            np.where(counts, now, counted),
+        )
     ran = count_epochs(history)
     is_bad = ran < values.shape[1]
     if plan.patience is not None:
-        is_bad = is_bad & (ran - 1 - best_epoch < plan.patience)
-    best = np.where(best_epoch < 0, np.nan, best)
+        is_bad = is_bad & (ran - 1 - counted_epoch < plan.patience)
+    best = np.where(np.isinf(best), np.nan, best)
     return best if plan.mode == "min" else -best, is_bad
 
 

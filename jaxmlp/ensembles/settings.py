@@ -19,7 +19,9 @@ class SweepSettings(TypedDict, total=False):
         strategy: "vmap" computes all members at once; "map" some at once, one batch of them after
             the other, which keeps them in a CPU's caches; "shard" spreads them over the local
             devices. "auto" takes "map" on CPU, else "shard" where there are several devices, else
-            "vmap". Results do not depend on it beyond rounding.
+            "vmap". Results do not depend on it beyond rounding: members are computed one after the
+            other whatever it is where they draw from keys of another kind than "threefry2x32",
+            which would draw other numbers together.
         members_at_once: How many members "map", or each device of "shard", computes at once, at
             least 1; by default 4 on a CPU, or 1 with `patience`, where a stopped member then costs
             nothing further.

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from ..data import DataLoader
-from ..fitting import FitState, check_settings
+from ..fitting import FitState, check_counted, check_settings
 from ..loading import check_state, read_position
 from ..storage import (
     CheckpointError,
@@ -125,6 +125,7 @@ class SweepFiles:
         then = _read_header(path, contents)
         now = self._header
         check_settings(path, then.settings, now.settings)
+        check_counted(path, then.settings, contents.arrays)
         check_state(then.data, now.data, len(self._data))
         if then.epochs > now.epochs:
             raise ValueError(

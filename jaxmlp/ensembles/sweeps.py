@@ -1,5 +1,6 @@
 """Turns groups of members into calls that fit into memory, and runs them, in threads on a CPU."""
 
+import dataclasses
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from ..loading import with_settings_of_this_thread
 from ..types import Batch
 from .factories import Factory, ProgramSpec
 from .memory import available_memory
-from .parallelism import Parallelism, spread, with_less_memory
+from .parallelism import Parallelism, draws_alike, spread, with_less_memory
 from .programs import make_programs
 from .runs import (
     GroupSetup,
@@ -82,6 +83,9 @@ def plan_group(
         batch = take_members(members, positions)
         start = programs.compiled("start", batch.params, batch.inputs, batch.keys)
         state = start.out_info
+        if parallelism.width > 1 and not draws_alike(*programs.kinds_of_keys(state)):
+            parallelism = dataclasses.replace(parallelism, width=1)
+            continue
         setup = GroupSetup(
             programs,
             sweep.loader,

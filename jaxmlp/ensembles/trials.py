@@ -1,5 +1,6 @@
 """Turns candidates and folds into what `fit_members` takes: a member for each of both."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -103,7 +104,8 @@ def make_keys(key: Any, folds: int) -> Key[jax.Array, " keys"]:
     if dtype is None or not jnp.issubdtype(dtype, jax.dtypes.prng_key) or key.shape != ():
         raise TypeError(f"key must be one typed JAX random key, as jax.random.key(0); got {key!r}.")
     numbers = np.arange(folds + 1, dtype=np.uint32)
-    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, numbers)
+    # One by one: under vmap, keys of some kinds give others.
+    return jax.lax.map(functools.partial(jax.random.fold_in, key), numbers)
 
 
 def require_init(params: Any) -> None:

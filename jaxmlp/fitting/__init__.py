@@ -1,25 +1,25 @@
 """From steps to a run: pure programs of many steps, and the calls of them that a run is cut into.
 
-In reading order: `signatures`, `settings` (what is asked), `step_metrics`, `evaluation`, `program`
-(what is compiled); `code_contents`, `content_keys` (when two functions are the same),
-`program_cache`, `buckets`, `calls` (compiled for one run); `pace`, `epoch_calls`, `chunk_calls`,
-`step_calls`, and `drivers`, which chooses one of them; `validation`, `nonfinite`, `progress`,
-`signals`, `run_files` (checkpoints of a run), `results`, and `loop`, in which they meet;
-`scoring` (of what was trained), `compilation_cache`.
+In reading order: `signatures`, `settings` (what is asked), `step_metrics`, `evaluation`,
+`fit_state`, `program` (what is compiled); `code_contents`, `content_keys` (when two functions are
+the same), `program_cache`, `buckets`, `calls` (compiled for one run); `pace`, `epoch_calls`,
+`chunk_calls`, `step_calls`, and `drivers`, which chooses one of them; `validation`, `nonfinite`,
+`progress`, `signals`, `run_files` (checkpoints of a run), `results`, and `loop`, in which they
+meet; `scoring` (of what was trained), `compilation_cache`.
 """
 
 from . import program
 from .buckets import bucket, padded_index, padded_rows, padded_steps
 from .compilation_cache import enable_compilation_cache
 from .drivers import Driver
+from .fit_state import FitState, init_fit_state
 from .loop import OnEpoch, start_of_run, train
 from .nonfinite import NonFiniteError
 from .pace import CALL_SECONDS, seconds_per_step
-from .program import FitState, init_fit_state
 from .program_cache import ProgramCache
 from .progress import ProgressBar
 from .results import FitResult
-from .run_files import check_settings, hash_tree, plan_settings
+from .run_files import check_counted, check_settings, hash_tree, plan_settings
 from .scoring import evaluate, predict
 from .settings import FIT_SETTINGS, FitSettings, Plan, make_plan
 from .signals import stop_requests
@@ -43,6 +43,7 @@ __all__ = [
     "SettingsGroup",
     "as_validation",
     "bucket",
+    "check_counted",
     "check_settings",
     "complete",
     "enable_compilation_cache",

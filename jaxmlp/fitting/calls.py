@@ -11,10 +11,12 @@ import numpy as np
 import optax
 from jaxtyping import PyTree
 
+from ..train_step import with_auto_axes
 from ..types import Batch, LossFn
 from . import program
 from .buckets import padded_steps
-from .program import FitState, take_batch
+from .fit_state import FitState
+from .program import take_batch
 from .program_cache import ProgramCache
 from .settings import Plan
 from .step_metrics import Metrics
@@ -115,4 +117,5 @@ _PROGRAMS = ProgramCache(64)
 def _jit(name: str, functions: tuple[Any, ...], traced: Callable[..., Any]) -> Callable[..., Any]:
     function = _finish if name == "finish" else getattr(program, name)
     donated = 0 if name == "advance" else ()
-    return jax.jit(traced(functools.partial(function, *functions)), donate_argnums=donated)
+    placed = with_auto_axes(traced(functools.partial(function, *functions)))
+    return jax.jit(placed, donate_argnums=donated)

@@ -17,8 +17,9 @@ from ..loading import Block
 from ..types import Batch
 from .buckets import padded_index
 from .calls import Call, NumberedBatch, Run, StepMetrics, count_steps, join_metrics, replay
+from .fit_state import FitState
 from .pace import Pace
-from .program import FitState, Metrics
+from .step_metrics import Metrics
 
 
 class _Chunk(NamedTuple):

@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeAlias, get_args
 
 import jax
+import numpy as np
 from jaxtyping import PyTree
 
 from ..data import DataLoader
@@ -19,8 +20,8 @@ from .buckets import padded_rows
 from .calls import Call, NumberedBatch, Run, StepMetrics
 from .chunk_calls import run_blocks, run_chunks
 from .epoch_calls import run_epochs
+from .fit_state import FitState
 from .pace import CALL_SECONDS, Pace, seconds_per_step
-from .program import FitState
 from .step_calls import run_batches
 
 Driver: TypeAlias = Literal["step", "chunk", "epoch", "epochs"]
@@ -139,4 +140,9 @@ def _without_numbers(batches: Iterable[Any], step: int) -> Generator[NumberedBat
                 "data must give batches of arrays; got tensors of PyTorch. Wrap the iterable as "
                 "jaxmlp.sources.batches(data)."
             )
-        yield batch, None
+        yield jax.tree.map(_own, batch), None
+
+
+def _own(leaf: Any) -> Any:
+    """Copies an array of the host: a device may read it after the iterable has refilled it."""
+    return leaf.copy() if isinstance(leaf, np.ndarray) else leaf

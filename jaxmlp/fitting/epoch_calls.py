@@ -10,7 +10,7 @@ from ..data import DataLoader
 from ..types import Batch
 from .buckets import bucket, padded_index, padded_steps
 from .calls import Call, Run, replay
-from .program import FitState
+from .fit_state import FitState
 from .step_metrics import Metrics
 
 

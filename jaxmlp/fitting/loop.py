@@ -19,8 +19,8 @@ from ..train_step import TrainState, copy_arrays, init_state
 from ..types import LossFn
 from .calls import Call, Run, StepMetrics, join_metrics
 from .drivers import Driver, make_calls
+from .fit_state import init_fit_state
 from .nonfinite import find_first_bad_step
-from .program import init_fit_state
 from .progress import ProgressBar
 from .results import FitResult, make_result
 from .run_files import Progress, RunFiles

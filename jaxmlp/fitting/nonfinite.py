@@ -13,7 +13,7 @@ from ..loading import apply_transform
 from ..train_step import TrainState, make_pure_step
 from ..types import LossFn, trained_part
 from .calls import Call, Run, is_finite
-from .program import FitState
+from .fit_state import FitState
 
 
 class NonFiniteError(FloatingPointError):

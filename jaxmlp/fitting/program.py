@@ -6,64 +6,20 @@ first argument and anything else.
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Int, PyTree
 
 from ..loading import apply_transform
-from ..losses.weights import wide_type
-from ..train_step import TrainState, make_pure_step
+from ..train_step import make_pure_step
 from ..types import Batch, LossFn, map_trained, with_types_of
 from .evaluation import evaluate_rows
+from .fit_state import FitState, note_value
 from .settings import Plan
 from .step_metrics import Metrics, all_finite, check_metrics, mean_metrics, row_weight
-
-
-class FitState(NamedTuple):
-    """Everything that a run reads and writes.
-
-    `average` are averaged parameters and `averaged` how many went into them; `best_params` those
-    with the best monitored value so far, in epoch `best_epoch`; `stopped` whether patience ran out.
-    """
-
-    train: TrainState
-    average: PyTree | None
-    averaged: Int[Array, ""]
-    best_params: PyTree | None
-    best_value: Float[Array, ""]
-    best_epoch: Int[Array, ""]
-    epoch: Int[Array, ""]
-    stopped: Bool[Array, ""]
-
-
-def init_fit_state(train: TrainState, plan: Plan, *, validated: bool) -> FitState:
-    """Returns the state before the first epoch."""
-    averages = plan.ema_decay is not None or plan.swa_start is not None
-    records = _init_records(train.params, averages=averages, mode=plan.mode, validated=validated)
-    return FitState(train=train, **records)
-
-
-# Jitted, since eager operations compile a program each.
-@functools.partial(jax.jit, static_argnames=("averages", "mode", "validated"))
-def _init_records(params: PyTree, *, averages: bool, mode: str, validated: bool) -> dict[str, Any]:
-    worst = jnp.inf if mode == "min" else -jnp.inf
-    return {
-        "average": jax.tree.map(_wide_copy, params) if averages else None,
-        "averaged": jnp.zeros((), jnp.int32),
-        "best_params": jax.tree.map(jnp.copy, params) if validated else None,
-        "best_value": jnp.asarray(worst, float),
-        "best_epoch": jnp.asarray(-1, jnp.int32),
-        "epoch": jnp.zeros((), jnp.int32),
-        "stopped": jnp.zeros((), bool),
-    }
-
-
-def _wide_copy(a: Array) -> Array:
-    # In 16 bits, an average would not move by less than a digit of the parameters.
-    return jnp.copy(a.astype(wide_type(a.dtype)))
 
 
 def take_batch(rows: Batch, index: Int[Array, " batch"]) -> Batch:
@@ -204,27 +160,21 @@ def end_epoch(
     # The loss of an epoch whose steps were all skipped is NaN.
     loss = jnp.zeros(()) if plan.skip_nonfinite else metrics["loss"]
     finite = all_finite((loss, state.train.params))
-    if plan.mode == "min":
-        improved = monitored < state.best_value - plan.min_delta
-    else:
-        improved = monitored > state.best_value + plan.min_delta
-    improved = improved & jnp.isfinite(monitored)
+    state, improved = note_value(plan, state, monitored)
     best_params = state.best_params
     if best_params is not None:
         best_params = jax.tree.map(
             lambda new, old: jnp.where(improved, new, old), params, best_params
         )
-    best_epoch = jnp.where(improved, state.epoch, state.best_epoch)
     # What follows a non-finite step is thrown away.
     stopped = state.stopped | ~finite
     if plan.patience is not None:
-        stopped = stopped | (state.epoch - best_epoch >= plan.patience)
+        counted_epoch = state.best_epoch if state.counted is None else state.counted.epoch
+        stopped = stopped | (state.epoch - counted_epoch >= plan.patience)
     return state._replace(
         average=average,
         averaged=averaged,
         best_params=best_params,
-        best_value=jnp.where(improved, monitored, state.best_value),
-        best_epoch=best_epoch,
         epoch=state.epoch + 1,
         stopped=stopped,
     ), {**metrics, "finite": finite}

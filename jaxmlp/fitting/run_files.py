@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,8 @@ from ..storage import (
     shapes_by_path,
 )
 from .calls import Run, StepMetrics
-from .program import FitState, Plan
+from .fit_state import FitState
+from .settings import Plan
 
 _RUN = "jaxmlp.run"
 # Among the settings, which those who wrote none of it can read.
@@ -111,6 +113,7 @@ class RunFiles:
             raise ValueError(
                 f"{path} is of a run over {then}, and data is {now} now; resume with that."
             )
+        check_counted(path, header.settings, contents.arrays)
         stored = self._skeleton(header, contents)
         if problems := differences(stored, contents.arrays):
             raise MismatchError(
@@ -213,6 +216,19 @@ def check_settings(path: Path, then: dict[str, Any], now: dict[str, Any]) -> Non
         raise ValueError(
             f"{path} was taken with {'; '.join(changed)}. Resume with the settings of then, or "
             "start anew in another directory."
+        )
+
+
+def check_counted(path: Path, settings: dict[str, Any], names: Iterable[str]) -> None:
+    """Refuses a checkpoint from the time when `min_delta` also chose the best parameters.
+
+    Raises:
+        ValueError: It lacks what patience had counted, so that the best parameters may be others.
+    """
+    if settings.get("min_delta") and not any("state.counted." in name for name in names):
+        raise ValueError(
+            f"{path} was taken by a version in which min_delta chose the best parameters, too; "
+            "finish the run with that version, or start anew in another directory."
         )
 
 

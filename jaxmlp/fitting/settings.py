@@ -17,8 +17,11 @@ class FitSettings(TypedDict, total=False):
         monitor: Metric that tells which epoch is best: "loss" or a name that the loss function
             returns, of the validation rows if there are any, else of the training rows.
         mode: Whether "min" or "max" of it is best; "min" for the loss, required for others.
-        patience: Number of epochs without improvement, at least 1, after which to stop.
-        min_delta: What an improvement must exceed, at least 0, in the metric's unit.
+        patience: Number of epochs without improvement, at least 1, after which to stop. A run of no
+            more epochs than that never stops early; one resumed with more of them may.
+        min_delta: What an improvement must exceed to count for `patience`, at least 0, in the
+            metric's unit, from the value that counted last; the best parameters are those of the
+            best value.
         ema_decay: Decay per step in (0, 1) of an exponential moving average of the parameters,
             started at the first ones; the average is evaluated and returned.
         swa_start: Number of the first epoch, at least 0, whose last parameters enter a plain mean
@@ -98,6 +101,12 @@ def make_plan(
         raise ValueError(f"ema_decay must be in (0, 1); got {ema_decay}.")
     if ema_decay is not None and swa_start is not None:
         raise ValueError("ema_decay and swa_start are two ways to average; give one of them.")
+    if min_delta and patience is None:
+        raise ValueError(
+            f"min_delta={min_delta} has an effect with patience only, which it tells what is an "
+            "improvement; the best parameters are those of the best value. Give patience, or leave "
+            "min_delta out."
+        )
     if swa_start is not None and swa_start >= first_epoch + epochs:
         raise ValueError(
             f"swa_start must be below epochs, or nothing is averaged; got swa_start={swa_start}, "

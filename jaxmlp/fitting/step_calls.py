@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from .calls import Call, NumberedBatch, Run, StepMetrics, count_steps, is_finite, join_metrics
+from .fit_state import FitState
 from .pace import CALL_SECONDS
-from .program import FitState, Metrics
+from .step_metrics import Metrics
 
 
 def run_batches(

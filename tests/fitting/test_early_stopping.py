@@ -31,12 +31,15 @@ def full():
 
 def simulate(values, mode, patience, min_delta=0.0):
     """Returns the number of epochs that run, and the best one, by the definition."""
-    best, best_epoch = np.float32(np.inf if mode == "min" else -np.inf), -1
-    for epoch, value in enumerate(values):
-        change = best - value if mode == "min" else value - best
-        if np.isfinite(value) and change > min_delta:
+    sign = np.float32(1 if mode == "min" else -1)
+    best = counted = np.float32(np.inf)
+    best_epoch = counted_epoch = -1
+    for epoch, value in enumerate(sign * np.float32(values)):
+        if np.isfinite(value) and value < best:
             best, best_epoch = value, epoch
-        if epoch - best_epoch >= patience:
+        if np.isfinite(value) and counted - value > min_delta:
+            counted, counted_epoch = value, epoch
+        if epoch - counted_epoch >= patience:
             return epoch + 1, best_epoch
     return len(values), best_epoch
 
@@ -186,10 +189,76 @@ def test_epochs_of_nan_use_up_patience():
     assert len(result.history["epoch"]) == 3
 
 
-@pytest.mark.parametrize(("min_delta", "best"), [(0.0, 3), (0.25, 2), (0.5, 2), (2.0, 0)])
-def test_an_improvement_exceeds_min_delta_from_the_best_so_far(min_delta, best):
-    result = run_monitored([2, 1.5, 1, 0.9, 0.95], mode="min", min_delta=min_delta)
-    assert result.best_epoch == best
+SMALL_STEPS = [2, 1.5, 1, 0.9, 0.95]
+
+
+@pytest.mark.parametrize("min_delta", [0.0, 0.25, 2.0])
+def test_the_best_value_is_kept_however_small_the_improvement(min_delta):
+    result = run_monitored(SMALL_STEPS, mode="min", min_delta=min_delta, patience=4)
+    assert result.best_epoch == 3
+    # Each epoch raises it by 1.
+    assert float(result.params["epoch"]) == 4
+
+
+@pytest.mark.parametrize(("min_delta", "ran"), [(0.0, 5), (0.25, 5), (0.5, 3), (2.0, 3)])
+def test_patience_counts_from_the_last_improvement_above_min_delta(min_delta, ran):
+    result = run_monitored(SMALL_STEPS, mode="min", min_delta=min_delta, patience=2)
+    assert len(result.history["epoch"]) == ran
+
+
+def test_many_small_improvements_count_once_they_exceed_min_delta_together():
+    creeping = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75]
+    kept_going = run_monitored(creeping, mode="min", min_delta=0.125, patience=3)
+    stopped = run_monitored(creeping, mode="min", min_delta=0.125, patience=2)
+    assert (len(kept_going.history["epoch"]), len(stopped.history["epoch"])) == (6, 3)
+
+
+def test_a_run_of_no_more_epochs_than_patience_never_stops_early():
+    assert run_monitored([1, 2, 3], mode="min", patience=3).stopped_by == "epochs"
+
+
+@pytest.mark.bad_input
+def test_min_delta_needs_patience():
+    with pytest.raises(ValueError, match=r"min_delta=0\.1 has an effect with patience only"):
+        run_monitored([1, 2], mode="min", min_delta=0.1)
+
+
+@pytest.mark.parametrize("first", [2, 3, 4])
+def test_what_patience_counted_is_resumed(tmp_path, first):
+    settings = {"mode": "min", "min_delta": 0.25, "patience": 3}
+    whole = run_monitored([2, 1.9, 1.8, 1.7, 1.6, 1.9, 1.9, 1.9], **settings)
+    run_monitored(
+        [2, 1.9, 1.8, 1.7, 1.6, 1.9, 1.9, 1.9], **settings, epochs=first, checkpoint=tmp_path
+    )
+    resumed = run_monitored(
+        [2, 1.9, 1.8, 1.7, 1.6, 1.9, 1.9, 1.9], **settings, checkpoint=tmp_path, resume=True
+    )
+    assert len(resumed.history["epoch"]) == len(whole.history["epoch"]) == 7
+    assert resumed.best_epoch == whole.best_epoch == 4
+    assert_same(resumed.params, whole.params)
+
+
+def test_a_checkpoint_from_before_patience_counted_for_itself_is_refused(tmp_path, monkeypatch):
+    settings = {"mode": "min", "patience": 3, "checkpoint": tmp_path}
+    run_monitored([2, 1.5, 1], epochs=2, **settings)
+    # Such a checkpoint has the setting, and no array of what was counted.
+    monkeypatch.setattr("jaxmlp.fitting.run_files.check_settings", lambda *_: None)
+    original = jaxmlp.fitting.run_files.check_counted
+    monkeypatch.setattr(
+        "jaxmlp.fitting.run_files.check_counted",
+        lambda path, _, names: original(path, {"min_delta": 0.1}, names),
+    )
+    with pytest.raises(ValueError, match=r"taken by a version in which min_delta chose the best"):
+        run_monitored([2, 1.5, 1], min_delta=0.1, resume=True, **settings)
+
+
+@pytest.mark.parametrize("average", [{"ema_decay": 0.9}, {"swa_start": 1}])
+def test_averages_go_on_after_a_resume(tmp_path, average):
+    settings = LINEAR | average | {"validation": VALIDATION, "driver": "epoch"}
+    whole = fit(epochs=5, **settings)
+    fit(epochs=2, checkpoint=tmp_path, **settings)
+    resumed = fit(epochs=5, checkpoint=tmp_path, resume=True, **settings)
+    assert_same(resumed.params, whole.params)
 
 
 def test_patience_is_not_used_up_by_improvements():
