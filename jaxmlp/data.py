@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Int, PyTree
 
-from .checks import require_int
+from .checks import require_int, suggests_settings
 from .loading import Block, JittedTransform, Transform, join_windows, make_order, make_reader
 from .loading import positions as resume
 from .sources import MemorySource
@@ -69,6 +69,7 @@ class DataLoader:
         [[1.0, 1.0], [1.0, 1.0], [1.0, 0.0]]
     """
 
+    @suggests_settings("DataLoader")
     def __init__(
         self,
         x: PyTree,

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.nn import initializers
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key
 
-from .activations import ACTIVATIONS, net_input_features
+from .activations import gain_of, net_input_features
 from .checks import require_key
 from .config import MLPConfig
 from .types import Dense, Norm, Params
@@ -20,7 +20,7 @@ Place: TypeAlias = Literal["first", "hidden", "output"]
 UNIFORM_INITS = ("glorot_uniform", "he_uniform", "keras", "lecun_uniform", "rich", "torch")
 
 
-def init_params(config: MLPConfig, *, key: PRNGKeyArray) -> Params:
+def init_params(config: MLPConfig, *, key: Key[Array, ""]) -> Params:
     """Draws the parameters of a network.
 
     Biases start at zero and norm scales at one, where nothing else is said. The variance of a
@@ -87,7 +87,7 @@ def init_params(config: MLPConfig, *, key: PRNGKeyArray) -> Params:
         shape = (fan_in, net_input_features(activation, features))
         gain = config.hidden_gain
         if gain is None:
-            gain = ACTIVATIONS[activation].gain
+            gain = gain_of(activation)
         place = "hidden" if hidden else "first"
         hidden.append(_init_dense(config, key, len(hidden), shape, gain, place=place))
         fan_in = features
@@ -170,7 +170,7 @@ def _mup_multiplier(config: MLPConfig, optimizer: str, path: tuple[Any, ...]) ->
 
 def _init_dense(
     config: MLPConfig,
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     index: int,
     shape: tuple[int, int],
     gain: float,
@@ -207,7 +207,7 @@ def _init_dense(
 # Jitted, since eager operations compile a program each; layers of one shape share this one.
 @functools.partial(jax.jit, static_argnames=("draw", "shape", "use_bias", "norm_kind"))
 def _draw_dense(
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     index: Int[Array, ""],
     factor: Float[Array, ""],
     scale: Float[Array, ""],

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from .ensembles import SearchResult
+from .suggestions import did_you_mean
 
 try:
     import matplotlib
@@ -286,3 +287,8 @@ def _is_log(values: np.ndarray) -> bool:
 
 def _largest_gap(found: np.ndarray) -> float:
     return np.diff(found).max() / np.ptp(found)
+
+
+def __getattr__(name: str) -> Any:
+    hint = did_you_mean(name, ["plot_search"], "plot")
+    raise AttributeError(f"jaxmlp.plot has no {name!r}.{hint}")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Int, Key, PyTree
 
 from .checks import require_key
 from .losses.weights import scale_weight, wide_type
@@ -20,11 +20,11 @@ class TrainState(NamedTuple):
     params: PyTree
     opt_state: optax.OptState
     step: Int[Array, ""]
-    key: PRNGKeyArray
+    key: Key[Array, ""]
 
 
 def init_state(
-    params: PyTree, optimizer: optax.GradientTransformation, *, key: PRNGKeyArray
+    params: PyTree, optimizer: optax.GradientTransformation, *, key: Key[Array, ""]
 ) -> TrainState:
     """Returns the state before the first step.
 
@@ -119,7 +119,7 @@ def make_pure_step(
         key = jax.random.fold_in(state.key, state.step)
         trained = trained_part(state.params)
 
-        def trained_loss(trained: PyTree, batch: PyTree, key: PRNGKeyArray) -> Any:
+        def trained_loss(trained: PyTree, batch: PyTree, key: Key[Array, ""]) -> Any:
             return checked(with_trained_part(state.params, trained), batch, key)
 
         value_and_grad = jax.value_and_grad(trained_loss, has_aux=True)
@@ -192,7 +192,7 @@ def _init_optimizer(
 
 
 def _checked(loss_fn: LossFn) -> LossFn:
-    def checked(params: PyTree, batch: PyTree, key: PRNGKeyArray | None, /) -> Any:
+    def checked(params: PyTree, batch: PyTree, key: Key[Array, ""] | None, /) -> Any:
         result = loss_fn(params, batch, key)
         if not (isinstance(result, tuple) and len(result) == 2 and hasattr(result[1], "keys")):
             raise TypeError(f"loss_fn must return (loss, metrics), metrics a dict; got {result!r}.")
@@ -213,7 +213,7 @@ def _accumulate(
     value_and_grad: Callable[..., Any],
     params: PyTree,
     batch: PyTree,
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     accumulate_steps: int,
 ) -> Any:
     """Mean over micro-batches, each weighted by the sum W_i of its rows' weights."""

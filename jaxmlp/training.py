@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, Literal, Unpack
 
 import optax
-from jaxtyping import PRNGKeyArray, PyTree
+from jaxtyping import Array, Key, PyTree
 
+from .checks import suggests_settings
 from .data import DataLoader
 from .fitting import (
     FIT_SETTINGS,
@@ -23,6 +24,7 @@ from .storage import Checkpoints, as_checkpoints
 from .types import LossFn
 
 
+@suggests_settings("fit")
 @spelled_out(FIT_SETTINGS)
 def fit(
     loss_fn: LossFn,
@@ -31,7 +33,7 @@ def fit(
     data: DataLoader | Iterable[Any],
     *,
     epochs: int,
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     validation: PyTree | None = None,
     nonfinite: Literal["raise", "skip", "stop"] = "raise",
     on_epoch: OnEpoch | None = None,

@@ -15,16 +15,26 @@ PACKAGE = ROOT / "jaxmlp"
 # Each entry of the top folder imports only what stands before it, and each file of a room only
 # what stands before it in the reading order that the room's `__init__` tells.
 TOP = (
-    *("versions", "checks", "types", "config", "activations", "init", "forward", "losses"),
-    *("metrics", "inspection", "train_step", "sources", "loading", "data", "standardization"),
-    *("storage", "fitting", "training", "ensembles", "", "tensorboard", "plot", "orbax"),
+    *("versions", "suggestions", "checks", "types", "activations", "config", "init", "forward"),
+    *("losses", "metrics", "inspection", "train_step", "sources", "loading", "data"),
+    *(
+        "standardization",
+        "storage",
+        "fitting",
+        "training",
+        "ensembles",
+        "",
+        "tensorboard",
+        "plot",
+        "orbax",
+    ),
 )
 
 # The parts of the picture in docs/architecture.md, and the modules that are each of them.
 PARTS = {
     "network": (
-        *("versions", "checks", "types", "config", "activations", "init", "forward", "metrics"),
-        "losses",
+        *("versions", "suggestions", "checks", "types", "activations", "config", "init"),
+        *("forward", "losses", "metrics"),
     ),
     "step": ("train_step",),
     "inspection": ("inspection",),
@@ -124,7 +134,7 @@ def test_imports_go_in_one_direction(path):
 
 
 def test_the_import_check_sees_imports():
-    assert imported_modules(PACKAGE / "train_step.py") == {"checks", "types"}
+    assert imported_modules(PACKAGE / "train_step.py") == {"checks", "types", "losses.weights"}
     assert {"losses", "metrics", "losses.loss_function"} <= imported_modules(
         PACKAGE / "__init__.py"
     )

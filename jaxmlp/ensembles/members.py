@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Key, PyTree, Shaped
 
+from ..checks import suggests_settings
 from ..data import DataLoader
 from ..fitting import (
     FIT_SETTINGS,
@@ -51,6 +52,7 @@ from .sweep_files import SweepFiles, hash_static
 from .sweeps import SweepSetup, plan_group
 
 
+@suggests_settings("fit_members")
 @spelled_out(FIT_SETTINGS, SWEEP_SETTINGS)
 def fit_members(
     loss: Any,

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Unpack
 
 import numpy as np
-from jaxtyping import PRNGKeyArray, PyTree
+from jaxtyping import Array, Key, PyTree
 
+from ..checks import suggests_settings
 from ..data import DataLoader
 from ..fitting import FIT_SETTINGS, complete, make_plan, spelled_out
 from .checks import dense_rows
@@ -49,6 +50,7 @@ class SearchResult(NamedTuple):
     members: MembersResult
 
 
+@suggests_settings("search")
 @spelled_out(FIT_SETTINGS, SWEEP_SETTINGS)
 def search(
     loss: Any,
@@ -58,7 +60,7 @@ def search(
     *,
     candidates: Mapping[str, Any],
     epochs: int,
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     folds: Any = None,
     stratify: Any = None,
     validation: PyTree | None = None,

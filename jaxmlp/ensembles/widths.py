@@ -15,7 +15,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
-from ..activations import ACTIVATIONS, net_input_features
+from ..activations import as_activation, net_input_features
 from ..config import MLPConfig
 from ..types import Dense, Params
 
@@ -183,7 +183,7 @@ def _require_paddable(narrow: MLPConfig, wide: MLPConfig) -> None:
                 f"got norm={narrow.norm!r}. Train each width as a group of its own."
             )
         with jax.ensure_compile_time_eval():
-            value = float(ACTIVATIONS[name].function(jnp.zeros(2))[0])
+            value = float(as_activation(name).function(jnp.zeros(2))[0])
         if value != 0:
             raise ValueError(
                 "config must have activations with f(0) = 0 to be padded, so that units of zeros "

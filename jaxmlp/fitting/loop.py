@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import jax
 import numpy as np
 import optax
-from jaxtyping import PRNGKeyArray, PyTree
+from jaxtyping import Array, Key, PyTree
 
 from ..data import DataLoader
 from ..storage import Checkpoints, open_writer
@@ -37,7 +37,7 @@ def train(
     *,
     plan: Plan,
     epochs: int,
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     validation: PyTree | None,
     nonfinite: Literal["raise", "skip", "stop"],
     on_epoch: OnEpoch | None,
@@ -83,7 +83,7 @@ def train(
                     if nonfinite == "raise":
                         error.result = make_result(plan, made, "nonfinite")
                         raise error
-                    warnings.warn(str(error), RuntimeWarning, stacklevel=3)
+                    warnings.warn(str(error), RuntimeWarning, stacklevel=4)
                     stopped_by = "nonfinite"
                     break
                 ended = _ended_epochs(call, made.history)

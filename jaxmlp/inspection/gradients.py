@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key
 
 from ..config import MLPConfig
 from ..forward import intermediates
@@ -19,7 +19,7 @@ def deltas(
     *,
     config: MLPConfig,
     criterion: Criterion,
-    key: PRNGKeyArray | None = None,
+    key: Key[Array, ""] | None = None,
 ) -> tuple[Float[Array, "*batch net_input_features"], ...]:
     """Computes dL/dz: the gradient of the loss with respect to the net input of every layer.
 
@@ -65,7 +65,7 @@ def per_example_grad_norms(
     *,
     config: MLPConfig,
     criterion: Criterion,
-    key: PRNGKeyArray | None = None,
+    key: Key[Array, ""] | None = None,
 ) -> Float[Array, " batch"]:
     """Computes the Euclidean norm of each row's gradient over all parameters.
 
@@ -139,7 +139,7 @@ def _per_row_gradients(
     batch: Batch,
     config: MLPConfig,
     criterion: Criterion,
-    key: PRNGKeyArray | None,
+    key: Key[Array, ""] | None,
 ) -> list[tuple[Array, Norm | None]]:
     """Gradients of the mean loss over rows, by layer: of each row's net input, and of its norm."""
     # A bias of shape (*batch, features) acts on each row alone: its gradient is the row's delta.

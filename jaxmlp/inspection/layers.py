@@ -5,6 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 
+from ..activations import names_of
 from ..config import MLPConfig
 from ..init import init_params
 from ..types import Dense
@@ -29,7 +30,7 @@ def summary(config: MLPConfig) -> None:
     """
     shapes = jax.eval_shape(lambda key: init_params(config, key=key), jax.random.key(0))
     names = [f"hidden[{index}]" for index in range(len(shapes.hidden))] + ["output"]
-    activations = [*config.hidden_activations, config.output_activation or "identity"]
+    activations = names_of((*config.hidden_activations, config.output_activation or "identity"))
     header = ["layer", "kernel", "activation", "parameters", "bytes", "FLOPs/row"]
     rows = [header]
     totals = [0, 0, 0]

@@ -5,6 +5,7 @@ return one number per row among them. In reading order: `options`, `targets`, `w
 `classification`, `regression`, `loss_function`.
 """
 
+from ..suggestions import did_you_mean as _did_you_mean
 from .classification import hinge, sigmoid_binary_cross_entropy, softmax_cross_entropy
 from .regression import (
     absolute_error,
@@ -28,3 +29,12 @@ __all__ = [
     "softmax_cross_entropy",
     "squared_error",
 ]
+
+
+def __getattr__(name: str) -> object:
+    hint = _did_you_mean(name, __all__, "losses")
+    raise AttributeError(f"jaxmlp.losses has no {name!r}.{hint}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -5,8 +5,9 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key
 
+from ..checks import suggests_settings
 from ..config import MLPConfig
 from ..forward import check_dropout_rate, compute_layers
 from ..types import Batch, LossFn, Params
@@ -21,6 +22,7 @@ MetricFn: TypeAlias = Callable[[Array, Any, Any], Array]
 _ON_RAW_OUTPUTS = (softmax_cross_entropy, sigmoid_binary_cross_entropy, poisson, gaussian)
 
 
+@suggests_settings("make_loss")
 def make_loss(
     config: MLPConfig,
     criterion: Criterion,
@@ -82,7 +84,7 @@ class NetworkLoss:
     dropout_rate: float | Float[Array, ""] | None
 
     def __call__(
-        self, params: Params, batch: Batch, key: PRNGKeyArray | None, /
+        self, params: Params, batch: Batch, key: Key[Array, ""] | None, /
     ) -> tuple[Float[Array, ""], dict[str, Array]]:
         """Computes the loss and the metrics of a batch, as `LossFn` says."""
         if not isinstance(batch, Batch):
@@ -91,7 +93,7 @@ class NetworkLoss:
             )
         return self.of_outputs(self.outputs(params, batch.x, key), batch)
 
-    def outputs(self, params: Params, x: Any, key: PRNGKeyArray | None = None) -> Array:
+    def outputs(self, params: Params, x: Any, key: Key[Array, ""] | None = None) -> Array:
         """Computes what the network gives for rows, each row by itself."""
         return compute_layers(params, x, self.config, key, self.dropout_rate)[-1].activation
 

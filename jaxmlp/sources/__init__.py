@@ -9,6 +9,7 @@ In reading order: `source` (what a source must offer), `ingestion` (arrays and t
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ..suggestions import did_you_mean as _did_you_mean
 from .memory import MemorySource
 from .source import Source
 
@@ -34,7 +35,8 @@ _LAZY = {
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
-        raise AttributeError(f"jaxmlp.sources has no {name!r}.")
+        hint = _did_you_mean(name, __all__, "sources")
+        raise AttributeError(f"jaxmlp.sources has no {name!r}.{hint}")
     return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
 
 
