@@ -148,13 +148,28 @@ def require_key(caller: str, key: object) -> None:
         )
 
 
-def require_real_array(name: str, value: Any) -> None:
-    """Refuses anything but a NumPy or JAX array, or scalar, of real numbers."""
+def is_real_array(value: Any) -> bool:
+    """Tells NumPy and JAX arrays of real numbers from all else."""
     dtype = getattr(value, "dtype", None)
     kinds = (jnp.floating, jnp.integer, jnp.bool_)
-    if not isinstance(dtype, np.dtype) or not any(jnp.issubdtype(dtype, kind) for kind in kinds):
-        got = f"an array of {dtype}" if dtype is not None else _shown(value)
-        raise TypeError(f"{name} must be a real NumPy or JAX array; got {got}.")
+    return isinstance(dtype, np.dtype) and any(jnp.issubdtype(dtype, kind) for kind in kinds)
+
+
+def as_real_array(name: str, value: Any) -> Any:
+    """Returns an array as it is, or one made of a list of numbers; refuses all else."""
+    array = value if hasattr(value, "dtype") or hasattr(value, "__jax_array__") else _array(value)
+    if not is_real_array(array):
+        got = _shown(value) if array is None else f"an array of {array.dtype}"
+        raise TypeError(f"{name} must be an array of real numbers; got {got}.")
+    return array
+
+
+def _array(value: Any) -> np.ndarray | None:
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):
+        return None
+    return None if array.dtype.kind in "OUSVmM" else array
 
 
 def unknown_setting(caller: str, name: str, known: Iterable[str]) -> TypeError:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Int, PyTree
 
-from .checks import require_int, suggests_settings
+from .checks import require_function, require_int, suggests_settings
 from .loading import Block, JittedTransform, Transform, join_windows, make_order, make_reader
 from .loading import positions as resume
 from .sources import MemorySource
@@ -103,8 +103,8 @@ class DataLoader:
             batch_sampler=batch_sampler,
             window_chunks=window_chunks,
         )
-        if transform is not None and not callable(transform):
-            raise TypeError(f"transform must be a function of a batch; got {transform!r}.")
+        if transform is not None:
+            require_function("transform", transform, "(batch) -> batch", "of JAX arrays")
         self.check_finite = check_finite
         self.transform = transform
         self._jitted = transform and JittedTransform(transform)
@@ -236,9 +236,10 @@ class DataLoader:
             index: Row numbers; ~i stands for row i as padding, which gets weight 0.
 
         Raises:
-            ValueError: There is a `sharding`, and these are not `batch_size` rows.
+            TypeError: `index` holds no ints.
+            ValueError: There are no such rows, or not `batch_size` of them for a `sharding`.
         """
-        return self._reader.read(index)
+        return self._reader.read_given(index)
 
     def _batches(self, epoch: int, step: int) -> Iterator[Batch]:
         """Iterates over the batches from a step on, before `transform`."""

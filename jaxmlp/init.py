@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from .activations import gain_of, net_input_features
 from .checks import require_key
-from .config import MLPConfig
+from .config import MLPConfig, require_config
 from .types import Dense, Norm, Params
 
 Place: TypeAlias = Literal["first", "hidden", "output"]
@@ -73,6 +73,7 @@ def init_params(config: MLPConfig, *, key: Key[Array, ""]) -> Params:
         >>> params.hidden[0].kernel.shape, params.output.bias.shape
         ((64, 128), (10,))
     """
+    require_config(config)
     require_key("init_params", key)
     wanted = {"param_dtype": config.param_dtype, "compute_dtype": config.compute_dtype}
     wide = [name for name, dtype in wanted.items() if dtype == "float64"]
@@ -134,6 +135,7 @@ def mup_labels(config: MLPConfig, *, optimizer: str = "adam") -> MupLabels:
         >>> rules = {name: optax.adam(1e-2 * factor) for name, factor in multipliers.items()}
         >>> optimizer = optax.partition(rules, labels)
     """
+    require_config(config)
     if config.mup_base_width is None:
         raise ValueError(
             "mup_labels needs a config with kernel_init='mup' and a mup_base_width; got "

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Real
 
+from .checks import as_real_array
 from .data import DataLoader
 from .types import Batch, Params, Standardization
 
@@ -150,14 +151,15 @@ def _blocks(data: Any, weight: Any, in_features: int) -> Iterator[_Block]:
     if hasattr(data, "__array__"):
         yield from _array_blocks("data", data, weight, in_features)
         return
-    if weight is not None:
-        raise ValueError(
-            "weight is that of the rows of an array; a DataLoader and Batches bring their own."
-        )
     if isinstance(data, Batch | Mapping | str) or not isinstance(data, Iterable):
         raise TypeError(
             "data must be an array, a DataLoader, or an iterable of arrays or Batches; got a "
             f"{type(data).__name__}."
+        )
+    if weight is not None:
+        raise ValueError(
+            "weight is that of the rows of data as one array; a DataLoader and Batches bring their "
+            f"own; got a {type(data).__name__} as data."
         )
     # Iterating over a loader would count an epoch.
     batches = data.epoch(0) if isinstance(data, DataLoader) else data
@@ -204,7 +206,7 @@ def _array_blocks(name: str, data: Any, weight: Any, in_features: int) -> Iterat
 def _check_weight(name: str, weight: Any, rows: int) -> Float[np.ndarray, " rows"]:
     if weight is None:
         return np.ones(rows)
-    array = np.asarray(weight, np.float64)
+    array = np.asarray(as_real_array(f"the weight of {name}", weight), np.float64)
     if array.shape != (rows,):
         raise ValueError(
             f"the weight of {name} must have shape ({rows},), one per row; got {array.shape}."

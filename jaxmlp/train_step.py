@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int, Key, PyTree
 
-from .checks import require_key
+from .checks import require_int, require_key, require_loss, require_optimizer
 from .losses.weights import scale_weight, wide_type
 from .types import LossFn, trained_part, with_trained_part, with_types_of
 
@@ -48,6 +48,7 @@ def init_state(
         0
     """
     require_key("init_state", key)
+    require_optimizer(optimizer)
     trained = trained_part(params)
     if not jax.tree.leaves(trained):
         raise ValueError(f"params must hold at least one array; got {params!r}.")
@@ -103,6 +104,8 @@ def make_train_step(
         >>> float(metrics["loss"]), state.params["w"].tolist()
         (1.0, [0.10000000149011612, 0.10000000149011612])
     """
+    require_loss(loss_fn)
+    require_optimizer(optimizer)
     return jax.jit(make_pure_step(loss_fn, optimizer, accumulate_steps), donate_argnums=0)
 
 
@@ -110,8 +113,7 @@ def make_pure_step(
     loss_fn: LossFn, optimizer: optax.GradientTransformation, accumulate_steps: int
 ) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, Array]]]:
     """Builds the step of `make_train_step` before it is jitted, for use inside larger programs."""
-    if accumulate_steps < 1:
-        raise ValueError(f"accumulate_steps must be at least 1; got {accumulate_steps}.")
+    require_int("accumulate_steps", accumulate_steps, 1, None)
     optimizer = optax.with_extra_args_support(optimizer)
     checked = _checked(loss_fn)
 
@@ -170,7 +172,7 @@ def kernel_mask(params: PyTree) -> PyTree:
     parts = jax.tree.leaves(params, is_leaf=lambda leaf: isinstance(leaf, optax.MaskedNode))
     if not any(jax.tree.leaves(mask)) and not any(isinstance(p, optax.MaskedNode) for p in parts):
         raise ValueError(
-            "kernel_mask needs leaves called 'kernel'; got "
+            "params must have kernels: kernel_mask needs leaves called 'kernel'; got "
             f"{[jax.tree_util.keystr(path) for path, _ in jax.tree.leaves_with_path(params)]}. "
             "Write a mask for these params."
         )

@@ -48,8 +48,8 @@ MONITORED = {
     "mode": ("min", {"none"}),
     "patience": (1, {"none", "int"}),
     "min_delta": (0.1, {"float", "int"}),
-    "ema_decay": (0.5, {"none"}),
-    "swa_start": (0, {"none", "int"}),
+    "ema_decay": (None, {"none"}),
+    "swa_start": (None, {"none", "int"}),
     "accumulate_steps": (1, {"int"}),
 }
 SWEEP = {
@@ -79,9 +79,9 @@ FIT = {
     **MONITORED,
 }
 MANY = {
-    "loss": (LOSS, set()),
-    "optimizer": (OPTIMIZER, set()),
-    "params": (lambda key: jaxmlp.init_params(CONFIG, key=key), set()),
+    "loss": (LOSS, {"function"}),
+    "optimizer": (lambda h: optax.sgd(h["rate"]), {"function"}),
+    "params": (lambda key: jaxmlp.init_params(CONFIG, key=key), {"function"}),
     "data": (SHUFFLED, set()),
     "epochs": Int,
     "validation": (None, {"none"}),
@@ -145,7 +145,7 @@ CALLS: dict[Any, dict[str, tuple[Any, set[str]]]] = {
     jaxmlp.fit_members: {
         **MANY,
         "keys": (jax.random.split(KEY, 2), set()),
-        "hyperparameters": (None, {"none", "dict"}),
+        "hyperparameters": ({"rate": [0.1, 0.2]}, set()),
         "seeds": (None, {"none", "list"}),
         "row_weights": (None, {"none"}),
         "validation_weights": (None, {"none"}),

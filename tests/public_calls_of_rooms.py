@@ -1,5 +1,7 @@
 """A valid call of every name of the public rooms, with what each of its arguments may be."""
 
+import atexit
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,9 @@ LABELS = (Y, set())
 WEIGHT = (np.ones(6, np.float32), {"none"})
 MEMBER_WEIGHTS = (np.ones(2), {"none", "list"})
 
-_folder = tempfile.TemporaryDirectory()
-FILES = {kind: Path(_folder.name) / f"rows.{kind}" for kind in ("npy", "csv", "parquet", "arrow")}
+_folder = tempfile.mkdtemp()
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+FILES = {kind: Path(_folder) / f"rows.{kind}" for kind in ("npy", "csv", "parquet", "arrow")}
 _table = pyarrow.table({"a": [1.0, 2.0], "b": [0, 1]})
 np.save(FILES["npy"], X)
 pyarrow.csv.write_csv(_table, FILES["csv"])
@@ -121,7 +124,7 @@ CALLS: dict[Any, dict[str, tuple[Any, set[str]]]] = {
     },
     ensembles.grid: {"values": ({"rate": [0.1, 0.2]}, set())},
     ensembles.integers: {"low": (0, {"int"}), "high": (9, {"int"})},
-    ensembles.log_uniform: {"low": (0.1, {"int"}), "high": (9.0, {"float", "int"})},
+    ensembles.log_uniform: {"low": (0.1, {"int", "float"}), "high": (9.0, {"float", "int"})},
     ensembles.majority_vote: {"logits": (MEMBERS, set()), "weights": MEMBER_WEIGHTS},
     ensembles.mean_probabilities: {"logits": (MEMBERS, set()), "weights": MEMBER_WEIGHTS},
     ensembles.member_quantiles: {"outputs": (MEMBERS, set()), "quantiles": (np.ones(2), set())},

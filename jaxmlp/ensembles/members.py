@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Key, PyTree, Shaped
 
-from ..checks import suggests_settings
+from ..checks import require_bool, require_function, suggests_settings
 from ..data import DataLoader
 from ..fitting import (
     FIT_SETTINGS,
@@ -20,6 +20,7 @@ from ..fitting import (
     plan_settings,
     spelled_out,
 )
+from ..losses.loss_function import NetworkLoss
 from ..storage import as_checkpoints
 from .checks import (
     as_memory,
@@ -142,12 +143,16 @@ def fit_members(
             f"{chosen['nonfinite']!r}."
         )
     plan = make_plan(chosen, nonfinite=chosen["nonfinite"], epochs=epochs)
+    if keep is not None:
+        require_function("keep", keep, "(epochs, history) -> which members go on", "or None")
+    if chosen["progress"] is not None:
+        require_bool("progress", chosen["progress"])
     checkpoints = as_checkpoints(chosen["checkpoint"], resume=chosen["resume"])
     rows = dense_rows(data)
     members = count_keys(keys)
     traced, static = split_hyperparameters(hyperparameters, members)
     numbers_by_group = group_members(static, members)
-    validation = as_validation(validation)
+    validation = as_validation(validation, takes_batch=isinstance(loss, NetworkLoss))
     init = as_init(params)
     everyone = Members(
         np.arange(members),

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, Unpack
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
-from ..checks import suggests_settings
+from ..checks import require_bool, suggests_settings
 from ..data import DataLoader
 from ..fitting import FIT_SETTINGS, complete, make_plan, spelled_out
 from .checks import dense_rows
@@ -139,6 +139,7 @@ def search(
         ([3, 2, 1], {'learning_rate': 0.3})
     """
     chosen = complete("search", settings, FIT_SETTINGS, SWEEP_SETTINGS)
+    require_bool("refit", refit)
     plan = make_plan(chosen, nonfinite=chosen["nonfinite"], epochs=epochs)
     columns = as_columns(candidates, SCORE_COLUMNS)
     count = len(next(iter(columns.values())))

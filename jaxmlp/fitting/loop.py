@@ -11,7 +11,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, Key, PyTree
 
+from ..checks import require_function, require_loss, require_optimizer
 from ..data import DataLoader
+from ..losses.loss_function import NetworkLoss
 from ..storage import Checkpoints, open_writer
 from ..train_step import TrainState, init_state
 from ..types import LossFn
@@ -47,9 +49,14 @@ def train(
     resume: bool,
 ) -> FitResult:
     """Runs `jaxmlp.fit`, whose settings have been checked and gone into the plan."""
+    require_loss(loss_fn)
+    require_optimizer(optimizer)
+    if on_epoch is not None:
+        remedy = "such as lambda state, metrics: metrics['loss'] < 0.1"
+        require_function("on_epoch", on_epoch, "(state, metrics) -> bool or None", remedy)
     if isinstance(data, DataLoader):
         plan = dataclasses.replace(plan, transform=data.transform)
-    validation = as_validation(validation, loss_fn)
+    validation = as_validation(validation, loss_fn, takes_batch=isinstance(loss_fn, NetworkLoss))
     run = Run(loss_fn, optimizer, plan, epochs, validation)
     state = init_fit_state(
         init_state(params, optimizer, key=key), plan, validated=validation is not None

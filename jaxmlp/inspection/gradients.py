@@ -1,13 +1,15 @@
 """Turns a batch into the gradients of its net inputs, and into the norm of each row's gradient."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ..config import MLPConfig
+from ..checks import require_key
+from ..config import MLPConfig, require_config
 from ..forward import intermediates
 from ..losses.loss_function import Criterion, make_loss
 from ..types import Batch, Dense, Norm, Params
@@ -54,7 +56,7 @@ def deltas(
         >>> delta.tolist()  # 2 * (output - target) / rows
         [[-1.0], [-3.0]]
     """
-    _require_batch("deltas", batch)
+    _require_network("deltas", params, batch, config, key)
     gradients = _per_row_gradients(params, batch, config, criterion, key)
     return tuple(bias for bias, _ in gradients)
 
@@ -101,7 +103,7 @@ def per_example_grad_norms(
         >>> norms.tolist()  # |-2 * (1 - 0) * x|
         [10.0]
     """
-    _require_batch("per_example_grad_norms", batch)
+    _require_network("per_example_grad_norms", params, batch, config, key)
     if np.ndim(batch.x) != 2:
         raise ValueError(
             "per_example_grad_norms needs x of shape (batch, in_features); got "
@@ -127,7 +129,15 @@ def per_example_grad_norms(
     return jnp.sqrt(total).astype(config.param_dtype)
 
 
-def _require_batch(caller: str, batch: Batch) -> None:
+def _require_network(caller: str, params: Any, batch: Any, config: Any, key: Any) -> None:
+    require_config(config)
+    if not isinstance(params, Params):
+        raise TypeError(
+            f"params must be the jaxmlp.Params of config; got a {type(params).__name__}. Draw them "
+            "with jaxmlp.init_params(config, key=key)."
+        )
+    if key is not None:
+        require_key(caller, key)
     if not isinstance(batch, Batch):
         raise TypeError(
             f"{caller} needs a jaxmlp.Batch(x, y, weight); got a {type(batch).__name__}."

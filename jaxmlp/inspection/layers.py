@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ..activations import names_of
-from ..config import MLPConfig
+from ..config import MLPConfig, require_config
 from ..init import init_params
 from ..types import Dense
 
@@ -28,6 +28,7 @@ def summary(config: MLPConfig) -> None:
         output     (128, 10)  identity         1,290   5,160      2,570
         total                                  9,610  38,440     19,082
     """
+    require_config(config)
     shapes = jax.eval_shape(lambda key: init_params(config, key=key), jax.random.key(0))
     names = [f"hidden[{index}]" for index in range(len(shapes.hidden))] + ["output"]
     activations = names_of((*config.hidden_activations, config.output_activation or "identity"))

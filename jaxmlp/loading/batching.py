@@ -193,6 +193,11 @@ def require_fixed(**samplers: Any) -> None:
 
 
 def _require_repeatable(name: str, what: str, value: Any) -> None:
+    if isinstance(value, type):
+        raise TypeError(
+            f"{name} must give {what}; got the class {value.__name__} itself. Make one: "
+            f"{value.__name__}(...)."
+        )
     if isinstance(value, Sampler) and name == "sampler":
         return
     if isinstance(value, Iterator) or not isinstance(value, Iterable):

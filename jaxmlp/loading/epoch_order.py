@@ -138,7 +138,7 @@ def make_order(
         batch_sampler = batching.copy_numbers(batch_sampler)
         if isinstance(batch_sampler, tuple):
             batch_sampler = tuple(map(batching.copy_numbers, batch_sampler))
-    require_int("batch_size", batch_size, 1, None)
+    require_int("batch_size", batch_size, 1, 2**32)
     assert batch_size is not None
     require_int("seed", seed, 0, 2**64)
     if sampler is not None:

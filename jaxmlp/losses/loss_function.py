@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 from jaxtyping import Array, Float, Key
 
-from ..checks import suggests_settings
-from ..config import MLPConfig
+from ..checks import require_function, require_mapping, suggests_settings
+from ..config import MLPConfig, require_config
 from ..forward import check_dropout_rate, compute_layers
 from ..types import Batch, LossFn, Params
 from .classification import sigmoid_binary_cross_entropy, softmax_cross_entropy
@@ -45,6 +45,7 @@ def make_loss(
         `loss_fn(params, batch, key) -> (loss, metrics)`, where `key=None` switches dropout off.
 
     Raises:
+        TypeError: An argument has the wrong type, or a function cannot be called so.
         ValueError: The criterion takes raw outputs, but the config names an output activation; a
             metric is named "loss"; or `dropout_rate` is out of range or acts on nothing.
 
@@ -60,7 +61,21 @@ def make_loss(
         >>> print(f"{loss:.4f}")  # log(3), since every output is 0
         1.0986
     """
-    metrics = dict(metrics or {})
+    require_config(config)
+    require_function(
+        "criterion",
+        criterion,
+        "(outputs, targets) -> loss per row",
+        "such as jaxmlp.losses.squared_error",
+        "losses",
+    )
+    metrics = {} if metrics is None else metrics
+    require_mapping("metrics", metrics, "as {'accuracy': jaxmlp.metrics.accuracy}")
+    for name, metric in metrics.items():
+        form = "(outputs, targets, weight) -> scalar"
+        remedy = "such as jaxmlp.metrics.accuracy"
+        require_function(f"metrics[{name!r}]", metric, form, remedy, "metrics")
+    metrics = dict(metrics)
     if "loss" in metrics:
         raise ValueError("metrics must not be named 'loss', the name of the loss itself.")
     base, _ = _unwrapped(criterion)

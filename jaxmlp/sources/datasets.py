@@ -5,8 +5,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from ..checks import require_bool
 from ..types import Batch
-from .examples import Names, Parts, copy_arrays, join_columns, split_example, stack_examples
+from .examples import (
+    Names,
+    Parts,
+    copy_arrays,
+    join_columns,
+    name_parts,
+    split_example,
+    stack_examples,
+)
 from .ingestion import hash_arrays, ingest, named_leaves, package_of
 
 # As many rows, spread evenly, stand for the data in their fingerprint.
@@ -58,7 +67,8 @@ class DatasetSource:
                 f"{type(dataset).__name__}. Give an iterable of batches to fit itself, as "
                 "jaxmlp.sources.batches(iterable)."
             )
-        self._parts = Parts(x, y, weight)
+        self._parts = name_parts(x, y, weight)
+        require_bool("batched", batched)
         self._batched = batched
         if "datasets" in package_of(dataset):
             dataset = _with_arrays(dataset, self._parts)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..checks import require_path
 from .columns import Names, choose_columns, listed
 from .files import File, Paths, find_files, fingerprint, unchanged
 from .table_readers import arrow_layout, naming, require_pyarrow
@@ -61,6 +62,8 @@ def csv(
     require_pyarrow()
     files = find_files("paths", paths)
     types = _types({} if column_types is None else column_types)
+    if folder is not None:
+        require_path("folder", folder)
     if folder is not None and not Path(folder).is_dir():
         raise FileNotFoundError(f"folder must be a directory that is there; got {str(folder)!r}.")
     place = Path(tempfile.mkdtemp(prefix="jaxmlp-csv-", dir=folder))

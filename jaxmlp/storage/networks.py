@@ -11,7 +11,7 @@ import jaxlib.version
 import numpy as np
 import optax
 
-from ..checks import require_path
+from ..checks import require_mapping, require_path
 from ..config import MLPConfig, require_config
 from ..init import init_params
 from ..types import Activation, Params, Standardization
@@ -86,6 +86,9 @@ def load(
             that was not given; or it holds 64-bit arrays while JAX has 64-bit types switched off.
     """
     require_path("path", path)
+    if config is not None:
+        require_config(config)
+    require_mapping("activations", activations or {}, "as config.own_activations() gives them")
 
     def choose(contents: Contents) -> tuple[MLPConfig, Params]:
         chosen = choose_config(path, contents.metadata.get(_CONFIG), config, activations)
@@ -137,6 +140,11 @@ def named_params(config: MLPConfig, params: Params) -> dict[str, np.ndarray]:
     """
     if not isinstance(config, MLPConfig):
         raise TypeError(f"save takes (path, config, params), an MLPConfig second; got {config!r}.")
+    if not isinstance(params, Params):
+        raise TypeError(
+            f"params must be the jaxmlp.Params of config; got a {type(params).__name__}. Of other "
+            "trees, save a state with jaxmlp.save_state."
+        )
     arrays = flatten_by_path(params)
     if problems := differences(params_skeleton(config, arrays), arrays):
         raise ValueError(
@@ -181,8 +189,6 @@ def choose_config(
         CheckpointError: The stored config cannot be used.
         ValueError: There is neither, or they differ.
     """
-    if config is not None:
-        require_config(config)
     if stored is None:
         if activations:
             raise ValueError(f"activations have no effect for {path}, which names none.")
