@@ -116,6 +116,10 @@ class DataLoader:
         self._position = self._start = (0, 0)
         self._hashed = (-1, "")
 
+    def __repr__(self) -> str:
+        """Shows the source, and the settings that are not as by default."""
+        return f"DataLoader({len(self.source)} rows of {type(self.source).__name__}, {self._order})"
+
     # Read-only, since the order was made of them.
     batch_size = property(operator.attrgetter("_order.batch_size"))
     shuffle = property(operator.attrgetter("_order.shuffle"))

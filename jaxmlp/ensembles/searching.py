@@ -49,6 +49,14 @@ class SearchResult(NamedTuple):
     mode: Literal["min", "max"]
     members: MembersResult
 
+    def __repr__(self) -> str:
+        """Shows the best candidate and its score."""
+        score = float(self.table["score_mean"][self.best])
+        return (
+            f"SearchResult({len(self.table['rank'])} candidates, best={self.best}, "
+            f"best_settings={self.best_settings!r}, {self.monitor}={score:.4g} ({self.mode}))"
+        )
+
 
 @suggests_settings("search")
 @spelled_out(FIT_SETTINGS, SWEEP_SETTINGS)

@@ -200,7 +200,7 @@ def _require_repeatable(name: str, what: str, value: Any) -> None:
         )
     if isinstance(value, Sampler) and name == "sampler":
         return
-    if isinstance(value, Iterator) or not isinstance(value, Iterable):
+    if isinstance(value, Iterator | str | bytes) or not isinstance(value, Iterable):
         raise TypeError(
             f"{name} must give {what} anew whenever it is iterated; got a {type(value).__name__}."
         )

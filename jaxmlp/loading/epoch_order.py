@@ -14,7 +14,7 @@ from .order import permutation
 from .window_order import windows
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class EpochOrder:
     """Which rows come when; see `DataLoader`, whose settings these are.
 
@@ -31,6 +31,15 @@ class EpochOrder:
     sampler: Any
     batch_sampler: Any
     window_chunks: int | None
+
+    def __repr__(self) -> str:
+        shown = [f"batch_size={self.batch_size}"]
+        shown += [f"{name}=True" for name in ("shuffle", "drop_last") if getattr(self, name)]
+        shown += [f"seed={self.seed}"] if self.shuffle else []
+        for name in ("sampler", "batch_sampler"):
+            if (value := getattr(self, name)) is not None:
+                shown.append(f"{name}={type(value).__name__}(...)")
+        return ", ".join(shown)
 
     def __len__(self) -> int:
         """Returns the number of batches in an epoch."""

@@ -89,7 +89,7 @@ def make_loss(
     return NetworkLoss(config, criterion, metrics, dropout_rate)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class NetworkLoss:
     """The loss function that `make_loss` builds; equal ones compute the same."""
 
@@ -122,6 +122,16 @@ class NetworkLoss:
             )
         values = {name: fn(outputs, batch.y, batch.weight) for name, fn in self.metrics.items()}
         return weighted_mean(row_losses, batch.weight), values
+
+    def __repr__(self) -> str:
+        base, arguments = _unwrapped(self.criterion)
+        shown = [repr(self.config), getattr(base, "__name__", repr(base))]
+        shown += [f"{name}={value!r}" for _, named in arguments for name, value in named.items()]
+        if self.metrics:
+            shown.append(f"metrics={list(self.metrics)}")
+        if self.dropout_rate is not None:
+            shown.append(f"dropout_rate={self.dropout_rate}")
+        return f"make_loss({', '.join(shown)})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, NetworkLoss):

@@ -41,7 +41,11 @@ def name_parts(x: Names, y: Names, weight: str | None) -> Parts:
         values = list(names.values()) if isinstance(names, Mapping) else names
         if names is None or isinstance(names, str):
             continue
-        if not isinstance(values, list | tuple) or not all(isinstance(v, str) for v in values):
+        if (
+            not values
+            or not isinstance(values, list | tuple)
+            or not all(isinstance(v, str) for v in values)
+        ):
             raise TypeError(
                 f"{part} must be a name, a list of names of columns, or a dict of them; got "
                 f"{names!r}."
