@@ -40,7 +40,7 @@ class DataLoader:
         weight: Weight of each row, finite and at least 0, shape (rows,); `None` means 1.
         batch_size: Rows per batch, at least 1; required but with `batch_sampler`.
         shuffle: Whether the order changes with every epoch.
-        seed: Number in [0, 2**64) that fixes the order.
+        seed: Number in [0, 2**64) that fixes the order; 0 without `shuffle`.
         drop_last: Whether to leave out the last rows of an epoch when they fill no batch.
         check_finite: Whether to refuse NaN and infinity in `x` and `y`; where rows are not in
             memory, as they are read.

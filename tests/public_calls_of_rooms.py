@@ -25,11 +25,14 @@ MEMBER_WEIGHTS = (np.ones(2), {"none", "list"})
 _folder = tempfile.mkdtemp()
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 FILES = {kind: Path(_folder) / f"rows.{kind}" for kind in ("npy", "csv", "parquet", "arrow")}
-_table = pyarrow.table({"a": [1.0, 2.0], "b": [0, 1]})
+FILES |= {f"bad.{kind}": Path(_folder) / f"bad.{kind}" for kind in FILES}
 np.save(FILES["npy"], X)
-pyarrow.csv.write_csv(_table, FILES["csv"])
-pyarrow.parquet.write_table(_table, FILES["parquet"])
-pyarrow.feather.write_feather(_table, str(FILES["arrow"]), compression="uncompressed")
+np.save(FILES["bad.npy"], np.where(X == 5, np.nan, X))
+for prefix, number in (("", 2.0), ("bad.", np.inf)):
+    table = pyarrow.table({"a": [1.0, number], "b": [0, 1]})
+    pyarrow.csv.write_csv(table, FILES[f"{prefix}csv"])
+    pyarrow.parquet.write_table(table, FILES[f"{prefix}parquet"], row_group_size=1)
+    pyarrow.feather.write_feather(table, str(FILES[f"{prefix}arrow"]), compression="uncompressed")
 
 CALLS: dict[Any, dict[str, tuple[Any, set[str]]]] = {
     losses.absolute_error: {"predictions": (OUTPUTS, set()), "targets": (OUTPUTS, set())},
@@ -66,8 +69,8 @@ CALLS: dict[Any, dict[str, tuple[Any, set[str]]]] = {
     losses.squared_error: {"predictions": (OUTPUTS, set()), "targets": (OUTPUTS, set())},
     metrics.Metric: {
         "name": ("error", {"text"}),
-        "count": (metrics.mae.count, {"function"}),
-        "compute": (metrics.mae.compute, {"function"}),
+        "count": (metrics.accuracy.count, {"function"}),
+        "compute": (metrics.accuracy.compute, {"function"}),
     },
     metrics.calibration_error: {"bins": (5, {"int"})},
     metrics.confusion_matrix: {"outputs": (OUTPUTS, set()), "targets": LABELS, "weight": WEIGHT},

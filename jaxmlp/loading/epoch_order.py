@@ -155,6 +155,10 @@ def make_order(
         sampler = batching.copy_numbers(sampler)
     if sampler is not None or batch_sampler is not None:
         chunks = None
+    elif seed and not shuffle:
+        raise ValueError(
+            f"seed={seed} has no effect without shuffle; give shuffle=True, or leave seed out."
+        )
     order = EpochOrder(
         rows=rows,
         chunks=chunks,

@@ -96,7 +96,7 @@ class DatasetSource:
             ValueError: A row has another shape or kind of number than the first.
         """
         if self._batched:
-            batch = split_example(self._dataset[_native(self._dataset, rows)], self._parts)
+            batch = split_example(self._read_batched(rows), self._parts)
             # A dataset may give views of its own memory.
             batch = copy_arrays(batch)
         else:
@@ -106,6 +106,15 @@ class DatasetSource:
                 examples = [self._dataset[row] for row in rows.tolist()]
             batch = stack_examples([split_example(e, self._parts) for e in examples], rows)
         return join_columns(batch, self._parts)
+
+    def _read_batched(self, rows: np.ndarray) -> Any:
+        try:
+            return self._dataset[_native(self._dataset, rows)]
+        except TypeError as error:
+            raise TypeError(
+                "batched=True needs a dataset that gives many rows for an array of their numbers; "
+                f"a {type(self._dataset).__name__} does not: {error}. Leave batched out."
+            ) from error
 
     def fingerprint(self) -> str:
         """Returns a hash of the number of rows and of 64 of them, spread evenly.
