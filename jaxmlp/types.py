@@ -59,7 +59,7 @@ class Activation:
         function: Pure function of an array, elementwise: it keeps the shape and the type.
         gain: Factor on the standard deviation of the kernels that feed it, finite and above 0;
             `None` means `1 / sqrt(E[f(z)**2])` for `z ~ N(0, 1)`, which keeps the size of the
-            signal, by Gauss-Hermite quadrature.
+            signal, computed by quadrature.
 
     Raises:
         TypeError: `name` is no text, `function` cannot be called, or `gain` is no number.

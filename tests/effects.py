@@ -78,7 +78,9 @@ OTHERS: dict[Any, dict[str, Any]] = {
             1,
             {
                 "x": sources.npy(FILES["npy"], chunk_rows=1),
-                **{"y": None, "weight": None, "shuffle": True},
+                "y": None,
+                "weight": None,
+                "shuffle": True,
             },
         ),
         "sharding": SHARDING,

@@ -1,4 +1,4 @@
-"""Another value for each parameter of the names of the public rooms, and a call in which it acts."""
+"""Another value for each parameter of the public rooms, and a call in which it acts."""
 
 import dataclasses
 from typing import Any
@@ -16,9 +16,14 @@ NUMBERS = np.linspace(-3, 5, 12, dtype=np.float32).reshape(6, 2)
 DIFFERENT = np.stack([SCORES, SCORES[::-1]])
 
 
-def distance(mean):
+def from_both(mean):
     """Of a mean that no single member meets: one part of the first, two of the second."""
     return jnp.sum((mean - DIFFERENT[0] / 3 - 2 * DIFFERENT[1] / 3) ** 2)
+
+
+def from_second(mean):
+    """Of a mean that the second member meets."""
+    return jnp.sum((mean - DIFFERENT[1]) ** 2)
 
 
 SHARES = np.array([1.0, 3.0])
@@ -78,7 +83,7 @@ OTHERS: dict[Any, dict[str, Any]] = {
         metric: CLASS_METRIC | {"targets": In(1 - Y, {"outputs": SCORES})}
         for metric in (metrics.accuracy, metrics.balanced_accuracy, metrics.log_loss)
     },
-    **{metric: NUMBER_METRIC for metric in (metrics.mae, metrics.r2, metrics.rmse)},
+    **dict.fromkeys((metrics.mae, metrics.r2, metrics.rmse), NUMBER_METRIC),
     sources.DatasetSource: {
         "dataset": [(X[2], 0)],
         "x": In("b", {"dataset": EXAMPLES, **DICTS}),
@@ -145,9 +150,9 @@ OTHERS: dict[Any, dict[str, Any]] = {
         "hidden_features": (5,),
     },
     ensembles.select_greedily: {
-        "predictions": In(DIFFERENT[::-1], {"predictions": DIFFERENT, "loss": distance}),
-        "loss": In(distance, {"predictions": DIFFERENT, "loss": lambda mean: -distance(mean)}),
-        "picks": In(3, {"predictions": DIFFERENT, "loss": distance}),
-        "start": In(2, {"predictions": DIFFERENT, "loss": distance}),
+        "predictions": In(DIFFERENT[::-1], {"predictions": DIFFERENT, "loss": from_second}),
+        "loss": In(from_second, {"predictions": DIFFERENT, "loss": lambda m: -from_second(m)}),
+        "picks": In(3, {"predictions": DIFFERENT, "loss": from_both}),
+        "start": In(2, {"predictions": DIFFERENT, "loss": from_second}),
     },
 }

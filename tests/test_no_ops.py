@@ -16,7 +16,7 @@ from public_calls import BATCH, CONFIG, KEY, PARAMS, STATE
 from test_wrong_types import CALLS, call, name_of, public_names
 
 import jaxmlp
-from jaxmlp import losses, metrics, sources
+from jaxmlp import metrics, sources
 from jaxmlp.activations import gain_of
 
 OTHERS = effects.OTHERS | effects_of_rooms.OTHERS

@@ -66,8 +66,8 @@ OF_MANY = {
     "validation_weights": (VALIDATION, {"validation": LOADER}),
     "stages": ([1], {"epochs": 2}),
     "keep": (
-        lambda _, history: np.array([True, False]),
-        {"epochs": 3, "stages": [1], "keep": lambda _, history: np.array([True, True])},
+        lambda *_: np.array([True, False]),
+        {"epochs": 3, "stages": [1], "keep": lambda *_: np.array([True, True])},
     ),
 }
 OF_SEARCH = {
