@@ -158,8 +158,8 @@ def _blocks(data: Any, weight: Any, in_features: int) -> Iterator[_Block]:
         )
     if weight is not None:
         raise ValueError(
-            "weight is that of the rows of data as one array; a DataLoader and Batches bring their "
-            f"own; got a {type(data).__name__} as data."
+            "weight is that of the rows of an array; a DataLoader and Batches bring their own; got "
+            f"a {type(data).__name__} as data."
         )
     # Iterating over a loader would count an epoch.
     batches = data.epoch(0) if isinstance(data, DataLoader) else data

@@ -113,7 +113,7 @@ class TestGain:
     @pytest.mark.parametrize("function", [jnp.sum, lambda z: 0 * z, lambda z: z / 0.0])
     def test_of_a_function_that_has_none_is_refused(self, function):
         config = dataclasses.replace(CONFIG, activation=Activation("bad", function))
-        with pytest.raises(ValueError, match="bad.*must return finite numbers, not all 0"):
+        with pytest.raises(ValueError, match=r"bad.*must return finite numbers, not all 0"):
             params_of(config)
 
 
@@ -138,7 +138,7 @@ class TestStorage:
         path = tmp_path / "network.safetensors"
         other = MLPConfig(in_features=3, out_features=2)
         jaxmlp.save(path, other, params_of(other))
-        with pytest.raises(ValueError, match="holds another network than the config given"):
+        with pytest.raises(ValueError, match=r"holds another network than the config given"):
             jaxmlp.load(path, CONFIG)
 
     def test_a_file_without_it_asks_for_it(self, tmp_path):
@@ -155,7 +155,7 @@ class TestStorage:
     @pytest.mark.bad_input
     @pytest.mark.parametrize("activations", [{"snake": snake}, {"worm": SNAKE}])
     def test_what_is_not_the_activation_of_that_name_is_refused(self, activations):
-        with pytest.raises(TypeError, match="must be the jaxmlp.Activation of that name"):
+        with pytest.raises(TypeError, match=r"must be the jaxmlp.Activation of that name"):
             MLPConfig.from_json(CONFIG.to_json(), activations=activations)
 
 
@@ -181,28 +181,28 @@ def test_its_name_stands_in_the_summary(capsys):
 @pytest.mark.parametrize("function", [lambda z: jnp.sum(z), lambda z: z.astype(jnp.float16)])
 def test_a_function_that_does_not_keep_shape_and_type_is_refused(function):
     config = dataclasses.replace(CONFIG, output_activation=Activation("bad", function, 1.0))
-    with pytest.raises(ValueError, match="'bad'.*must keep shape and type"):
+    with pytest.raises(ValueError, match=r"'bad'.*must keep shape and type"):
         jaxmlp.apply(params_of(config), X, config=config)
 
 
 @pytest.mark.bad_input
 def test_a_bare_function_is_told_to_be_given_a_name():
-    with pytest.raises(TypeError, match="activation must be a name; .*jaxmlp.Activation"):
+    with pytest.raises(TypeError, match=r"activation must be a name; .*jaxmlp.Activation"):
         dataclasses.replace(CONFIG, activation=snake)
 
 
 @pytest.mark.parametrize("name", ["relu", "swiglu", "softmax"])
 def test_a_name_of_ours_is_refused(name):
-    with pytest.raises(ValueError, match="must have a name of its own"):
+    with pytest.raises(ValueError, match=r"must have a name of its own"):
         dataclasses.replace(CONFIG, output_activation=Activation(name, snake))
 
 
 def test_two_of_one_name_are_refused():
-    with pytest.raises(ValueError, match="two of the name 'snake'"):
+    with pytest.raises(ValueError, match=r"two of the name 'snake'"):
         dataclasses.replace(CONFIG, output_activation=Activation("snake", jnp.sin))
 
 
 @pytest.mark.parametrize("name", ["", "my act", "2nd"])
 def test_a_name_that_is_no_identifier_is_refused(name):
-    with pytest.raises(ValueError, match="name must be an identifier"):
+    with pytest.raises(ValueError, match=r"name must be an identifier"):
         Activation(name, snake)

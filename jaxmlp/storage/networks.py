@@ -140,7 +140,7 @@ def named_params(config: MLPConfig, params: Params) -> dict[str, np.ndarray]:
     """
     if not isinstance(config, MLPConfig):
         raise TypeError(f"save takes (path, config, params), an MLPConfig second; got {config!r}.")
-    if not isinstance(params, Params):
+    if not any(hasattr(leaf, "shape") for leaf in jax.tree.leaves(params)):
         raise TypeError(
             f"params must be the jaxmlp.Params of config; got a {type(params).__name__}. Of other "
             "trees, save a state with jaxmlp.save_state."

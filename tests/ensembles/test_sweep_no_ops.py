@@ -96,7 +96,7 @@ def test_a_parameter_of_fit_members_changes_the_members_or_raises(name, tmp_path
         assert name in outcomes[1].message
 
 
-class _Asked(Exception):
+class _AskedError(Exception):
     """Stands for the training of the members that a search asks for."""
 
 
@@ -109,11 +109,11 @@ def asked(monkeypatch):
 
         def fit_members(*args, **settings):
             seen.append((args, settings))
-            raise _Asked
+            raise _AskedError
 
         monkeypatch.setattr("jaxmlp.ensembles.searching.fit_members", fit_members)
         base = BASE | {"candidates": {"rate": [0.5, 1.0]}, "key": KEY, "folds": 2, "epochs": 3}
-        with pytest.raises(_Asked):
+        with pytest.raises(_AskedError):
             jaxmlp.search(**base | changed)
         kinds = (jax.Array, np.ndarray, list)
         return [repr(a) if isinstance(a, kinds) else a for a in jax.tree.leaves(seen)]

@@ -217,7 +217,7 @@ def test_another_sampler_is_refused(name):
     ("change", "message"),
     [
         ({"batch_size": 8}, "batch_size=7, now 8. Resume with the settings of then"),
-        ({"shuffle": False}, "shuffle=True, now False"),
+        ({"shuffle": False, "seed": 0}, "shuffle=True, now False"),
         ({"drop_last": True}, "drop_last=False, now True"),
         ({"seed": 6, "batch_size": 8}, "batch_size=7, now 8; seed=5, now 6"),
         ({"rows": 99}, "rows=100, now 99"),
