@@ -43,12 +43,13 @@ def as_validation(
         rows = _require_rows(rows)
         # The loader's arrays cannot change, so that the device may use their memory.
         return jax.device_put(rows if loss_fn is None else padded_validation(loss_fn, rows))
+    rows = _require_rows(validation)
     if takes_batch and not isinstance(validation, Batch | None):
         raise TypeError(
             "validation must be (x, y), (x, y, weight), a jaxmlp.Batch or a DataLoader, for a loss "
             f"of make_loss; got a {type(validation).__name__}."
         )
-    return jax.tree.map(lambda a: jnp.array(a, copy=True), _require_rows(validation))
+    return jax.tree.map(lambda a: jnp.array(a, copy=True), rows)
 
 
 def _require_rows(validation: PyTree) -> PyTree:

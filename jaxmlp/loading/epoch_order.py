@@ -147,8 +147,10 @@ def make_order(
         batch_sampler = batching.copy_numbers(batch_sampler)
         if isinstance(batch_sampler, tuple):
             batch_sampler = tuple(map(batching.copy_numbers, batch_sampler))
-    require_int("batch_size", batch_size, 1, 2**32)
+    require_int("batch_size", batch_size, 1, None)
     assert batch_size is not None
+    if batch_size >= 2**32:
+        raise ValueError(f"batch_size must be below 2**32; got {batch_size}.")
     require_int("seed", seed, 0, 2**64)
     if sampler is not None:
         batching.check_sampler(sampler, shuffle=shuffle, seed=seed)

@@ -33,8 +33,9 @@ class Counted:
 
 
 def make_loader(rows=100, **settings):
+    seed = 5 if settings.get("shuffle", True) else 0
     return DataLoader(
-        X[:rows], Y[:rows], **{"batch_size": 7, "shuffle": True, "seed": 5} | settings
+        X[:rows], Y[:rows], **{"batch_size": 7, "shuffle": True, "seed": seed} | settings
     )
 
 
@@ -84,7 +85,8 @@ class Stream(Counted):
 
 
 def make_stream(rows=100, **settings):
-    fixed = {"batch_size": 7, "shuffle": True, "seed": 5, "window_chunks": 3}
+    seed = 5 if settings.get("shuffle", True) else 0
+    fixed = {"batch_size": 7, "shuffle": True, "seed": seed, "window_chunks": 3}
     return DataLoader(Stream(rows), **fixed | settings)
 
 
