@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from jaxlib.version import __version__ as _jaxlib_version
 
 from . import losses, metrics, sources
+from .checks import did_you_mean as _did_you_mean
 from .config import MLPConfig
 from .data import DataLoader
 from .fitting import FitResult, NonFiniteError, enable_compilation_cache, evaluate, predict
@@ -19,7 +20,7 @@ from .standardization import with_standardization
 from .storage import CheckpointError, Checkpoints, load, load_state, save, save_state
 from .train_step import TrainState, init_state, make_train_step
 from .training import fit
-from .types import Batch, Dense, LossFn, Norm, Params, Standardization
+from .types import Activation, Batch, Dense, LossFn, Norm, Params, Standardization
 from .versions import __version__ as __version__
 from .versions import warn_if_miscompiling as _warn_if_miscompiling
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .inspection import deltas, per_example_grad_norms, summary
 
 __all__ = [
+    "Activation",
     "Batch",
     "CheckpointError",
     "Checkpoints",
@@ -92,7 +94,7 @@ def __getattr__(name: str) -> Any:
         if name in names:
             module = importlib.import_module(f".{room}", __name__)
             return module if name == room else getattr(module, name)
-    raise AttributeError(f"jaxmlp has no {name!r}.")
+    raise AttributeError(f"jaxmlp has no {name!r}.{_did_you_mean(name, __all__, 'jaxmlp')}")
 
 
 def __dir__() -> list[str]:

@@ -3,38 +3,23 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias, get_args
 
-ElementwiseActivation: TypeAlias = Literal[
-    "celu",
-    "elu",
-    "gelu",
-    "gelu_exact",
-    "hard_sigmoid",
-    "hard_silu",
-    "hard_swish",
-    "hard_tanh",
-    "identity",
-    "leaky_relu",
-    "log_sigmoid",
-    "mish",
-    "relu",
-    "relu6",
-    "selu",
-    "sigmoid",
-    "silu",
-    "soft_sign",
-    "softplus",
-    "sparse_plus",
-    "sparse_sigmoid",
-    "squareplus",
-    "swish",
-    "tanh",
-]
-GatedActivation: TypeAlias = Literal["geglu", "glu", "reglu", "swiglu"]
-HiddenActivation: TypeAlias = ElementwiseActivation | GatedActivation
-OutputActivation: TypeAlias = ElementwiseActivation | Literal["softmax"]
+import numpy as np
+
+from .activations import (
+    HIDDEN_ACTIVATIONS,
+    OUTPUT_ACTIVATIONS,
+    HiddenActivation,
+    OutputActivation,
+    names_of,
+    place_activations,
+    require_activation,
+)
+from .checks import require_bool, require_int, require_name, require_number, suggests_settings
+from .types import Activation
+
 KernelInit: TypeAlias = Literal[
     "flax",
     "glorot_normal",
@@ -52,13 +37,11 @@ KernelInit: TypeAlias = Literal[
 NormKind: TypeAlias = Literal["layer", "rms"]
 DType: TypeAlias = Literal["bfloat16", "float16", "float32", "float64"]
 
-ELEMENTWISE_ACTIVATIONS: tuple[str, ...] = get_args(ElementwiseActivation)
-GATED_ACTIVATIONS: tuple[str, ...] = get_args(GatedActivation)
 KERNEL_INITS: tuple[str, ...] = get_args(KernelInit)
 INITS_WITH_GAIN = ("he_normal", "he_uniform", "mup", "orthogonal")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class MLPConfig:
     """What a multilayer perceptron is, without its numbers: hashable, and JSON there and back.
 
@@ -73,11 +56,14 @@ class MLPConfig:
         hidden_features: Width of each hidden layer, at least 1 each. `()` is a linear model: the
             perceptron.
         out_features: Length of one output row, at least 1.
-        activation: Name of the hidden activation, or one name per hidden layer. Elementwise names
+        activation: Name of the hidden activation, or one name per hidden layer; without hidden
+            layers it acts on nothing, as where a sweep over depths begins. Elementwise names
             are those of `jax.nn` (`"gelu"` is its tanh approximation, `"gelu_exact"` the erf form);
             `"glu"`, `"reglu"`, `"geglu"`, `"swiglu"` are gated (Shazeer 2020): their kernels have
-            twice the width, value half first, gate half second.
-        output_activation: Name of an elementwise activation or `"softmax"`, applied to the output;
+            twice the width, value half first, gate half second. A function of your own is given as
+            an `Activation`.
+        output_activation: Name of an elementwise activation or `"softmax"`, or an `Activation`,
+            applied to the output;
             `None` leaves logits, which is what the losses on logits require.
         dropout_rate: Probability in [0, 1) that a hidden activation is set to zero in training.
         norm: `"layer"` (Ba et al. 2016), `"rms"` (Zhang & Sennrich 2019) or `None`.
@@ -146,17 +132,15 @@ class MLPConfig:
                 "finite and above 0",
                 lambda v: 0 < v <= sys.float_info.max,
             )
-        _require_name("norm", self.norm, (None, *get_args(NormKind)))
-        _require_name("kernel_init", self.kernel_init, KERNEL_INITS)
-        _require_name("param_dtype", self.param_dtype, get_args(DType))
-        _require_name("compute_dtype", self.compute_dtype, (None, *get_args(DType)))
-        for field in ("residual", "use_bias"):
-            if not isinstance(getattr(self, field), bool):
-                raise TypeError(f"{field} must be True or False; got {getattr(self, field)!r}.")
+        require_name("norm", self.norm, (None, *get_args(NormKind)))
+        require_name("kernel_init", self.kernel_init, KERNEL_INITS)
+        require_name("param_dtype", self.param_dtype, get_args(DType))
+        require_name("compute_dtype", self.compute_dtype, (None, *get_args(DType)))
+        require_bool("residual", self.residual)
+        require_bool("use_bias", self.use_bias)
         self._check_effects()
 
     def _check_activations(self) -> None:
-        names = (*ELEMENTWISE_ACTIVATIONS, *GATED_ACTIVATIONS)
         if isinstance(self.activation, list):
             raise TypeError(
                 "activation must be a name or a tuple of names, so that the config can be hashed; "
@@ -169,21 +153,23 @@ class MLPConfig:
                     f"{len(self.activation)} names {self.activation!r} for "
                     f"{len(self.hidden_features)} hidden layers."
                 )
-            for index, name in enumerate(self.activation):
-                _require_name(f"activation[{index}]", name, names)
+            for index, activation in enumerate(self.activation):
+                require_activation(f"activation[{index}]", activation, HIDDEN_ACTIVATIONS)
         else:
-            _require_name("activation", self.activation, names)
-        _require_name(
-            "output_activation",
-            self.output_activation,
-            (None, *ELEMENTWISE_ACTIVATIONS, "softmax"),
-        )
+            require_activation("activation", self.activation, HIDDEN_ACTIVATIONS)
+        require_activation("output_activation", self.output_activation, (None, *OUTPUT_ACTIVATIONS))
+        own = self.own_activations()
+        for each in (*self.hidden_activations, self.activation, self.output_activation):
+            if isinstance(each, Activation) and own[each.name] != each:
+                raise ValueError(
+                    f"activation names must tell activations apart; got two of the name "
+                    f"{each.name!r} with other functions or gains."
+                )
 
     def _check_effects(self) -> None:
         """Refuses options that would silently do nothing."""
         if not self.hidden_features:
             inert = {
-                "activation": (self.activation in ("relu", ()), "use output_activation"),
                 "dropout_rate": (self.dropout_rate == 0, "leave it at 0.0"),
                 "norm": (self.norm is None, "leave it at None"),
                 "hidden_gain": (self.hidden_gain is None, "leave it at None"),
@@ -201,8 +187,9 @@ class MLPConfig:
                 f"got hidden_features={self.hidden_features!r}."
             )
         if self.hidden_gain is not None and self.kernel_init not in INITS_WITH_GAIN:
+            listed = ", ".join(map(repr, INITS_WITH_GAIN))
             raise ValueError(
-                f"hidden_gain acts on the kernel_inits {_listed(INITS_WITH_GAIN)}; leave it at "
+                f"hidden_gain acts on the kernel_inits {listed}; leave it at "
                 f"None or take one of them; got kernel_init={self.kernel_init!r}, "
                 f"hidden_gain={self.hidden_gain!r}."
             )
@@ -214,34 +201,55 @@ class MLPConfig:
         if self.mup_base_width is not None:
             _require_width("mup_base_width", self.mup_base_width)
 
+    def __repr__(self) -> str:
+        """Shows the fields that differ from their defaults."""
+        fields = dataclasses.fields(self)
+        shown = [
+            (f.name, getattr(self, f.name)) for f in fields if getattr(self, f.name) != f.default
+        ]
+        return f"MLPConfig({', '.join(f'{name}={value!r}' for name, value in shown)})"
+
     @property
     def hidden_activations(self) -> tuple[HiddenActivation, ...]:
-        """One activation name per hidden layer."""
+        """One activation per hidden layer, a name or your own."""
         if isinstance(self.activation, tuple):
             return self.activation
         return (self.activation,) * len(self.hidden_features)
 
+    def own_activations(self) -> dict[str, Activation]:
+        """Returns the activations of your own by name, as `from_json` and `load` take them."""
+        given = self.activation if isinstance(self.activation, tuple) else (self.activation,)
+        return {a.name: a for a in (*given, self.output_activation) if isinstance(a, Activation)}
+
     def to_json(self) -> str:
-        """Returns the config as a JSON object, one member per field."""
-        return json.dumps(dataclasses.asdict(self))
+        """Returns the config as a JSON object, one member per field; of activations their names."""
+        return json.dumps(
+            {f.name: names_of(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        )
 
     @classmethod
-    def from_json(cls, text: str) -> "MLPConfig":
+    def from_json(
+        cls, text: str, *, activations: Mapping[str, Activation] | None = None
+    ) -> "MLPConfig":
         """Returns the config that `to_json` wrote.
 
         Args:
             text: A JSON object whose members are fields of `MLPConfig`.
+            activations: The activations of your own that it names, by name.
 
         Raises:
             TypeError: A field has the wrong type.
-            ValueError: The text is not a JSON object, misses a field, or has an unknown one.
+            ValueError: The text is not a JSON object, misses a field, or has an unknown one; it
+                names an activation that is not given, or one is given that it does not name.
         """
+        if not isinstance(text, str):
+            raise TypeError(f"text must be a JSON object in a str; got {text!r}.")
         try:
             fields = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"An MLPConfig must be a JSON object; {error}.") from error
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ValueError(f"text must be a JSON object; {error}.") from error
         if not isinstance(fields, dict):
-            raise ValueError(f"An MLPConfig must be a JSON object; got {text!r}.")
+            raise ValueError(f"text must be a JSON object; got {text!r}.")
         known = {field.name for field in dataclasses.fields(cls)}
         required = {"in_features", "out_features"}
         if unknown := sorted(fields.keys() - known):
@@ -254,29 +262,34 @@ class MLPConfig:
         values: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()
         }
-        return cls(**values)
+        return cls(**place_activations(values, activations))
 
 
-def _require_width(field: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{field} must be an int of at least 1; got {value!r}.")
-    if value < 1:
-        raise ValueError(f"{field} must be an int of at least 1; got {value}.")
+# So that fields by the names of other libraries are told ours.
+MLPConfig.__init__ = suggests_settings("MLPConfig")(MLPConfig.__init__)
+
+
+def require_config(config: Any) -> None:
+    """Refuses anything but a config."""
+    if not isinstance(config, MLPConfig):
+        raise TypeError(
+            f"config must be a jaxmlp.MLPConfig; got a {type(config).__name__}. Make one with "
+            "jaxmlp.MLPConfig(in_features=..., hidden_features=(...), out_features=...)."
+        )
+
+
+# NumPy's numbers are refused, since they are no JSON.
+def _require_width(field: str, value: Any) -> None:
+    if isinstance(value, np.integer):
+        raise TypeError(
+            f"{field} must be an int of at least 1; got {value!r}. Convert it by int()."
+        )
+    require_int(field, value, 1, None)
 
 
 def _require_number(field: str, value: Any, requirement: str, holds: Callable[[Any], bool]) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise TypeError(f"{field} must be a number {requirement}; got {value!r}.")
-    if not holds(value):
-        raise ValueError(f"{field} must be {requirement}; got {value}.")
-
-
-def _require_name(field: str, value: object, names: tuple[str | None, ...]) -> None:
-    if not isinstance(value, str | None):
-        raise TypeError(f"{field} must be a name; got {value!r}. Known: {_listed(names)}.")
-    if value not in names:
-        raise ValueError(f"{field} must be one of {_listed(names)}; got {value!r}.")
-
-
-def _listed(names: tuple[str | None, ...]) -> str:
-    return ", ".join(repr(name) for name in names)
+    if isinstance(value, np.generic) and not isinstance(value, float):
+        raise TypeError(
+            f"{field} must be a number {requirement}; got {value!r}. Convert it by float()."
+        )
+    require_number(field, value, requirement, holds)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Int, PyTree
 
-from .checks import require_int
+from .checks import require_function, require_int, suggests_settings
 from .loading import Block, JittedTransform, Transform, join_windows, make_order, make_reader
 from .loading import positions as resume
 from .sources import MemorySource
@@ -40,7 +40,7 @@ class DataLoader:
         weight: Weight of each row, finite and at least 0, shape (rows,); `None` means 1.
         batch_size: Rows per batch, at least 1; required but with `batch_sampler`.
         shuffle: Whether the order changes with every epoch.
-        seed: Number in [0, 2**64) that fixes the order.
+        seed: Number in [0, 2**64) that fixes the order; 0 without `shuffle`.
         drop_last: Whether to leave out the last rows of an epoch when they fill no batch.
         check_finite: Whether to refuse NaN and infinity in `x` and `y`; where rows are not in
             memory, as they are read.
@@ -69,6 +69,7 @@ class DataLoader:
         [[1.0, 1.0], [1.0, 1.0], [1.0, 0.0]]
     """
 
+    @suggests_settings("DataLoader")
     def __init__(
         self,
         x: PyTree,
@@ -102,8 +103,8 @@ class DataLoader:
             batch_sampler=batch_sampler,
             window_chunks=window_chunks,
         )
-        if transform is not None and not callable(transform):
-            raise TypeError(f"transform must be a function of a batch; got {transform!r}.")
+        if transform is not None:
+            require_function("transform", transform, "(batch) -> batch", "of JAX arrays")
         self.check_finite = check_finite
         self.transform = transform
         self._jitted = transform and JittedTransform(transform)
@@ -114,6 +115,10 @@ class DataLoader:
         # Epoch and step that come next, of this iteration and of the next one to start.
         self._position = self._start = (0, 0)
         self._hashed = (-1, "")
+
+    def __repr__(self) -> str:
+        """Shows the source, and the settings that are not as by default."""
+        return f"DataLoader({len(self.source)} rows of {type(self.source).__name__}, {self._order})"
 
     # Read-only, since the order was made of them.
     batch_size = property(operator.attrgetter("_order.batch_size"))
@@ -238,7 +243,7 @@ class DataLoader:
             TypeError: `index` is no array of ints.
             ValueError: There is no such row, or, with `sharding`, these are not `batch_size`.
         """
-        return self._reader.read(index)
+        return self._reader.read_given(index)
 
     def _batches(self, epoch: int, step: int) -> Iterator[Batch]:
         """Iterates over the batches from a step on, before `transform`."""

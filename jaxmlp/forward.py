@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, Float, Key, Shaped
 
-from .activations import ACTIVATIONS, net_input_features
+from .activations import activate, net_input_features
 from .checks import require_key
-from .config import MLPConfig
+from .config import MLPConfig, require_config
 from .types import Dense, Norm, Params, Standardization
 
 NORM_EPSILON = 1e-5
@@ -35,7 +35,7 @@ def apply(
     x: Shaped[Array | np.ndarray, "*batch in_features"],
     *,
     config: MLPConfig,
-    key: PRNGKeyArray | None = None,
+    key: Key[Array, ""] | None = None,
     dropout_rate: float | Float[Array, ""] | None = None,
 ) -> Float[Array, "*batch out_features"]:
     """Computes the outputs of the network: a pure function of its arguments.
@@ -75,7 +75,7 @@ def intermediates(
     x: Shaped[Array | np.ndarray, "*batch in_features"],
     *,
     config: MLPConfig,
-    key: PRNGKeyArray | None = None,
+    key: Key[Array, ""] | None = None,
     dropout_rate: float | Float[Array, ""] | None = None,
 ) -> tuple[Layer, ...]:
     """Computes the net input z and the activation a of every layer.
@@ -119,7 +119,7 @@ def compute_layers(
     params: Params,
     x: Shaped[Array | np.ndarray, "*batch in_features"],
     config: MLPConfig,
-    key: PRNGKeyArray | None,
+    key: Key[Array, ""] | None,
     dropout_rate: float | Float[Array, ""] | None,
 ) -> tuple[Layer, ...]:
     """Computes `intermediates`; without a key the rate rests, as when a loss is evaluated."""
@@ -141,7 +141,7 @@ def compute_layers(
         zip(params.hidden, config.hidden_activations, strict=True)
     ):
         net_input = _net_input(dense, inputs)
-        activation = ACTIVATIONS[name].function(_normalise(dense.norm, net_input, config))
+        activation = activate(name, _normalise(dense.norm, net_input, config))
         layers.append(Layer(net_input, activation, inputs))
         outputs = activation
         if key is not None and drops:
@@ -153,7 +153,7 @@ def compute_layers(
     if config.output_activation == "softmax":
         outputs = jax.nn.softmax(outputs, axis=-1)
     elif config.output_activation is not None:
-        outputs = ACTIVATIONS[config.output_activation].function(outputs)
+        outputs = activate(config.output_activation, outputs)
     return (*layers, Layer(net_input, outputs, inputs))
 
 
@@ -193,7 +193,7 @@ def _normalise(
 
 
 def _dropout(
-    a: Float[Array, "*batch features"], rate: float | Float[Array, ""], key: PRNGKeyArray
+    a: Float[Array, "*batch features"], rate: float | Float[Array, ""], key: Key[Array, ""]
 ) -> Array:
     # Inverted dropout (Srivastava et al. 2014, section 10): E[output] = a.
     keep = jax.random.bernoulli(key, 1 - rate, a.shape)
@@ -245,8 +245,7 @@ def _check_type(x: Array | np.ndarray, config: MLPConfig, *, standardised: bool)
 
 
 def _check_inputs(params: Params, x: Array | np.ndarray, config: MLPConfig) -> None:
-    if not isinstance(config, MLPConfig):
-        raise TypeError(f"config must be a jaxmlp.MLPConfig; got a {type(config).__name__}.")
+    require_config(config)
     standardization = getattr(params, "standardization", None)
     _check_type(x, config, standardised=standardization is not None)
     if not isinstance(params, Params):
@@ -268,10 +267,7 @@ def _check_inputs(params: Params, x: Array | np.ndarray, config: MLPConfig) -> N
                 f"({config.in_features},); got {got}. Make it with jaxmlp.with_standardization, "
                 "and use jax.vmap over the member axis of an ensemble."
             )
-    widths = [
-        net_input_features(name, width)
-        for name, width in zip(config.hidden_activations, config.hidden_features, strict=True)
-    ]
+    widths = map(net_input_features, config.hidden_activations, config.hidden_features)
     fans_in = (config.in_features, *config.hidden_features)
     required = list(zip(fans_in, (*widths, config.out_features), strict=True))
     got = [dense.kernel.shape for dense in (*params.hidden, params.output)]

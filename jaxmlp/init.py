@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.nn import initializers
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key
 
-from .activations import ACTIVATIONS, net_input_features
+from .activations import gain_of, net_input_features
 from .checks import require_key
-from .config import MLPConfig
+from .config import MLPConfig, require_config
 from .types import Dense, Norm, Params
 
 Place: TypeAlias = Literal["first", "hidden", "output"]
@@ -20,7 +20,7 @@ Place: TypeAlias = Literal["first", "hidden", "output"]
 UNIFORM_INITS = ("glorot_uniform", "he_uniform", "keras", "lecun_uniform", "rich", "torch")
 
 
-def init_params(config: MLPConfig, *, key: PRNGKeyArray) -> Params:
+def init_params(config: MLPConfig, *, key: Key[Array, ""]) -> Params:
     """Draws the parameters of a network.
 
     Biases start at zero and norm scales at one, where nothing else is said. The variance of a
@@ -72,6 +72,7 @@ def init_params(config: MLPConfig, *, key: PRNGKeyArray) -> Params:
         >>> params.hidden[0].kernel.shape, params.output.bias.shape
         ((64, 128), (10,))
     """
+    require_config(config)
     require_key("init_params", key)
     wanted = {"param_dtype": config.param_dtype, "compute_dtype": config.compute_dtype}
     wide = [name for name, dtype in wanted.items() if dtype == "float64"]
@@ -86,7 +87,7 @@ def init_params(config: MLPConfig, *, key: PRNGKeyArray) -> Params:
         shape = (fan_in, net_input_features(activation, features))
         gain = config.hidden_gain
         if gain is None:
-            gain = ACTIVATIONS[activation].gain
+            gain = gain_of(activation)
         place = "hidden" if hidden else "first"
         hidden.append(_init_dense(config, key, len(hidden), shape, gain, place=place))
         fan_in = features
@@ -133,6 +134,7 @@ def mup_labels(config: MLPConfig, *, optimizer: str = "adam") -> MupLabels:
         >>> rules = {name: optax.adam(1e-2 * factor) for name, factor in multipliers.items()}
         >>> optimizer = optax.partition(rules, labels)
     """
+    require_config(config)
     if config.mup_base_width is None:
         raise ValueError(
             "mup_labels needs a config with kernel_init='mup' and a mup_base_width; got "
@@ -169,7 +171,7 @@ def _mup_multiplier(config: MLPConfig, optimizer: str, path: tuple[Any, ...]) ->
 
 def _init_dense(
     config: MLPConfig,
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     index: int,
     shape: tuple[int, int],
     gain: float,
@@ -206,7 +208,7 @@ def _init_dense(
 # Jitted, since eager operations compile a program each; layers of one shape share this one.
 @functools.partial(jax.jit, static_argnames=("draw", "shape", "use_bias", "norm_kind"))
 def _draw_dense(
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     index: Int[Array, ""],
     factor: Float[Array, ""],
     scale: Float[Array, ""],

@@ -20,7 +20,8 @@ def as_transformation(optimizer: Any) -> Any:
     Its own method of that name hides from optax that it hands on extra arguments.
     """
     if isinstance(optimizer, optax.MultiSteps):
-        return optax.GradientTransformationExtraArgs(optimizer.init, optimizer.update)
+        update: Any = optimizer.update
+        return optax.GradientTransformationExtraArgs(optimizer.init, update)
     return optimizer
 
 
@@ -126,7 +127,7 @@ def kernel_mask(params: PyTree) -> PyTree:
     parts = jax.tree.leaves(params, is_leaf=lambda leaf: isinstance(leaf, optax.MaskedNode))
     if not any(jax.tree.leaves(mask)) and not any(isinstance(p, optax.MaskedNode) for p in parts):
         raise ValueError(
-            "kernel_mask needs leaves called 'kernel'; got "
+            "params must have kernels: kernel_mask needs leaves called 'kernel'; got "
             f"{[jax.tree_util.keystr(path) for path, _ in jax.tree.leaves_with_path(params)]}. "
             "Write a mask for these params."
         )

@@ -1,10 +1,12 @@
 """Turns a network into an Orbax checkpoint, the store of many JAX libraries, and back."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
 import numpy as np
 
+from .checks import require_path
 from .config import MLPConfig
 from .storage import (
     CheckpointError,
@@ -14,7 +16,7 @@ from .storage import (
     require_arrays,
     restore_by_path,
 )
-from .types import Params
+from .types import Activation, Params
 
 try:
     import orbax.checkpoint as ocp
@@ -36,19 +38,26 @@ def save(path: str | Path, config: MLPConfig, params: Params) -> None:
         TypeError: `config` is no `MLPConfig`.
         ValueError: `params` are not parameters of `config`, or the directory exists.
     """
+    require_path("path", path)
     named_params(config, params)
     with ocp.StandardCheckpointer() as checkpointer:
         metadata = {"config": config.to_json()}
         checkpointer.save(Path(path).absolute(), params, custom_metadata=metadata)
 
 
-def load(path: str | Path, config: MLPConfig | None = None) -> tuple[MLPConfig, Params]:
+def load(
+    path: str | Path,
+    config: MLPConfig | None = None,
+    *,
+    activations: Mapping[str, Activation] | None = None,
+) -> tuple[MLPConfig, Params]:
     """Reads a network from an Orbax checkpoint onto the default device.
 
     Args:
         path: The directory.
         config: The network, for a checkpoint that does not tell it, such as that of an
             `orbax.checkpoint.StandardCheckpointer` which was given `params`.
+        activations: As for `jaxmlp.load`.
 
     Returns:
         The config and the parameters.
@@ -58,6 +67,7 @@ def load(path: str | Path, config: MLPConfig | None = None) -> tuple[MLPConfig, 
             are named.
         ValueError: It holds no config and none was given, or another one.
     """
+    require_path("path", path)
     path = Path(path).absolute()
     with ocp.StandardCheckpointer() as checkpointer:
         try:
@@ -65,7 +75,8 @@ def load(path: str | Path, config: MLPConfig | None = None) -> tuple[MLPConfig, 
             tree = metadata.item_metadata.tree
         except (AttributeError, OSError, ValueError) as error:
             raise CheckpointError(f"{path} is not an Orbax checkpoint of arrays.") from error
-        config = choose_config(path, metadata.custom_metadata.get("config"), config)
+        stored_config = metadata.custom_metadata.get("config")
+        config = choose_config(path, stored_config, config, activations)
         stored = {leaf.name: leaf for leaf in jax.tree.leaves(tree)}
         skeleton = params_skeleton(config, stored)
         require_arrays(path, skeleton, stored)

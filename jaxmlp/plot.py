@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 from jaxtyping import Bool, Float
 
+from .checks import did_you_mean
 from .ensembles import SearchResult
 
 try:
@@ -286,3 +287,8 @@ def _is_log(values: np.ndarray) -> bool:
 
 def _largest_gap(found: np.ndarray) -> float:
     return np.diff(found).max() / np.ptp(found)
+
+
+def __getattr__(name: str) -> Any:
+    hint = did_you_mean(name, ["plot_search"], "plot")
+    raise AttributeError(f"jaxmlp.plot has no {name!r}.{hint}")

@@ -176,6 +176,11 @@ def _blocks(data: Any, weight: Any, in_features: int) -> Iterator[_Block]:
             "data must be an array, a frame, a DataLoader or what one is made of, or an iterable "
             f"of arrays or Batches; got a {type(data).__name__}."
         )
+    if weight is not None:
+        raise ValueError(
+            "weight is that of the rows of an array; a DataLoader and Batches bring their own; got "
+            f"a {type(data).__name__} as data."
+        )
     # Iterating over a loader would count an epoch.
     batches = data.epoch(0) if isinstance(data, DataLoader) else data
     for number, batch in enumerate(batches):

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import AxisType, PartitionSpec
-from jaxtyping import Array, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Int, Key, PyTree
 
-from .checks import require_key
+from .checks import require_int, require_key, require_loss, require_optimizer
 from .losses.weights import scale_weight, wide_type
 from .optimizers import as_transformation, init_optimizer, update_params
 from .types import LossFn, trained_part, with_trained_part, with_types_of
@@ -22,11 +22,11 @@ class TrainState(NamedTuple):
     params: PyTree
     opt_state: optax.OptState
     step: Int[Array, ""]
-    key: PRNGKeyArray
+    key: Key[Array, ""]
 
 
 def init_state(
-    params: PyTree, optimizer: optax.GradientTransformation, *, key: PRNGKeyArray
+    params: PyTree, optimizer: optax.GradientTransformation, *, key: Key[Array, ""]
 ) -> TrainState:
     """Returns the state before the first step.
 
@@ -50,6 +50,7 @@ def init_state(
         0
     """
     require_key("init_state", key)
+    require_optimizer(optimizer)
     trained = trained_part(params)
     if not jax.tree.leaves(trained):
         raise ValueError(f"params must hold at least one array; got {params!r}.")
@@ -108,6 +109,8 @@ def make_train_step(
         >>> float(metrics["loss"]), state.params["w"].tolist()
         (1.0, [0.10000000149011612, 0.10000000149011612])
     """
+    require_loss(loss_fn)
+    require_optimizer(optimizer)
     step = with_auto_axes(make_pure_step(loss_fn, optimizer, accumulate_steps))
     return jax.jit(step, donate_argnums=0)
 
@@ -116,8 +119,7 @@ def make_pure_step(
     loss_fn: LossFn, optimizer: optax.GradientTransformation, accumulate_steps: int
 ) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, Array]]]:
     """Builds the step of `make_train_step` before it is jitted, for use inside larger programs."""
-    if accumulate_steps < 1:
-        raise ValueError(f"accumulate_steps must be at least 1; got {accumulate_steps}.")
+    require_int("accumulate_steps", accumulate_steps, 1, None)
     optimizer = as_transformation(optimizer)
     checked = _checked(loss_fn)
 
@@ -125,7 +127,7 @@ def make_pure_step(
         key = jax.random.fold_in(state.key, state.step)
         trained = trained_part(state.params)
 
-        def trained_loss(trained: PyTree, batch: PyTree, key: PRNGKeyArray) -> Any:
+        def trained_loss(trained: PyTree, batch: PyTree, key: Key[Array, ""]) -> Any:
             return checked(with_trained_part(state.params, trained), batch, key)
 
         def over_batch(evaluate: Callable[..., Any], trained: PyTree) -> Any:
@@ -179,7 +181,8 @@ def with_auto_axes(function: Callable[..., Any]) -> Callable[..., Any]:
         kept = jax.tree.map(lambda leaf: jax.typeof(leaf).sharding.spec, state)
         kinds = zip(mesh.axis_names, mesh.axis_types, strict=True)
         with jax.sharding.use_abstract_mesh(mesh):
-            first, others = jax.sharding.auto_axes(
+            auto_axes: Any = jax.sharding.auto_axes
+            first, others = auto_axes(
                 halved,
                 axes=tuple(name for name, kind in kinds if kind is AxisType.Explicit),
                 out_sharding=(kept, PartitionSpec()),
@@ -199,7 +202,7 @@ def _explicit_mesh(tree: PyTree) -> Any:
 
 
 def _checked(loss_fn: LossFn) -> LossFn:
-    def checked(params: PyTree, batch: PyTree, key: PRNGKeyArray | None, /) -> Any:
+    def checked(params: PyTree, batch: PyTree, key: Key[Array, ""] | None, /) -> Any:
         result = loss_fn(params, batch, key)
         if not (isinstance(result, tuple) and len(result) == 2 and hasattr(result[1], "keys")):
             raise TypeError(f"loss_fn must return (loss, metrics), metrics a dict; got {result!r}.")
@@ -220,7 +223,7 @@ def _accumulate(
     value_and_grad: Callable[..., Any],
     params: PyTree,
     batch: PyTree,
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     accumulate_steps: int,
 ) -> Any:
     """Mean over micro-batches, each weighted by the sum W_i of its rows' weights."""

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, Literal, Unpack
 
 import optax
-from jaxtyping import PRNGKeyArray, PyTree
+from jaxtyping import Array, Key, PyTree
 
+from .checks import suggests_settings
 from .data import DataLoader
 from .fitting import (
     FIT_SETTINGS,
@@ -25,6 +26,7 @@ from .train_step import TrainState
 from .types import LossFn
 
 
+@suggests_settings("fit")
 @spelled_out(FIT_SETTINGS)
 def fit(
     loss_fn: LossFn,
@@ -33,7 +35,7 @@ def fit(
     data: DataLoader | Iterable[Any],
     *,
     epochs: int,
-    key: PRNGKeyArray | None = None,
+    key: Key[Array, ""] | None = None,
     state: TrainState | None = None,
     validation: PyTree | None = None,
     nonfinite: Literal["raise", "skip", "stop"] = "raise",

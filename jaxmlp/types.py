@@ -1,11 +1,15 @@
 """The nouns: a network's arrays and what of them is trained, a batch of rows, a loss function."""
 
-from collections.abc import Callable, Mapping
+import dataclasses
+import math
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, Float, Key, PyTree, Shaped
+
+from .checks import require_function, require_number
 
 
 class Norm(NamedTuple):
@@ -42,6 +46,59 @@ class Params(NamedTuple):
     standardization: Standardization | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Activation:
+    """An activation function of your own, for `MLPConfig(activation=...)`.
+
+    Files name it only, so that nothing in a file is run: `load` and `MLPConfig.from_json` are given
+    it again. Two are equal if they have the same name, function and gain; define the function once,
+    at the top of a module, so that equal configs share one compiled program.
+
+    Args:
+        name: What files and tables call it, an identifier that is not one of our names.
+        function: Pure function of an array, elementwise: it keeps the shape and the type.
+        gain: Factor on the standard deviation of the kernels that feed it, finite and above 0;
+            `None` means `1 / sqrt(E[f(z)**2])` for `z ~ N(0, 1)`, which keeps the size of the
+            signal, computed by quadrature.
+
+    Raises:
+        TypeError: `name` is no text, `function` cannot be called, or `gain` is no number.
+        ValueError: `name` is no identifier, or `gain` is out of range.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxmlp import MLPConfig
+        >>> snake = Activation("snake", lambda z: z + jnp.sin(z) ** 2)
+        >>> config = MLPConfig(
+        ...     in_features=2, hidden_features=(8,), out_features=1, activation=snake)
+        >>> MLPConfig.from_json(config.to_json(), activations={"snake": snake}) == config
+        True
+    """
+
+    name: str
+    function: Callable[[Array], Array]
+    gain: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise TypeError(f"name must be a text, the activation's; got {self.name!r}.")
+        if not self.name.isidentifier():
+            raise ValueError(f"name must be an identifier, as 'snake'; got {self.name!r}.")
+        form, remedy = "(array) -> array", "elementwise, such as jax.numpy.sin"
+        require_function("function", self.function, form, remedy)
+        if not isinstance(self.function, Hashable):
+            raise TypeError(
+                f"function must be hashable, since configs are; got a "
+                f"{type(self.function).__name__}. Give a plain function."
+            )
+        if self.gain is not None:
+            require_number("gain", self.gain, "finite and above 0", lambda g: 0 < g < math.inf)
+
+    def __repr__(self) -> str:
+        gain = "" if self.gain is None else f", gain={self.gain}"
+        return f"Activation({self.name!r}{gain})"
+
+
 class Batch(NamedTuple):
     """Rows that one step sees.
 
@@ -63,7 +120,7 @@ class LossFn(Protocol):
     """
 
     def __call__(
-        self, params: PyTree, batch: PyTree, key: PRNGKeyArray | None, /
+        self, params: PyTree, batch: PyTree, key: Key[Array, ""] | None, /
     ) -> tuple[Float[Array, ""], Mapping[str, Array]]:
         """Computes the loss.
 

@@ -18,7 +18,7 @@ PACKAGE = Path(jaxmlp.__file__).parent
 # Each entry of the top folder imports only what stands before it, and each file of a room only
 # what stands before it in the reading order that the room's `__init__` tells.
 TOP = (
-    *("versions", "checks", "types", "config", "activations", "init", "forward", "losses"),
+    *("versions", "checks", "types", "activations", "config", "init", "forward", "losses"),
     *("metrics", "inspection", "optimizers", "train_step", "sources", "loading", "data"),
     *("standardization", "storage", "fitting", "training", "ensembles", "", "tensorboard"),
     *("plot", "orbax"),
@@ -27,8 +27,8 @@ TOP = (
 # The parts of the picture in docs/architecture.md, and the modules that are each of them.
 PARTS = {
     "network": (
-        *("versions", "checks", "types", "config", "activations", "init", "forward", "metrics"),
-        "losses",
+        *("versions", "checks", "types", "activations", "config", "init"),
+        *("forward", "losses", "metrics"),
     ),
     "step": ("optimizers", "train_step"),
     "inspection": ("inspection",),
@@ -42,7 +42,8 @@ PARTS = {
     "edges": ("tensorboard", "plot", "orbax"),
 }
 ROOMS = (
-    *("ensembles", "fitting", "inspection", "loading", "losses", "metrics", "sources", "storage"),
+    *("checks", "ensembles", "fitting", "inspection", "loading", "losses", "metrics", "sources"),
+    "storage",
 )
 # The doors of a room are the names that its `__init__` lists in `__all__`. Three rooms are public
 # as they are: there that is what users see, and these modules are the doors for the others.
@@ -148,7 +149,7 @@ def test_rooms_are_entered_by_their_doors(path):
             assert base in DOOR_MODULES.get(room, ()) or (base == room and name in doors(room))
 
 
-@pytest.mark.parametrize("room", ["fitting", "inspection", "loading", "storage"])
+@pytest.mark.parametrize("room", ["checks", "fitting", "inspection", "loading", "storage"])
 def test_every_door_is_used(room):
     others = [path for path in SOURCES if room_of(module_name(path)) != room]
     used = {name for path in others for base, name in imported_names(path) if base == room}

@@ -73,7 +73,6 @@ def test_a_switch_must_be_true_or_false(field, value):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("activation", "tanh"),
         ("dropout_rate", 0.5),
         ("norm", "layer"),
     ],
@@ -89,6 +88,11 @@ def test_an_option_for_hidden_layers_is_refused_without_them(field, value):
 def test_mup_is_refused_without_hidden_layers():
     with pytest.raises(ValueError, match="mup_base_width acts on hidden layers"):
         config_with(hidden_features=(), kernel_init="mup", mup_base_width=8)
+
+
+@pytest.mark.parametrize("widths", [(), (8,), (8, 8)])
+def test_an_activation_is_a_setting_of_networks_of_any_depth(widths):
+    assert config_with(hidden_features=widths, activation="tanh").activation == "tanh"
 
 
 def test_an_empty_tuple_of_activations_fits_a_linear_model():

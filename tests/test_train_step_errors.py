@@ -113,7 +113,7 @@ def test_an_optimizer_must_keep_the_type_of_its_state():
 
 @pytest.mark.parametrize("accumulate_steps", [0, -1])
 def test_accumulate_steps_must_be_at_least_1(accumulate_steps):
-    message = f"accumulate_steps must be at least 1; got {accumulate_steps}"
+    message = f"accumulate_steps must be an int of at least 1; got {accumulate_steps}"
     with pytest.raises(ValueError, match=message):
         make_train_step(lambda *_: None, optax.sgd(0.1), accumulate_steps=accumulate_steps)
 

@@ -7,6 +7,7 @@ memory, in threads), `results`, `sweep_files`, `stages`, and `members`, in which
 `candidates`, `scores`, `halving`, `trials` and `searching`; `predictions`, `selection`, `widths`.
 """
 
+from ..checks import did_you_mean as _did_you_mean
 from .candidates import draw_candidates, grid, integers, log_uniform, uniform
 from .factories import Settings
 from .halving import Halving
@@ -52,3 +53,12 @@ __all__ = [
     "select_greedily",
     "uniform",
 ]
+
+
+def __getattr__(name: str) -> object:
+    hint = _did_you_mean(name, __all__, "ensembles")
+    raise AttributeError(f"jaxmlp.ensembles has no {name!r}.{hint}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -217,5 +217,5 @@ def warn_of_bad_members(bad_step: np.ndarray) -> None:
             f"{shown}{more}. The others go on; the members' bad_step has all such steps. Lower the "
             "learning rate, and check labels, or train one with fit, which names the rows.",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

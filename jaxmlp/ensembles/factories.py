@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import PRNGKeyArray, PyTree
+from jaxtyping import Array, Key, PyTree
 
 from ..fitting import Plan
 from ..optimizers import as_transformation
@@ -177,7 +177,7 @@ def draw_params(
     init: Factory,
     traced: Mapping[str, np.ndarray],
     static: Mapping[str, Hashable],
-    keys: Iterable[PRNGKeyArray],
+    keys: Iterable[Key[Array, ""]],
     read: set[str],
 ) -> PyTree:
     """Draws members' parameters, each from a key that no step uses, as arrays on the host.

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Key, PyTree, Shaped
 
+from ..checks import require_bool, require_function, suggests_settings
 from ..data import DataLoader
 from ..fitting import (
     FIT_SETTINGS,
@@ -19,6 +20,7 @@ from ..fitting import (
     plan_settings,
     spelled_out,
 )
+from ..losses.loss_function import NetworkLoss
 from ..storage import as_checkpoints
 from .checks import (
     as_memory,
@@ -51,6 +53,7 @@ from .sweep_files import SweepFiles, hash_static
 from .sweeps import SweepSetup, plan_group
 
 
+@suggests_settings("fit_members")
 @spelled_out(FIT_SETTINGS, SWEEP_SETTINGS)
 def fit_members(
     loss: Any,
@@ -141,12 +144,16 @@ def fit_members(
             f"{chosen['nonfinite']!r}."
         )
     plan = make_plan(chosen, nonfinite=chosen["nonfinite"], epochs=epochs)
+    if keep is not None:
+        require_function("keep", keep, "(epochs, history) -> which members go on", "or None")
+    if chosen["progress"] is not None:
+        require_bool("progress", chosen["progress"])
     checkpoints = as_checkpoints(chosen["checkpoint"], resume=chosen["resume"])
     rows = dense_rows(data)
     members = count_keys(keys)
     traced, static = split_hyperparameters(hyperparameters, members)
     numbers_by_group = group_members(static, members)
-    validation = as_validation(validation, data=data)
+    validation = as_validation(validation, data=data, takes_batch=isinstance(loss, NetworkLoss))
     init = as_init(params)
     everyone = Members(
         np.arange(members),

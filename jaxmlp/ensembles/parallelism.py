@@ -90,7 +90,8 @@ def draws_alike(*kinds: Any) -> bool:
     References:
         The table in the documentation of `jax.random`, "Advanced RNG configuration".
     """
-    return {*map(str, kinds), str(jax.config.jax_default_prng_impl)} == {"threefry2x32"}
+    default = jax.config.jax_default_prng_impl  # pyright: ignore[reportAttributeAccessIssue]  # defined at run time
+    return {*map(str, kinds), str(default)} == {"threefry2x32"}
 
 
 def spread(members: int, like: Parallelism) -> Parallelism:

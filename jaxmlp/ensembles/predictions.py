@@ -14,6 +14,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, Shaped
 
+from ..checks import as_real_array
 from ..losses.weights import scale_weight, wide_type
 
 Outputs = Shaped[Array | np.ndarray, "members *batch outputs"]
@@ -165,6 +166,7 @@ def majority_vote(logits: Outputs, *, weights: MemberWeights | None = None) -> I
         >>> majority_vote(jnp.array([[[9.0, 0.0]], [[0.0, 1.0]], [[0.0, 1.0]]])).tolist()
         [1]
     """
+    _widened("logits", logits)
     logits = jnp.asarray(logits)
     if not jnp.issubdtype(logits.dtype, jnp.floating):
         raise TypeError(
@@ -212,10 +214,9 @@ def member_quantiles(
 
 def _widened(name: str, values: Any) -> Array:
     """Any real numbers in at least float32: means of integers and of 16 bits need more."""
-    values = values if hasattr(values, "dtype") else np.asarray(values)
-    kinds = (jnp.floating, jnp.integer, jnp.bool_)
-    if not any(jnp.issubdtype(values.dtype, kind) for kind in kinds):
-        raise TypeError(f"{name} must be real numbers; got an array of {values.dtype}.")
+    values = as_real_array(name, values)
+    if values.ndim < 2:
+        raise ValueError(f"{name} must have shape (members, *batch, outputs); got {values.shape}.")
     return jnp.asarray(values).astype(wide_type(values.dtype))
 
 

@@ -25,6 +25,10 @@ class Group(NamedTuple):
     params: PyTree
     settings: dict[str, Any]
 
+    def __repr__(self) -> str:
+        """Shows how many members there are and what they share, and no arrays."""
+        return f"Group({len(self.numbers)} members, settings={self.settings!r})"
+
 
 class MembersResult(NamedTuple):
     """What the members' runs gave, each as `jaxmlp.FitResult` says.
@@ -43,6 +47,17 @@ class MembersResult(NamedTuple):
     best_value: np.ndarray
     stopped_by: np.ndarray
     bad_step: np.ndarray
+
+    def __repr__(self) -> str:
+        """Shows how the members' runs went, and no arrays."""
+        names, counts = np.unique(self.stopped_by, return_counts=True)
+        ends = ", ".join(f"{count} by {name!r}" for name, count in zip(names, counts, strict=True))
+        finite = self.best_value[np.isfinite(self.best_value)]
+        values = f", best_value {finite.min():.4g} to {finite.max():.4g}" if len(finite) else ""
+        return (
+            f"MembersResult({len(self.stopped_by)} members in {len(self.groups)} groups, stopped "
+            f"{ends}{values})"
+        )
 
     @property
     def params(self) -> PyTree:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Unpack
 
 import numpy as np
-from jaxtyping import PRNGKeyArray, PyTree
+from jaxtyping import Array, Key, PyTree
 
+from ..checks import require_bool, suggests_settings
 from ..data import DataLoader
 from ..fitting import FIT_SETTINGS, complete, make_plan, spelled_out
 from .checks import dense_rows
@@ -48,7 +49,16 @@ class SearchResult(NamedTuple):
     mode: Literal["min", "max"]
     members: MembersResult
 
+    def __repr__(self) -> str:
+        """Shows the best candidate and its score."""
+        score = float(self.table["score_mean"][self.best])
+        return (
+            f"SearchResult({len(self.table['rank'])} candidates, best={self.best}, "
+            f"best_settings={self.best_settings!r}, {self.monitor}={score:.4g} ({self.mode}))"
+        )
 
+
+@suggests_settings("search")
 @spelled_out(FIT_SETTINGS, SWEEP_SETTINGS)
 def search(
     loss: Any,
@@ -58,7 +68,7 @@ def search(
     *,
     candidates: Mapping[str, Any],
     epochs: int,
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     folds: Any = None,
     stratify: Any = None,
     validation: PyTree | None = None,
@@ -137,6 +147,7 @@ def search(
         ([3, 2, 1], {'learning_rate': 0.3})
     """
     chosen = complete("search", settings, FIT_SETTINGS, SWEEP_SETTINGS)
+    require_bool("refit", refit)
     plan = make_plan(chosen, nonfinite=chosen["nonfinite"], epochs=epochs)
     columns = as_columns(candidates, SCORE_COLUMNS)
     count = len(next(iter(columns.values())))

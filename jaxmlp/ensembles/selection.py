@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Shaped
 
-from ..checks import require_int
+from ..checks import as_real_array, require_function, require_int
 from ..losses.weights import wide_type
 
 
@@ -50,7 +50,13 @@ def select_greedily(
         >>> select_greedily(predictions, lambda p: jnp.mean((p - targets) ** 2), picks=2).tolist()
         [1, 1, 0]
     """
-    predictions = jnp.asarray(predictions)
+    predictions = jnp.asarray(as_real_array("predictions", predictions))
+    if predictions.ndim < 2:
+        raise ValueError(
+            "predictions must have shape (members, *batch, outputs); got shape "
+            f"{predictions.shape}."
+        )
+    require_function("loss", loss, "(mean prediction) -> scalar", "smaller for better ones")
     members = len(predictions)
     require_int("picks", picks, 1, None)
     require_int("start", start, 0, min(members, picks) + 1)

@@ -48,7 +48,12 @@ def fold_weights(
             raise ValueError(
                 f"stratify must have shape ({rows},), a label per row; got {labels.shape}."
             )
-        _, codes = np.unique(labels, return_inverse=True)
+        try:
+            _, codes = np.unique(labels, return_inverse=True)
+        except TypeError as error:
+            raise TypeError(
+                f"stratify must hold labels of one type, to be sorted; {error}."
+            ) from None
         # Dealt class after class, without starting anew: classes and all rows are spread evenly.
         order = order[np.argsort(codes[order], kind="stable")]
     fold = np.empty(rows, np.int64)

@@ -15,8 +15,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
-from ..activations import ACTIVATIONS, net_input_features
-from ..config import MLPConfig
+from ..activations import as_activation, net_input_features
+from ..config import MLPConfig, require_config
 from ..types import Dense, Params
 
 
@@ -57,7 +57,7 @@ def pad_widths(params: Params, config: MLPConfig, hidden_features: tuple[int, ..
         >>> pad_widths(params, config, (8,)).hidden[0].kernel.shape
         (4, 8)
     """
-    _require_params(params)
+    _require_params(params, config)
     wide = dataclasses.replace(config, hidden_features=hidden_features)
     _require_paddable(config, wide)
     _require_shapes(params, config)
@@ -86,7 +86,7 @@ def crop_widths(params: Params, config: MLPConfig) -> Params:
         >>> crop_widths(pad_widths(params, config, (8,)), config).output.kernel.shape
         (2, 1)
     """
-    _require_params(params)
+    _require_params(params, config)
     if len(params.hidden) != len(config.hidden_features):
         raise ValueError(
             f"params must have the {len(config.hidden_features)} hidden layers of config; got "
@@ -153,7 +153,8 @@ def _crop(array: Array, axis: int, parts: int, width: int) -> Array:
     )
 
 
-def _require_params(params: Any) -> None:
+def _require_params(params: Any, config: Any) -> None:
+    require_config(config)
     if not isinstance(params, Params):
         raise TypeError(
             f"params must be jaxmlp.Params, whose layers have widths; got a "
@@ -183,7 +184,7 @@ def _require_paddable(narrow: MLPConfig, wide: MLPConfig) -> None:
                 f"got norm={narrow.norm!r}. Train each width as a group of its own."
             )
         with jax.ensure_compile_time_eval():
-            value = float(ACTIVATIONS[name].function(jnp.zeros(2))[0])
+            value = float(as_activation(name).function(jnp.zeros(2))[0])
         if value != 0:
             raise ValueError(
                 "config must have activations with f(0) = 0 to be padded, so that units of zeros "

@@ -8,6 +8,8 @@ from pathlib import Path
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
+from ..checks import require_path
+
 
 def enable_compilation_cache(directory: str | Path | None = None) -> Path:
     """Keeps compiled programs on disk, so that the next process need not compile them again.
@@ -35,6 +37,7 @@ def enable_compilation_cache(directory: str | Path | None = None) -> Path:
     if directory is None:
         root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         directory = Path(root) / "jaxmlp"
+    require_path("directory", directory)
     directory = Path(directory).expanduser().absolute()
     if os.name == "posix":
         for link, owner in _links(directory):

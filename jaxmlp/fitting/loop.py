@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import PRNGKeyArray, PyTree
+from jaxtyping import Array, Key, PyTree
 
-from ..checks import require_key
+from ..checks import require_function, require_key, require_loss, require_optimizer
 from ..data import DataLoader
+from ..losses.loss_function import NetworkLoss
 from ..storage import Checkpoints, open_writer
 from ..train_step import TrainState, copy_arrays, init_state
 from ..types import LossFn
@@ -36,7 +37,7 @@ def start_of_run(
     optimizer: optax.GradientTransformation,
     data: Any,
     *,
-    key: PRNGKeyArray | None,
+    key: Key[Array, ""] | None,
     state: TrainState | None,
 ) -> tuple[TrainState, int]:
     """Returns the state to start from, and the number of the first epoch.
@@ -88,9 +89,16 @@ def train(
     resume: bool,
 ) -> FitResult:
     """Runs `jaxmlp.fit`, whose settings have been checked and gone into the plan."""
+    require_loss(loss_fn)
+    require_optimizer(optimizer)
+    if on_epoch is not None:
+        remedy = "such as lambda state, metrics: metrics['loss'] < 0.1"
+        require_function("on_epoch", on_epoch, "(state, metrics) -> bool or None", remedy)
     if isinstance(data, DataLoader):
         plan = dataclasses.replace(plan, transform=data.transform)
-    validation = as_validation(validation, loss_fn, data)
+    validation = as_validation(
+        validation, loss_fn, data, takes_batch=isinstance(loss_fn, NetworkLoss)
+    )
     end = first_epoch + epochs
     run = Run(loss_fn, optimizer, plan, end, validation)
     state = init_fit_state(start, plan, validated=validation is not None)
@@ -124,7 +132,7 @@ def train(
                     if nonfinite == "raise":
                         error.result = make_result(plan, made, "nonfinite")
                         raise error
-                    warnings.warn(str(error), RuntimeWarning, stacklevel=3)
+                    warnings.warn(str(error), RuntimeWarning, stacklevel=4)
                     stopped_by = "nonfinite"
                     break
                 ended = _ended_epochs(call, made.history, first_epoch)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
+from ..checks import require_bool
+
 
 class ProgressBar:
     """A bar over epochs with the latest metrics; does nothing when it is not shown.
@@ -15,12 +17,15 @@ class ProgressBar:
             and tqdm is installed.
 
     Raises:
+        TypeError: `show` is neither a bool nor `None`.
         ImportError: `show` is True, but tqdm is not installed.
         ValueError: `show` is True, but standard error is closed, or there is none.
     """
 
     def __init__(self, epochs: int, *, show: bool | None) -> None:
         self._bar: Any = None
+        if show is not None:
+            require_bool("progress", show)
         if show is False:
             return
         if show is None and not (_is_terminal(sys.stderr) or "ipykernel" in sys.modules):

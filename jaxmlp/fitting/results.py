@@ -2,6 +2,7 @@
 
 from typing import Literal, NamedTuple, TypeAlias
 
+import jax
 import numpy as np
 from jaxtyping import PyTree
 
@@ -29,6 +30,22 @@ class FitResult(NamedTuple):
     state: TrainState
     best_epoch: int
     stopped_by: StopReason
+
+    def __repr__(self) -> str:
+        """Shows how the run went, and no arrays."""
+        last = {name: values[-1] for name, values in self.history.items() if len(values)}
+        last.pop("epoch", None)
+        shown = "".join(f", {name}={value:.4g}" for name, value in last.items())
+        return (
+            f"FitResult({count_parameters(self.params):,} parameters, "
+            f"{len(self.history['epoch'])} epochs, best_epoch={self.best_epoch}, "
+            f"stopped_by={self.stopped_by!r}{shown})"
+        )
+
+
+def count_parameters(params: PyTree) -> int:
+    """Returns the number of numbers in a tree of arrays."""
+    return sum(int(np.size(leaf)) for leaf in jax.tree.leaves(params))
 
 
 def make_result(plan: Plan, made: Progress, stopped_by: StopReason) -> FitResult:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
-from ..checks import require_int
+from ..checks import require_int, require_number
 from ..loading import Transform
 from .signatures import SettingsGroup
 
@@ -82,6 +82,8 @@ def make_plan(
     monitor, mode, patience, min_delta, ema_decay, swa_start, accumulate_steps = (
         settings[name] for name in FIT_SETTINGS.defaults
     )
+    if not isinstance(monitor, str):
+        raise TypeError(f"monitor must be the name of a metric, as 'loss'; got {monitor!r}.")
     if mode is None and monitor == "loss":
         mode = "min"
     require_int("epochs", epochs, 1, None)
@@ -95,10 +97,9 @@ def make_plan(
             f"mode must be 'min' or 'max', whichever is better for monitor={monitor!r}; "
             f"got {mode!r}."
         )
-    if not 0 <= min_delta < math.inf:
-        raise ValueError(f"min_delta must be finite and at least 0; got {min_delta}.")
-    if ema_decay is not None and not 0 < ema_decay < 1:
-        raise ValueError(f"ema_decay must be in (0, 1); got {ema_decay}.")
+    require_number("min_delta", min_delta, "finite and at least 0", lambda d: 0 <= d < math.inf)
+    if ema_decay is not None:
+        require_number("ema_decay", ema_decay, "in (0, 1)", lambda d: 0 < d < 1)
     if ema_decay is not None and swa_start is not None:
         raise ValueError("ema_decay and swa_start are two ways to average; give one of them.")
     if min_delta and patience is None:

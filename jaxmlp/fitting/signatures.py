@@ -3,10 +3,11 @@
 `fit`, `fit_members` and `search` share them; each shows them all in its signature and its help.
 """
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar, get_type_hints
+
+from ..checks import unknown_setting
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -54,9 +55,7 @@ def complete(caller: str, given: Mapping[str, Any], *groups: SettingsGroup) -> d
     known = {name: value for group in groups for name, value in group.defaults.items()}
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}."
-            raise TypeError(f"{caller} has no setting {name!r}; {hint}")
+            raise unknown_setting(caller, name, known)
     return {**known, **given}
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from ..checks import is_real_array
 from ..data import DataLoader
 from ..loading import apply_transform
 from ..sources.choice import match_columns, require_same_columns
@@ -16,13 +17,22 @@ from .buckets import padded_validation
 
 
 def as_validation(
-    validation: PyTree | None, loss_fn: LossFn | None = None, data: Any = None
+    validation: PyTree | None,
+    loss_fn: LossFn | None = None,
+    data: Any = None,
+    *,
+    takes_batch: bool = False,
 ) -> PyTree | None:
     """Copies the rows to validate on; those of a loader go through its transform.
 
-    Columns of frames are put into the order of those of `data`, the rows to train on.
+    Args:
+        validation: The rows, as `fit` takes them.
+        loss_fn: The loss, for which their number is rounded up.
+        data: The rows to train on, into the order of whose columns those of frames are put.
+        takes_batch: Whether the loss takes nothing but a `Batch`.
 
     Raises:
+        TypeError: There are no arrays, or something else.
         ValueError: There are not two or three entries, rows that do not fit together, or none of a
             weight above 0.
     """
@@ -46,10 +56,26 @@ def as_validation(
         rows = _require_rows(rows)
         # The loader's arrays cannot change, so that the device may use their memory.
         return jax.device_put(rows if loss_fn is None else padded_validation(loss_fn, rows))
-    return jax.tree.map(lambda a: jnp.array(a, copy=True), _require_rows(validation))
+    rows = _require_rows(validation)
+    if takes_batch and not isinstance(validation, Batch | None):
+        raise TypeError(
+            "validation must be (x, y), (x, y, weight), a jaxmlp.Batch or a DataLoader, for a loss "
+            f"of make_loss; got a {type(validation).__name__}."
+        )
+    return jax.tree.map(lambda a: jnp.array(a, copy=True), rows)
 
 
 def _require_rows(validation: PyTree) -> PyTree:
+    if validation is None:
+        return None
+    for path, leaf in jax.tree.leaves_with_path(validation):
+        if not isinstance(leaf, int | float) and not is_real_array(leaf):
+            raise TypeError(
+                "validation must be (x, y) or (x, y, weight), a DataLoader, or a batch of real "
+                f"arrays; got {leaf!r} at validation{jax.tree_util.keystr(path)}."
+            )
+    if not jax.tree.leaves(validation):
+        raise TypeError(f"validation must hold arrays; got {validation!r}.")
     lengths = {np.shape(leaf)[0] for leaf in jax.tree.leaves(validation) if np.ndim(leaf)}
     if lengths == {0}:
         raise ValueError(

@@ -1,13 +1,15 @@
 """Turns a batch into the gradients of its net inputs, and into the norm of each row's gradient."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key
 
-from ..config import MLPConfig
+from ..checks import require_key
+from ..config import MLPConfig, require_config
 from ..forward import intermediates
 from ..losses.loss_function import Criterion, make_loss
 from ..types import Batch, Dense, Norm, Params
@@ -19,7 +21,7 @@ def deltas(
     *,
     config: MLPConfig,
     criterion: Criterion,
-    key: PRNGKeyArray | None = None,
+    key: Key[Array, ""] | None = None,
 ) -> tuple[Float[Array, "*batch net_input_features"], ...]:
     """Computes dL/dz: the gradient of the loss with respect to the net input of every layer.
 
@@ -54,7 +56,7 @@ def deltas(
         >>> delta.tolist()  # 2 * (output - target) / rows
         [[-1.0], [-3.0]]
     """
-    _require_batch("deltas", batch)
+    _require_network("deltas", params, batch, config, key)
     gradients = _per_row_gradients(params, batch, config, criterion, key)
     return tuple(bias for bias, _ in gradients)
 
@@ -65,7 +67,7 @@ def per_example_grad_norms(
     *,
     config: MLPConfig,
     criterion: Criterion,
-    key: PRNGKeyArray | None = None,
+    key: Key[Array, ""] | None = None,
 ) -> Float[Array, " batch"]:
     """Computes the Euclidean norm of each row's gradient over all parameters.
 
@@ -101,7 +103,7 @@ def per_example_grad_norms(
         >>> norms.tolist()  # |-2 * (1 - 0) * x|
         [10.0]
     """
-    _require_batch("per_example_grad_norms", batch)
+    _require_network("per_example_grad_norms", params, batch, config, key)
     if np.ndim(batch.x) != 2:
         raise ValueError(
             "per_example_grad_norms needs x of shape (batch, in_features); got "
@@ -127,7 +129,15 @@ def per_example_grad_norms(
     return jnp.sqrt(total).astype(config.param_dtype)
 
 
-def _require_batch(caller: str, batch: Batch) -> None:
+def _require_network(caller: str, params: Any, batch: Any, config: Any, key: Any) -> None:
+    require_config(config)
+    if not isinstance(params, Params):
+        raise TypeError(
+            f"params must be the jaxmlp.Params of config; got a {type(params).__name__}. Draw them "
+            "with jaxmlp.init_params(config, key=key)."
+        )
+    if key is not None:
+        require_key(caller, key)
     if not isinstance(batch, Batch):
         raise TypeError(
             f"{caller} needs a jaxmlp.Batch(x, y, weight); got a {type(batch).__name__}."
@@ -139,7 +149,7 @@ def _per_row_gradients(
     batch: Batch,
     config: MLPConfig,
     criterion: Criterion,
-    key: PRNGKeyArray | None,
+    key: Key[Array, ""] | None,
 ) -> list[tuple[Array, Norm | None]]:
     """Gradients of the mean loss over rows, by layer: of each row's net input, and of its norm."""
     # A bias of shape (*batch, features) acts on each row alone: its gradient is the row's delta.

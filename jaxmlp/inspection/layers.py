@@ -5,7 +5,8 @@ import math
 import jax
 import jax.numpy as jnp
 
-from ..config import MLPConfig
+from ..activations import names_of
+from ..config import MLPConfig, require_config
 from ..init import init_params
 from ..types import Dense
 
@@ -27,9 +28,10 @@ def summary(config: MLPConfig) -> None:
         output     (128, 10)  identity         1,290   5,160      2,570
         total                                  9,610  38,440     19,082
     """
+    require_config(config)
     shapes = jax.eval_shape(lambda key: init_params(config, key=key), jax.random.key(0))
     names = [f"hidden[{index}]" for index in range(len(shapes.hidden))] + ["output"]
-    activations = [*config.hidden_activations, config.output_activation or "identity"]
+    activations = names_of((*config.hidden_activations, config.output_activation or "identity"))
     header = ["layer", "kernel", "activation", "parameters", "bytes", "FLOPs/row"]
     rows = [header]
     totals = [0, 0, 0]

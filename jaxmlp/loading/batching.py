@@ -231,7 +231,9 @@ def _require_repeatable(name: str, what: str, value: Any) -> None:
             f"it, as in {value.__name__}(...)."
         )
     is_sampler = isinstance(value, Sampler) and name == "sampler"
-    if not is_sampler and (isinstance(value, Iterator) or not isinstance(value, Iterable)):
+    if not is_sampler and (
+        isinstance(value, Iterator | str | bytes) or not isinstance(value, Iterable)
+    ):
         raise TypeError(
             f"{name} must give {what} anew whenever it is iterated; got a {type(value).__name__}."
         )

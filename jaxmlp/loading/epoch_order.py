@@ -14,7 +14,7 @@ from .order import permutation
 from .window_order import windows
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class EpochOrder:
     """Which rows come when; see `DataLoader`, whose settings these are.
 
@@ -31,6 +31,15 @@ class EpochOrder:
     sampler: Any
     batch_sampler: Any
     window_chunks: int | None
+
+    def __repr__(self) -> str:
+        shown = [f"batch_size={self.batch_size}"]
+        shown += [f"{name}=True" for name in ("shuffle", "drop_last") if getattr(self, name)]
+        shown += [f"seed={self.seed}"] if self.shuffle else []
+        for name in ("sampler", "batch_sampler"):
+            if (value := getattr(self, name)) is not None:
+                shown.append(f"{name}={type(value).__name__}(...)")
+        return ", ".join(shown)
 
     def __len__(self) -> int:
         """Returns the number of batches in an epoch."""
@@ -141,12 +150,18 @@ def make_order(
     name = "batch_size" if batch_sampler is None else "batch_sampler.batch_size"
     require_int(name, batch_size, 1, None)
     assert batch_size is not None
+    if batch_size >= 2**32:
+        raise ValueError(f"batch_size must be below 2**32; got {batch_size}.")
     require_int("seed", seed, 0, 2**64)
     if sampler is not None:
         batching.check_sampler(sampler, shuffle=shuffle, seed=seed)
         sampler = batching.copy_numbers(sampler)
     if sampler is not None or batch_sampler is not None:
         chunks = None
+    elif seed and not shuffle:
+        raise ValueError(
+            f"seed={seed} has no effect without shuffle; give shuffle=True, or leave seed out."
+        )
     order = EpochOrder(
         rows=rows,
         chunks=chunks,

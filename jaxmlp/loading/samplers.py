@@ -1,5 +1,6 @@
 """Turns weights and classes of rows into the order, or the weight, in which rows are visited."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
@@ -7,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from ..checks import require_int
+from ..checks import require_int, require_number
 from ..sources.columns import read_numbers
 from .order import philox_words
 
@@ -197,11 +198,18 @@ def class_weights(
     classes, inverse, counts = np.unique(array, return_inverse=True, return_counts=True)
     if weights is None:
         by_class = len(array) / (len(classes) * counts)
+    elif not isinstance(weights, Mapping):
+        raise TypeError(
+            f"weights must be a dict from class to weight, as {{0: 1.0, 1: 2.0}}; got {weights!r}."
+        )
     elif set(weights) != set(classes.tolist()):
         raise ValueError(
-            f"weights must name the classes that occur, {classes.tolist()}; got {sorted(weights)}."
+            f"weights must name the classes that occur, {classes.tolist()}; got {list(weights)}."
         )
     else:
+        for label, value in weights.items():
+            name, requirement = f"weights[{label!r}]", "finite and at least 0"
+            require_number(name, value, requirement, lambda v: 0 <= v < math.inf)
         by_class = np.array([weights[label] for label in classes.tolist()])
     return by_class[inverse].astype(np.float32)
 

@@ -5,6 +5,7 @@ return one number per row among them. In reading order: `options`, `targets`, `w
 `classification`, `regression`, `scaling`, `loss_function`.
 """
 
+from ..checks import did_you_mean as _did_you_mean
 from .classification import hinge, sigmoid_binary_cross_entropy, softmax_cross_entropy
 from .regression import (
     absolute_error,
@@ -31,3 +32,12 @@ __all__ = [
     "squared_error",
     "target_scaling",
 ]
+
+
+def __getattr__(name: str) -> object:
+    hint = _did_you_mean(name, __all__, "losses")
+    raise AttributeError(f"jaxmlp.losses has no {name!r}.{hint}")
+
+
+def __dir__() -> list[str]:
+    return __all__

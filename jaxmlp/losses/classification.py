@@ -49,7 +49,7 @@ def softmax_cross_entropy(
         ValueError: Shapes do not match, there is one class only, the smoothing is out of range,
             or, outside `jax.jit`, a target is not a class, or are no probabilities.
     """
-    logits, dtype = as_outputs(logits)
+    logits, dtype = as_outputs(logits, "logits")
     targets = as_targets(targets)
     classes = logits.shape[-1]
     if classes < 2:
@@ -101,7 +101,7 @@ def sigmoid_binary_cross_entropy(logits: Outputs, targets: Targets) -> RowLosses
     Raises:
         ValueError: Shapes do not match, or, outside `jax.jit`, a target is out of range.
     """
-    logits, dtype = as_outputs(logits)
+    logits, dtype = as_outputs(logits, "logits")
     targets, in_range = match_targets("sigmoid_binary_cross_entropy", logits, targets, 0.0, 1.0)
     # -y log s(z) - (1 - y) log s(-z)
     losses = -_times(targets, jax.nn.log_sigmoid(logits))
@@ -126,7 +126,7 @@ def hinge(scores: Outputs, targets: Targets) -> RowLosses:
     References:
         Cortes & Vapnik 1995, section 3. For classes see `optax.losses.multiclass_hinge_loss`.
     """
-    scores, dtype = as_outputs(scores)
+    scores, dtype = as_outputs(scores, "scores")
     targets, _ = match_targets("hinge", scores, targets, 0.0, 1.0)
     shortfall = 1 - (2 * targets - 1) * scores
     losses = jnp.where(shortfall < 0, 0, shortfall)

@@ -7,9 +7,10 @@ from typing import Any, TypeAlias
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key
 
-from ..config import MLPConfig
+from ..checks import require_function, require_mapping, suggests_settings
+from ..config import MLPConfig, require_config
 from ..forward import check_dropout_rate, compute_layers
 from ..types import Batch, LossFn, Params, Standardization
 from .classification import sigmoid_binary_cross_entropy, softmax_cross_entropy
@@ -24,6 +25,7 @@ MetricFn: TypeAlias = Callable[[Array, Any, Any], Array]
 _ON_RAW_OUTPUTS = (softmax_cross_entropy, sigmoid_binary_cross_entropy, poisson, gaussian)
 
 
+@suggests_settings("make_loss")
 def make_loss(
     config: MLPConfig,
     criterion: Criterion,
@@ -50,6 +52,7 @@ def make_loss(
         `loss_fn(params, batch, key) -> (loss, metrics)`, where `key=None` switches dropout off.
 
     Raises:
+        TypeError: An argument has the wrong type, or a function cannot be called so.
         ValueError: The criterion takes raw outputs, but the config names an output activation; a
             metric is named "loss"; `dropout_rate` is out of range or acts on nothing; or the
             targets of the criterion cannot be scaled.
@@ -66,7 +69,21 @@ def make_loss(
         >>> print(f"{loss:.4f}")  # log(3), since every output is 0
         1.0986
     """
-    metrics = dict(metrics or {})
+    require_config(config)
+    require_function(
+        "criterion",
+        criterion,
+        "(outputs, targets) -> loss per row",
+        "such as jaxmlp.losses.squared_error",
+        "losses",
+    )
+    metrics = {} if metrics is None else metrics
+    require_mapping("metrics", metrics, "as {'accuracy': jaxmlp.metrics.accuracy}")
+    for name, metric in metrics.items():
+        form = "(outputs, targets, weight) -> scalar"
+        remedy = "such as jaxmlp.metrics.accuracy"
+        require_function(f"metrics[{name!r}]", metric, form, remedy, "metrics")
+    metrics = dict(metrics)
     if "loss" in metrics:
         raise ValueError("metrics must not be named 'loss', the name of the loss itself.")
     base, _ = _unwrapped(criterion)
@@ -82,7 +99,7 @@ def make_loss(
     return NetworkLoss(config, criterion, metrics, dropout_rate, target_scaling)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class NetworkLoss:
     """The loss function that `make_loss` builds; equal ones compute the same."""
 
@@ -93,7 +110,7 @@ class NetworkLoss:
     target_scaling: Standardization | None = None
 
     def __call__(
-        self, params: Params, batch: Batch, key: PRNGKeyArray | None, /
+        self, params: Params, batch: Batch, key: Key[Array, ""] | None, /
     ) -> tuple[Float[Array, ""], dict[str, Array]]:
         """Computes the loss and the metrics of a batch, as `LossFn` says."""
         if not isinstance(batch, Batch):
@@ -102,7 +119,7 @@ class NetworkLoss:
             )
         return self.of_outputs(self.outputs(params, batch.x, key), batch)
 
-    def outputs(self, params: Params, x: Any, key: PRNGKeyArray | None = None) -> Array:
+    def outputs(self, params: Params, x: Any, key: Key[Array, ""] | None = None) -> Array:
         """Computes what the network gives for rows, each row by itself."""
         return compute_layers(params, x, self.config, key, self.dropout_rate)[-1].activation
 
@@ -123,6 +140,16 @@ class NetworkLoss:
             )
         values = {name: fn(predictions, batch.y, batch.weight) for name, fn in self.metrics.items()}
         return weighted_mean(row_losses, batch.weight), values
+
+    def __repr__(self) -> str:
+        base, arguments = _unwrapped(self.criterion)
+        shown = [repr(self.config), getattr(base, "__name__", repr(base))]
+        shown += [f"{name}={value!r}" for _, named in arguments for name, value in named.items()]
+        if self.metrics:
+            shown.append(f"metrics={list(self.metrics)}")
+        if self.dropout_rate is not None:
+            shown.append(f"dropout_rate={self.dropout_rate}")
+        return f"make_loss({', '.join(shown)})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, NetworkLoss):

@@ -25,7 +25,7 @@ def squared_error(predictions: Outputs, targets: Targets) -> RowLosses:
     Raises:
         ValueError: Shapes do not match.
     """
-    predictions, dtype = as_outputs(predictions)
+    predictions, dtype = as_outputs(predictions, "predictions")
     targets, _ = match_targets("squared_error", predictions, targets)
     return jnp.mean(optax.losses.squared_error(predictions, targets), axis=-1).astype(dtype)
 
@@ -43,7 +43,7 @@ def absolute_error(predictions: Outputs, targets: Targets) -> RowLosses:
     Raises:
         ValueError: Shapes do not match.
     """
-    predictions, dtype = as_outputs(predictions)
+    predictions, dtype = as_outputs(predictions, "predictions")
     targets, _ = match_targets("absolute_error", predictions, targets)
     residual = predictions - targets
     # |r| of slope 0 at 0, as PyTorch's; that of jnp.abs is 1 there.
@@ -69,7 +69,7 @@ def huber(predictions: Outputs, targets: Targets, *, delta: Scalar = 1.0) -> Row
     References:
         Huber 1964, equation 1.1 with his k as delta.
     """
-    predictions, dtype = as_outputs(predictions)
+    predictions, dtype = as_outputs(predictions, "predictions")
     delta = as_option("delta", delta, "above 0", lambda d: d > 0, predictions.dtype)
     targets, _ = match_targets("huber", predictions, targets)
     residual = predictions - targets
@@ -93,7 +93,7 @@ def poisson(log_rates: Outputs, targets: Targets) -> RowLosses:
     Raises:
         ValueError: Shapes do not match, or, outside `jax.jit`, a count is negative.
     """
-    log_rates, dtype = as_outputs(log_rates)
+    log_rates, dtype = as_outputs(log_rates, "log_rates")
     targets, in_range = match_targets("poisson", log_rates, targets, 0.0, np.inf)
     # A rate of 0, whose logarithm is -inf, explains a count of 0 exactly.
     likelihood = jnp.where(targets == 0, 0, targets * log_rates)

@@ -13,12 +13,15 @@ Targets: TypeAlias = Shaped[Array | np.ndarray, "..."]
 RowLosses: TypeAlias = Float[Array, "*batch"]
 
 
-def as_outputs(outputs: Any) -> tuple[Array, np.dtype[Any]]:
+def as_outputs(outputs: Any, name: str = "outputs") -> tuple[Array, np.dtype[Any]]:
     """Returns outputs in at least float32, and the type of the losses, that of the outputs.
 
-    Votes, counts and other integers are taken as the floats that they are equal to.
+    Votes, counts and other integers are taken as the floats that they are equal to. Errors call
+    them by `name`.
     """
-    outputs = _as_real("outputs", outputs)
+    outputs = _as_real(name, outputs)
+    if outputs.ndim == 0:
+        raise ValueError(f"{name} must have shape (*batch, outputs); got a scalar.")
     if not jnp.issubdtype(outputs.dtype, jnp.floating):
         outputs = outputs.astype(float)
     wide = np.promote_types(outputs.dtype, "float32")

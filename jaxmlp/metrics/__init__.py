@@ -7,6 +7,7 @@ it is. `roc_auc` ranks rows, so it is a plain function of all of them. In readin
 `classification`, `probability`, `regression`.
 """
 
+from ..checks import did_you_mean as _did_you_mean
 from .classification import (
     accuracy,
     balanced_accuracy,
@@ -36,3 +37,12 @@ __all__ = [
     "roc_auc",
     "top_k_accuracy",
 ]
+
+
+def __getattr__(name: str) -> object:
+    hint = _did_you_mean(name, __all__, "metrics")
+    raise AttributeError(f"jaxmlp.metrics has no {name!r}.{hint}")
+
+
+def __dir__() -> list[str]:
+    return __all__

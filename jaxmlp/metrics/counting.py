@@ -1,6 +1,7 @@
 """Turns outputs and targets into counts that add up over batches, and counts into numbers."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
+from ..checks import as_real_array, require_function
 from ..losses.weights import scale_weight, wide_type
 
 Counts: TypeAlias = tuple[Array, ...]
@@ -24,11 +26,26 @@ class Metric:
         name: What the number is called.
         count: `(outputs, targets, weight) -> counts`, a tuple of arrays that add up over batches.
         compute: `counts -> scalar`.
+
+    Raises:
+        TypeError: `name` is no text, or a function cannot be called so.
     """
 
     name: str
     count: Callable[[Any, Any, Any], Counts]
     compute: Callable[[Counts], Array]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise TypeError(f"name must be a text, the metric's; got {self.name!r}.")
+        form, remedy = "(outputs, targets, weight) -> counts", "a tuple of arrays that add up"
+        require_function("count", self.count, form, remedy)
+        require_function("compute", self.compute, "(counts) -> scalar", "of their sums")
+
+    def __repr__(self) -> str:
+        """Shows the name, and options that it does not tell."""
+        options = self.count.args if isinstance(self.count, functools.partial) else ()
+        return f"Metric({', '.join(map(repr, (self.name, *options)))})"
 
     def __call__(
         self, outputs: Outputs, targets: Targets, weight: Weight | None = None
@@ -66,7 +83,7 @@ def is_correct(outputs: Array, targets: Array) -> Array:
 
 def rescale(weight: Any) -> Array:
     """Returns weights in at least float32, the largest neither very large nor small."""
-    weight = weight if hasattr(weight, "dtype") else np.asarray(weight)
+    weight = as_real_array("weight", weight)
     return scale_weight(weight, wide_type(weight.dtype))
 
 
@@ -78,9 +95,14 @@ def rows(outputs: Any, targets: Any, weight: Any, *, per_row: bool) -> tuple[Arr
     The weight of a row with a NaN output, or whose target is no class, is NaN (unless 0), since
     `argmax(NaN)` returns a class. A row of weight 0 is all zeros, since `0 * NaN` is NaN.
     """
-    outputs, targets = jnp.asarray(outputs), jnp.asarray(targets)
+    outputs = jnp.asarray(as_real_array("outputs", outputs))
+    targets = jnp.asarray(as_real_array("targets", targets))
+    if outputs.ndim == 0:
+        raise ValueError("outputs must have shape (*batch, outputs); got a scalar.")
     batch = outputs.shape[:-1]
-    weight = jnp.ones(batch, bool) if weight is None else jnp.asarray(weight)
+    weight = (
+        jnp.ones(batch, bool) if weight is None else jnp.asarray(as_real_array("weight", weight))
+    )
     dtype = wide_type(outputs.dtype, targets.dtype, weight.dtype)
     outputs, targets, weight = (a.astype(dtype) for a in (outputs, targets, weight))
     if targets.shape == (*batch, 1) and outputs.shape[-1] == 1:
@@ -89,7 +111,10 @@ def rows(outputs: Any, targets: Any, weight: Any, *, per_row: bool) -> tuple[Arr
         targets = targets[..., None]
     required = batch if per_row else outputs.shape
     if targets.shape != required:
-        raise ValueError(f"targets must have shape {required}; got {targets.shape}.")
+        raise ValueError(
+            f"targets must have shape {required}; got {targets.shape}, with outputs of shape "
+            f"{outputs.shape}."
+        )
     if weight.shape != batch:
         raise ValueError(f"weight must have shape {batch}; got {weight.shape}.")
     weight = weight.reshape(-1)

@@ -10,6 +10,7 @@ source reads, `iterables`.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ..checks import did_you_mean as _did_you_mean
 from .memory import MemorySource
 from .source import Source
 
@@ -35,7 +36,8 @@ _LAZY = {
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
-        raise AttributeError(f"jaxmlp.sources has no {name!r}.")
+        hint = _did_you_mean(name, __all__, "sources")
+        raise AttributeError(f"jaxmlp.sources has no {name!r}.{hint}")
     return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
 
 

@@ -6,8 +6,17 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
+from ..checks import require_bool
 from ..types import Batch
-from .examples import Names, Parts, copy_arrays, join_columns, split_example, stack_examples
+from .examples import (
+    Names,
+    Parts,
+    copy_arrays,
+    join_columns,
+    name_parts,
+    split_example,
+    stack_examples,
+)
 from .ingestion import hash_arrays, ingest, named_leaves, package_of, require_rows
 from .resolution import is_narrowed, require_resolved
 
@@ -60,7 +69,8 @@ class DatasetSource:
                 f"{type(dataset).__name__}. Give an iterable of batches to fit itself, as "
                 "jaxmlp.sources.batches(iterable)."
             )
-        self._parts = Parts(x, y, weight)
+        self._parts = name_parts(x, y, weight)
+        require_bool("batched", batched)
         self._batched = batched
         if "datasets" in package_of(dataset):
             dataset = _with_arrays(dataset, self._parts)
@@ -90,7 +100,7 @@ class DatasetSource:
 
     def _read(self, rows: np.ndarray) -> Batch:
         if self._batched:
-            batch = split_example(self._dataset[_native(self._dataset, rows)], self._parts)
+            batch = split_example(self._read_batched(rows), self._parts)
             # A dataset may give views of its own memory.
             return copy_arrays(batch)
         if hasattr(self._dataset, "__getitems__"):
@@ -117,6 +127,15 @@ class DatasetSource:
                 named_leaves("", sample._replace(weight=None))[0], stored, strict=False
             ):
                 require_resolved(name.lstrip("."), leaf, dtype)
+
+    def _read_batched(self, rows: np.ndarray) -> Any:
+        try:
+            return self._dataset[_native(self._dataset, rows)]
+        except TypeError as error:
+            raise TypeError(
+                "batched=True needs a dataset that gives many rows for an array of their numbers; "
+                f"a {type(self._dataset).__name__} does not: {error}. Leave batched out."
+            ) from error
 
     def fingerprint(self) -> str:
         """Returns a hash of the number of rows and of 64 of them, spread evenly.

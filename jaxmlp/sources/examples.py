@@ -31,6 +31,30 @@ class Parts(NamedTuple):
         return found
 
 
+def name_parts(x: Names, y: Names, weight: str | None) -> Parts:
+    """Returns the names of an example's parts.
+
+    Raises:
+        TypeError: They are no names.
+    """
+    for part, names in (("x", x), ("y", y)):
+        values = list(names.values()) if isinstance(names, Mapping) else names
+        if names is None or isinstance(names, str):
+            continue
+        if (
+            not values
+            or not isinstance(values, list | tuple)
+            or not all(isinstance(v, str) for v in values)
+        ):
+            raise TypeError(
+                f"{part} must be a name, a list of names of columns, or a dict of them; got "
+                f"{names!r}."
+            )
+    if not isinstance(weight, str | None):
+        raise TypeError(f"weight must be a name; got {weight!r}.")
+    return Parts(x, y, weight)
+
+
 def split_example(example: Any, parts: Parts) -> Batch:
     """Splits an example, or many at once, into inputs, targets and weight; nothing is converted.
 

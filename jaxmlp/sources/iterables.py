@@ -7,9 +7,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..checks import require_bool
 from ..types import Batch
 from .checks import BatchCheck
-from .examples import Names, Parts, copy_arrays, join_columns, split_example
+from .examples import Names, Parts, copy_arrays, join_columns, name_parts, split_example
 from .ingestion import ingest, named_leaves
 
 
@@ -49,7 +50,8 @@ def batches(
     """
     if isinstance(iterable, Batch) or not isinstance(iterable, Iterable):
         raise TypeError(f"batches needs an iterable of batches; got a {type(iterable).__name__}.")
-    return _Batches(iterable, Parts(x, y, weight), check_finite)
+    require_bool("check_finite", check_finite)
+    return _Batches(iterable, name_parts(x, y, weight), check_finite)
 
 
 @dataclasses.dataclass

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Int, PyTree
 
+from ..checks import require_bool
 from ..types import Batch
 from .columns import column_names, ingest_frame, is_frame, read_numbers
 from .ingestion import (
@@ -58,10 +59,13 @@ class MemorySource:
     def __init__(
         self, x: PyTree, y: PyTree = None, weight: Any = None, *, check_finite: bool = True
     ) -> None:
+        require_bool("check_finite", check_finite)
         named, structure = named_leaves("x", x)
         named_y, structure_y = named_leaves("y", y)
         if not named:
             raise ValueError(f"x must hold at least one array; got {x!r}.")
+        if not named_y and y is not None:
+            raise ValueError(f"y must hold at least one array, or be None; got {y!r}.")
         leaves = [_ingest_leaf(*leaf, check_finite=check_finite) for leaf in (*named, *named_y)]
         rows = leaves[0].shape[0]
         if rows == 0:

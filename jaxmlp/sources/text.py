@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ..checks import require_path
 from .files import File, Paths, find_files, fingerprint, unchanged
 from .table_columns import Names, choose_columns, listed
 from .table_readers import arrow_layout, find_tables, naming, require_pyarrow
@@ -100,6 +101,8 @@ def csv(
     texts = find_tables(paths, "csv")
     form = _form(delimiter, decimal_point, encoding)
     types = _types({} if column_types is None else column_types)
+    if folder is not None:
+        require_path("folder", folder)
     if folder is not None and not Path(folder).is_dir():
         raise FileNotFoundError(f"folder must be a directory that is there; got {str(folder)!r}.")
     place = _Folder(tempfile.mkdtemp(prefix="jaxmlp-csv-", dir=folder))

@@ -11,9 +11,10 @@ import jaxlib.version
 import numpy as np
 import optax
 
-from ..config import MLPConfig
+from ..checks import require_mapping, require_path
+from ..config import MLPConfig, require_config
 from ..init import init_params
-from ..types import Params, Standardization
+from ..types import Activation, Params, Standardization
 from ..versions import __version__
 from .atomic_files import write_atomically
 from .container import Contents, encode, read
@@ -51,12 +52,18 @@ def save(path: str | Path, config: MLPConfig, params: Params) -> None:
         >>> params.output.kernel.shape
         (2, 1)
     """
+    require_path("path", path)
     arrays = named_params(config, params)
     metadata = {_CONFIG: config.to_json(), _VERSIONS: json.dumps(library_versions())}
     write_atomically(path, encode(arrays, metadata), follow_links=True)
 
 
-def load(path: str | Path, config: MLPConfig | None = None) -> tuple[MLPConfig, Params]:
+def load(
+    path: str | Path,
+    config: MLPConfig | None = None,
+    *,
+    activations: Mapping[str, Activation] | None = None,
+) -> tuple[MLPConfig, Params]:
     """Reads a network from a file that `save` wrote, or weights from any safetensors file.
 
     The file may come from anybody: it is checked before it is used, and nothing in it is run.
@@ -65,6 +72,7 @@ def load(path: str | Path, config: MLPConfig | None = None) -> tuple[MLPConfig, 
         path: The file.
         config: The network, for a file that does not tell it; its arrays must have the names that
             `save` gives them. For a file of `save` it must be equal to the one in the file.
+        activations: The activations of your own that the file names, by name; `config` brings its.
 
     Returns:
         The config and the parameters.
@@ -73,12 +81,17 @@ def load(path: str | Path, config: MLPConfig | None = None) -> tuple[MLPConfig, 
         CheckpointError: The file is damaged, or is not of this network; all arrays that do not fit
             are named.
         OSError: It cannot be read.
-        ValueError: It holds no config and none was given, or another one; or it holds 64-bit
-            arrays while JAX has 64-bit types switched off.
+        TypeError: `path`, `config` or `activations` are something else.
+        ValueError: It holds no config and none was given, or another one; it names an activation
+            that was not given; or it holds 64-bit arrays while JAX has 64-bit types switched off.
     """
+    require_path("path", path)
+    if config is not None:
+        require_config(config)
+    require_mapping("activations", activations or {}, "as config.own_activations() gives them")
 
     def choose(contents: Contents) -> tuple[MLPConfig, Params]:
-        chosen = choose_config(path, contents.metadata.get(_CONFIG), config)
+        chosen = choose_config(path, contents.metadata.get(_CONFIG), config, activations)
         skeleton = params_skeleton(chosen, contents.arrays)
         require_arrays(path, skeleton, contents.arrays)
         return chosen, skeleton
@@ -127,6 +140,11 @@ def named_params(config: MLPConfig, params: Params) -> dict[str, np.ndarray]:
     """
     if not isinstance(config, MLPConfig):
         raise TypeError(f"save takes (path, config, params), an MLPConfig second; got {config!r}.")
+    if not any(hasattr(leaf, "shape") for leaf in jax.tree.leaves(params)):
+        raise TypeError(
+            f"params must be the jaxmlp.Params of config; got a {type(params).__name__}. Of other "
+            "trees, save a state with jaxmlp.save_state."
+        )
     arrays = flatten_by_path(params)
     if problems := differences(params_skeleton(config, arrays), arrays):
         raise ValueError(
@@ -153,24 +171,36 @@ def require_arrays(path: str | Path, skeleton: Params, arrays: Mapping[str, Any]
         )
 
 
-def choose_config(path: str | Path, stored: str | None, config: MLPConfig | None) -> MLPConfig:
+def choose_config(
+    path: str | Path,
+    stored: str | None,
+    config: MLPConfig | None,
+    activations: Mapping[str, Activation] | None = None,
+) -> MLPConfig:
     """Returns the config in a file, or the one that was given in its place.
 
     Args:
         path: The file, for messages.
         stored: Its config as JSON, if it has one.
         config: The config that was given, if any.
+        activations: The user's own activations by name.
 
     Raises:
         CheckpointError: The stored config cannot be used.
         ValueError: There is neither, or they differ.
     """
     if stored is None:
+        if activations:
+            raise ValueError(f"activations have no effect for {path}, which names none.")
         if config is None:
             raise ValueError(f"{path} holds arrays only; give the config of their network.")
         return config
+    if config is not None:
+        own = config.own_activations()
+        named = {name: own[name] for name in own if f'"{name}"' in stored}
+        activations = named | dict(activations or {})
     try:
-        found = MLPConfig.from_json(stored)
+        found = MLPConfig.from_json(stored, activations=activations)
     except (ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path} holds a config that cannot be used: {error}") from None
     if config not in (None, found):

@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 from jaxtyping import PyTree
 
+from ..checks import require_path
 from ..train_step import TrainState
 from .atomic_files import write_atomically
 from .container import Contents, encode, read
@@ -45,6 +46,7 @@ def save_state(path: str | Path, state: TrainState) -> None:
         >>> int(load_state(path, init_state({"w": jnp.zeros(3)}, optimizer, key=key)).step)
         7
     """
+    require_path("path", path)
     _require_state("save_state takes (path, state), a TrainState second", state)
     for keys, leaf in jax.tree.leaves_with_path(state):
         if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
@@ -87,6 +89,7 @@ def load_state(path: str | Path, like: TrainState) -> TrainState:
         >>> load_state(path, state).params["w"].tolist()
         [1.0, 1.0, 1.0]
     """
+    require_path("path", path)
     _require_state("load_state takes (path, like), a TrainState second", like)
 
     def check(contents: Contents) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 
+from ..checks import require_bool, require_int, require_number, require_path
 from .atomic_files import write_atomically
 from .container import Contents
 from .locks import exclusive
@@ -39,12 +40,10 @@ class Checkpoints:
     keep: int = 3
 
     def __post_init__(self) -> None:
-        if not isinstance(self.directory, str | Path):
-            raise TypeError(f"directory must be a path; got {self.directory!r}.")
-        if not isinstance(self.seconds, int | float) or not 0 <= self.seconds < math.inf:
-            raise ValueError(f"seconds must be finite and at least 0; got {self.seconds!r}.")
-        if not isinstance(self.keep, int) or isinstance(self.keep, bool) or self.keep < 1:
-            raise ValueError(f"keep must be an int of at least 1; got {self.keep!r}.")
+        require_path("directory", self.directory)
+        at_least_0 = "finite and at least 0"
+        require_number("seconds", self.seconds, at_least_0, lambda s: 0 <= s < math.inf)
+        require_int("keep", self.keep, 1, None)
 
 
 def as_checkpoints(
@@ -56,7 +55,8 @@ def as_checkpoints(
         TypeError: `checkpoint` is no such thing.
         ValueError: There is nothing to resume from, or several processes would write.
     """
-    if not isinstance(resume, bool) or (resume and checkpoint is None):
+    require_bool("resume", resume)
+    if resume and checkpoint is None:
         raise ValueError(
             f"resume must be True or False, and True only with checkpoint; got {resume!r}."
         )
@@ -68,6 +68,7 @@ def as_checkpoints(
         )
     if checkpoint is None or isinstance(checkpoint, Checkpoints):
         return checkpoint
+    require_path("checkpoint", checkpoint)
     return Checkpoints(directory=checkpoint)
 
 

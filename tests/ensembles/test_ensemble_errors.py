@@ -179,7 +179,7 @@ CASES = {
     "validation weights of no batch": (
         {"validation": {"x": X}, "validation_weights": WEIGHTS},
         TypeError,
-        "validation_weights needs a jaxmlp.Batch to weigh; got a dict",
+        "validation must be (x, y), (x, y, weight), a jaxmlp.Batch or a DataLoader",
     ),
     "raising": (
         {"nonfinite": "raise"},

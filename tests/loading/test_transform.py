@@ -148,7 +148,9 @@ def test_what_loses_the_weights_is_refused(transform, message):
 
 @pytest.mark.bad_input
 def test_it_must_be_a_function():
-    with pytest.raises(TypeError, match="transform must be a function of a batch; got 3"):
+    with pytest.raises(
+        TypeError, match=r"transform must be a function .batch. -> batch, of JAX arrays; got 3"
+    ):
         loader_of(3)
 
 
