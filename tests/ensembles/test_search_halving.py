@@ -58,7 +58,7 @@ def test_who_went_further_ranks_before_who_was_dropped():
 
 def test_a_candidate_that_met_nan_takes_no_place():
     with pytest.warns(RuntimeWarning, match="NaN or infinity"):
-        result = halve([1e38, 0.3, 1e-5], halving=Halving(first_epochs=2, factor=2))
+        result = halve([1e38, 0.3, 0.1], halving=Halving(first_epochs=2, factor=2))
     assert result.table["stopped_by"].tolist() == ["nonfinite", "epochs", "dropped"]
 
 
