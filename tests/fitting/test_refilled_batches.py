@@ -41,7 +41,7 @@ def test_fit_sees_the_rows_that_were_given():
     assert_same(fit(Refilling(), **LINEAR).params, fit(SEPARATE, **LINEAR).params)
 
 
-def test_the_device_gets_arrays_that_nobody_refills(monkeypatch):
+def test_the_device_gets_arrays_that_nobody_refills():
     from jaxmlp.fitting import drivers
 
     buffer = aligned(X[:10])
