@@ -20,7 +20,8 @@ def as_transformation(optimizer: Any) -> Any:
     Its own method of that name hides from optax that it hands on extra arguments.
     """
     if isinstance(optimizer, optax.MultiSteps):
-        return optax.GradientTransformationExtraArgs(optimizer.init, optimizer.update)
+        update: Any = optimizer.update
+        return optax.GradientTransformationExtraArgs(optimizer.init, update)
     return optimizer
 
 
