@@ -181,12 +181,12 @@ def with_auto_axes(function: Callable[..., Any]) -> Callable[..., Any]:
         kept = jax.tree.map(lambda leaf: jax.typeof(leaf).sharding.spec, state)
         kinds = zip(mesh.axis_names, mesh.axis_types, strict=True)
         with jax.sharding.use_abstract_mesh(mesh):
-            auto_axes: Any = jax.sharding.auto_axes
-            first, others = auto_axes(
+            inside: Any = jax.sharding.auto_axes(
                 halved,
                 axes=tuple(name for name, kind in kinds if kind is AxisType.Explicit),
                 out_sharding=(kept, PartitionSpec()),
-            )(state, rest, named)
+            )
+            first, others = inside(state, rest, named)
         return first, *others
 
     return placed

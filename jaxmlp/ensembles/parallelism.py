@@ -90,8 +90,8 @@ def draws_alike(*kinds: Any) -> bool:
     References:
         The table in the documentation of `jax.random`, "Advanced RNG configuration".
     """
-    default = jax.config.jax_default_prng_impl  # pyright: ignore[reportAttributeAccessIssue]  # defined at run time
-    return {*map(str, kinds), str(default)} == {"threefry2x32"}
+    config: Any = jax.config
+    return {*map(str, kinds), str(config.jax_default_prng_impl)} == {"threefry2x32"}
 
 
 def spread(members: int, like: Parallelism) -> Parallelism:

@@ -88,7 +88,7 @@ def note_value(
     def improves(on: Array, by: float) -> Bool[Array, ""]:
         return jnp.isfinite(value) & (sign * value < sign * on - by)
 
-    best = improves(state.best_value, 0)
+    best = improves(state.best_value, 0.0)
     counted = state.counted
     if counted is not None:
         counts = improves(counted.value, plan.min_delta)

@@ -200,7 +200,7 @@ def test_the_best_value_is_kept_however_small_the_improvement(min_delta):
     assert float(result.params["epoch"]) == 4
 
 
-@pytest.mark.parametrize(("min_delta", "ran"), [(0.0, 5), (0.25, 5), (0.5, 3), (2.0, 3)])
+@pytest.mark.parametrize(("min_delta", "ran"), [(0.0, 5), (0.25, 5), (1.0, 3), (2.0, 3)])
 def test_patience_counts_from_the_last_improvement_above_min_delta(min_delta, ran):
     result = run_monitored(SMALL_STEPS, mode="min", min_delta=min_delta, patience=2)
     assert len(result.history["epoch"]) == ran

@@ -1,5 +1,6 @@
 """Tests of batches over several devices and processes: together they are those of one process."""
 
+import functools
 import itertools
 import json
 import os
@@ -12,9 +13,10 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from fits import LINEAR, fit
+from fits import KEY, LINEAR, fit
 from processes import Rows, make_loader, run
 
+import jaxmlp
 from jaxmlp import DataLoader
 
 
@@ -116,8 +118,8 @@ class TestProcesses:
             alone[0].load_state_dict(process["state"])
 
 
-def sharding_of(*spec, shape=(2,), names=("data",)):
-    types = (jax.sharding.AxisType.Auto,) * len(shape)
+def sharding_of(*spec, shape=(2,), names=("data",), kind=jax.sharding.AxisType.Auto):
+    types = (kind,) * len(shape)
     mesh = jax.make_mesh(shape, names, axis_types=types)
     return jax.NamedSharding(mesh, jax.sharding.PartitionSpec(*spec))
 
@@ -169,3 +171,69 @@ def test_parts_must_be_equal_and_of_rows(sharding, batch_size):
 def test_it_must_be_a_sharding():
     with pytest.raises(TypeError, match=r"sharding must be a jax.sharding.Sharding, such as"):
         DataLoader(np.eye(9), batch_size=3, sharding="data")
+
+
+GENERATOR = np.random.default_rng(0)
+ROWS = GENERATOR.normal(size=(50, 4)).astype(np.float32), GENERATOR.integers(0, 3, 50)
+EXPLICIT = functools.partial(sharding_of, kind=jax.sharding.AxisType.Explicit)
+
+
+def fit_over(sharding, params=LINEAR["params"], **settings):
+    loader = DataLoader(*ROWS, batch_size=10, shuffle=True, sharding=sharding)
+    return fit(loader, driver="auto", **LINEAR | {"params": params}, **settings)
+
+
+@pytest.fixture(scope="module")
+def on_one():
+    return fit_over(None)
+
+
+def assert_close(ours, expected):
+    # Sums over rows in another order, over 25 steps.
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+    jax.tree.map(close, ours.params, expected.params)
+
+
+class TestExplicitAxes:
+    """Such as `jax.make_mesh` makes of its own accord."""
+
+    def test_fit_gives_what_one_device_gives(self, on_one):
+        sharding = jax.NamedSharding(jax.make_mesh((2,), ("data",)), jax.P("data"))
+        assert_close(fit_over(sharding), on_one)
+
+    @pytest.mark.parametrize("sharding", [EXPLICIT("data"), sharding_of("data"), None])
+    def test_params_may_lie_there(self, on_one, sharding):
+        params = jax.device_put(LINEAR["params"], EXPLICIT())
+        assert_close(fit_over(sharding, params), on_one)
+
+    def test_params_stay_spread(self):
+        params = jax.device_put(LINEAR["params"].output.kernel, EXPLICIT("data"))
+        params = LINEAR["params"]._replace(output=LINEAR["params"].output._replace(kernel=params))
+        trained = fit_over(EXPLICIT("data"), params).params.output.kernel
+        assert trained.sharding.shard_shape((4, 3)) == (2, 3)
+
+    def test_all_settings_work_there(self):
+        settings = {"validation": ROWS, "patience": 2, "ema_decay": 0.9, "nonfinite": "skip"}
+        settings |= {"accumulate_steps": 5}
+        assert_close(fit_over(EXPLICIT("data"), **settings), fit_over(None, **settings))
+
+    def test_the_mesh_may_be_set(self, on_one):
+        sharding = EXPLICIT("data")
+        with jax.set_mesh(sharding.mesh):
+            assert_close(fit_over(sharding), on_one)
+
+    def test_a_run_is_resumed_there(self, tmp_path):
+        fit_over(EXPLICIT("data"), epochs=2, checkpoint=tmp_path)
+        resumed = fit_over(EXPLICIT("data"), checkpoint=tmp_path, resume=True)
+        assert_close(resumed, fit_over(EXPLICIT("data")))
+
+    def test_steps_by_hand_give_what_one_device_gives(self):
+        losses = []
+        for sharding in (EXPLICIT("data"), None):
+            step = jaxmlp.make_train_step(LINEAR["loss_fn"], LINEAR["optimizer"])
+            state = jaxmlp.init_state(LINEAR["params"], LINEAR["optimizer"], key=KEY)
+            losses.append([])
+            for batch in DataLoader(*ROWS, batch_size=10, sharding=sharding):
+                state, metrics = step(state, batch)
+                losses[-1].append(float(metrics["loss"]))
+        np.testing.assert_allclose(*losses, rtol=1e-5)
