@@ -121,7 +121,7 @@ def asked(monkeypatch):
     return ask
 
 
-@pytest.mark.parametrize("name", SETTINGS.keys() - {"validation"})
+@pytest.mark.parametrize("name", sorted(SETTINGS.keys() - {"validation"}))
 def test_search_hands_a_shared_setting_on_to_the_members(name, asked):
     other, _ = SETTINGS[name]
     usual = {"strategy": "map", "mode": "min"}
