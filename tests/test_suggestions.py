@@ -132,7 +132,7 @@ def test_dir_shows_the_public_names(module):
     assert sorted(dir(module)) == sorted(module.__all__)
 
 
-@pytest.mark.parametrize("function", set(public_names()), ids=name_of)
+@pytest.mark.parametrize("function", sorted(set(public_names()), key=name_of), ids=name_of)
 def test_help_shows_the_text_and_the_parameters(function):
     text = pydoc.plain(pydoc.render_doc(function))
     first = (inspect.getdoc(function) or "").splitlines()[0]

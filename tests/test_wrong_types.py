@@ -70,7 +70,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("function", set(public_names()), ids=name_of)
+@pytest.mark.parametrize("function", sorted(set(public_names()), key=name_of), ids=name_of)
 def test_every_parameter_of_every_public_name_is_in_the_table(function):
     assert set(parameters_of(function)) == set(CALLS[function])
 
