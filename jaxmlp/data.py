@@ -243,7 +243,7 @@ class DataLoader:
             TypeError: `index` is no array of ints.
             ValueError: There is no such row, or, with `sharding`, these are not `batch_size`.
         """
-        return self._reader.read_given(index)
+        return self._reader.read(index)
 
     def _batches(self, epoch: int, step: int) -> Iterator[Batch]:
         """Iterates over the batches from a step on, before `transform`."""

@@ -229,7 +229,9 @@ def _array_blocks(name: str, data: Any, weight: Any, in_features: int) -> Iterat
 def _check_weight(name: str, weight: Any, rows: int) -> Float[np.ndarray, " rows"]:
     if weight is None:
         return np.ones(rows)
-    array = np.asarray(read_numbers(f"the weight of {name}", weight), np.float64)
+    name_of_weight = f"the weight of {name}"
+    numbers = as_real_array(name_of_weight, read_numbers(name_of_weight, weight))
+    array = np.asarray(numbers, np.float64)
     if array.shape != (rows,):
         raise ValueError(
             f"the weight of {name} must have shape ({rows},), one per row; got {array.shape}."

@@ -23,6 +23,7 @@ class In(NamedTuple):
 
 
 TANH = dataclasses.replace(CONFIG, activation="tanh")
+ONE = dataclasses.replace(CONFIG, out_features=1)
 DROPOUT = dataclasses.replace(CONFIG, dropout_rate=0.5)
 DOUBLED = jax.tree.map(lambda a: 2 * a, PARAMS)
 OTHER_KEY = jax.random.key(7)
@@ -51,7 +52,7 @@ MONITORED = {
     "monitor": "other",
     "mode": In("max", STEEP),
     "patience": In(1, {**STEEP, "epochs": 8, "patience": None}),
-    "min_delta": In(1e6, {**STEEP, "min_delta": 0.0}),
+    "min_delta": In(1e6, {**STEEP, "epochs": 8, "patience": 2, "min_delta": 0.0}),
     "ema_decay": 0.5,
     "swa_start": In(0, {"epochs": 2}),
     # Six rows in batches of three cannot be cut into two.
@@ -120,6 +121,7 @@ OTHERS: dict[Any, dict[str, Any]] = {
         "data": jaxmlp.DataLoader(X / 2, Y, batch_size=3),
         "epochs": 2,
         "key": OTHER_KEY,
+        "state": STATE._replace(step=STATE.step + 7),
         "validation": (X, Y),
         "nonfinite": In("skip", NAN),
         "on_epoch": In(lambda *_: True, {"epochs": 2}),
@@ -148,6 +150,18 @@ OTHERS: dict[Any, dict[str, Any]] = {
         "criterion": SMOOTHED,
         "metrics": {"accuracy": jaxmlp.metrics.accuracy},
         "dropout_rate": 0.9,
+        "target_scaling": In(
+            losses.target_scaling(Y),
+            {"criterion": losses.squared_error, "config": ONE, "dropout_rate": None},
+        ),
+    },
+    jaxmlp.evaluate: {"loss_fn": ABSOLUTE, "params": DOUBLED, "data": (X + 1, Y)},
+    jaxmlp.predict: {
+        "params": DOUBLED,
+        "x": X + 1,
+        "config": TANH,
+        # What it changes is the shape of the program: 0 is refused.
+        "batch_size": 0,
     },
     jaxmlp.make_train_step: {
         "loss_fn": ABSOLUTE,

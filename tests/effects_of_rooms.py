@@ -49,6 +49,12 @@ OTHERS: dict[Any, dict[str, Any]] = {
     losses.absolute_error: {"predictions": NUMBERS, "targets": NUMBERS},
     losses.gaussian: {"outputs": NUMBERS, "targets": NUMBERS[:, :1], "min_scale": 1.0},
     losses.gaussian_parameters: {"outputs": NUMBERS, "min_scale": 1.0},
+    losses.target_scaling: {"y": NUMBERS},
+    losses.in_target_units: {
+        "outputs": NUMBERS,
+        "scaling": losses.target_scaling(NUMBERS),
+        "criterion": losses.poisson,
+    },
     losses.hinge: {"scores": NUMBERS, "targets": 0 * OUTPUTS},
     losses.huber: {
         "predictions": NUMBERS,

@@ -10,7 +10,9 @@ import optax
 import jaxmlp
 from jaxmlp import losses
 
-CONFIG = jaxmlp.MLPConfig(in_features=2, hidden_features=(3,), out_features=2)
+CONFIG = jaxmlp.MLPConfig(
+    in_features=2, hidden_features=(3,), out_features=2, kernel_init="he_normal"
+)
 MUP = jaxmlp.MLPConfig(
     in_features=2, hidden_features=(4,), out_features=2, kernel_init="mup", mup_base_width=2
 )
@@ -69,6 +71,7 @@ FIT = {
     "data": (LOADER, set()),
     "epochs": Int,
     "key": (KEY, set()),
+    "state": (None, {"none"}),
     "validation": (None, {"none"}),
     "nonfinite": ("raise", set()),
     "on_epoch": (None, {"none", "function"}),
@@ -172,6 +175,14 @@ CALLS: dict[Any, dict[str, tuple[Any, set[str]]]] = {
         "criterion": (losses.softmax_cross_entropy, set()),
         "metrics": (None, {"none", "dict"}),
         "dropout_rate": (0.5, {"none"}),
+        "target_scaling": (None, {"none"}),
+    },
+    jaxmlp.evaluate: {"loss_fn": (LOSS, set()), "params": (PARAMS, set()), "data": ((X, Y), set())},
+    jaxmlp.predict: {
+        "params": (PARAMS, set()),
+        "x": (X, set()),
+        "config": (CONFIG, set()),
+        "batch_size": (4, {"int"}),
     },
     jaxmlp.make_train_step: {
         "loss_fn": (LOSS, set()),

@@ -46,6 +46,12 @@ CALLS: dict[Any, dict[str, tuple[Any, set[str]]]] = {
         "min_scale": (0.1, {"float", "int"}),
     },
     losses.hinge: {"scores": (OUTPUTS, set()), "targets": (OUTPUTS, set())},
+    losses.target_scaling: {"y": (OUTPUTS, set())},
+    losses.in_target_units: {
+        "outputs": (OUTPUTS, set()),
+        "scaling": (losses.target_scaling(np.array([[1.0, 2.0], [3.0, 5.0]])), set()),
+        "criterion": (losses.squared_error, set()),
+    },
     losses.huber: {
         "predictions": (OUTPUTS, set()),
         "targets": (OUTPUTS, set()),
@@ -170,4 +176,7 @@ CALLS: dict[Any, dict[str, tuple[Any, set[str]]]] = {
 CALLS[sources.csv] |= {
     "column_types": (None, {"none", "dict"}),
     "folder": (None, {"none", "text", "path"}),
+    "delimiter": (",", set()),
+    "decimal_point": (".", set()),
+    "encoding": ("utf8", set()),
 }

@@ -13,12 +13,17 @@ X = make_inputs(dtype=np.float32)
 
 
 @pytest.mark.bad_input
+@pytest.mark.parametrize(("x", "got"), [([[0.0] * 5], "a list"), (1.0, "a float")])
+def test_inputs_that_are_no_array_are_refused(x, got):
+    with pytest.raises(TypeError, match=f"NumPy or JAX array; got {got}. jaxmlp.predict takes"):
+        jaxmlp.apply(make_params(CONFIG), x, config=CONFIG)
+
+
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("x", "got"),
     [
         (np.zeros((4, 5), np.complex64), "an array of complex64"),
-        ([[0.0] * 5], "a list"),
-        (1.0, "a float"),
     ],
 )
 def test_inputs_that_are_no_real_array_are_refused(x, got):

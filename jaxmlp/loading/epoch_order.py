@@ -150,8 +150,6 @@ def make_order(
     name = "batch_size" if batch_sampler is None else "batch_sampler.batch_size"
     require_int(name, batch_size, 1, None)
     assert batch_size is not None
-    if batch_size >= 2**32:
-        raise ValueError(f"batch_size must be below 2**32; got {batch_size}.")
     require_int("seed", seed, 0, 2**64)
     if sampler is not None:
         batching.check_sampler(sampler, shuffle=shuffle, seed=seed)

@@ -64,18 +64,6 @@ class Reader:
             )
         return self._place(self._read(index[self.positions]))
 
-    def read_given(self, index: Any) -> Batch:
-        """Reads the rows of one batch whose numbers a user gave, after checking them."""
-        numbers, count = np.asarray(index), len(self.source)
-        if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
-            raise TypeError(f"index must hold row numbers, ints, shape (batch,); got {index!r}.")
-        if len(numbers) and not -count <= numbers.min() <= numbers.max() < count:
-            raise ValueError(
-                f"index must hold row numbers in [0, {count}), or ~i for padding; got values in "
-                f"[{numbers.min()}, {numbers.max()}]."
-            )
-        return self.read(numbers)
-
     def read_index(self, index: Int[np.ndarray, "steps batch"]) -> Iterator[Batch]:
         """Reads batch after batch, whose row numbers are given."""
         rows = self.rows

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from ..checks import require_int, require_number
+from ..checks import as_real_array, require_int, require_number
 from ..sources.columns import read_numbers
 from .order import philox_words
 
@@ -64,7 +64,7 @@ class WeightedSampler:
         replacement: bool = True,
         seed: int = 0,
     ) -> None:
-        array = np.array(read_numbers("weights", weights), np.float64)
+        array = np.array(as_real_array("weights", read_numbers("weights", weights)), np.float64)
         if array.ndim != 1 or not np.isfinite(array).all() or (array < 0).any() or not array.any():
             raise ValueError(
                 "weights must be one number per row, finite, at least 0, and above 0 for some row; "

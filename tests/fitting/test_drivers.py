@@ -113,7 +113,7 @@ def test_the_step_driver_takes_every_batch_of_a_long_epoch(steps):
 def test_a_chunk_is_of_the_size_that_its_pace_says(monkeypatch):
     cut_calls(monkeypatch, chunk=2)
     run = Run(LOSS, OPTIMIZER, jaxmlp.fitting.Plan(), 1, None)
-    state = jaxmlp.fitting.program.init_fit_state(
+    state = jaxmlp.fitting.init_fit_state(
         jaxmlp.init_state(PARAMS, OPTIMIZER, key=KEY), run.plan, validated=False
     )
     steps = [

@@ -82,7 +82,7 @@ def test_blocks_of_a_file_share_one_program_also_where_a_run_goes_on(tmp_path, m
         fit(loader, **settings)
         run = jaxmlp.fitting.calls.Run(loss_fn, LINEAR["optimizer"], jaxmlp.fitting.Plan(), 2, None)
         train = jaxmlp.init_state(LINEAR["params"], run.optimizer, key=jax.random.key(1))
-        state = jaxmlp.fitting.program.init_fit_state(train, run.plan, validated=False)
+        state = jaxmlp.fitting.init_fit_state(train, run.plan, validated=False)
         *_, whole = run_loader("chunk", run, state, loader, {})
         loss_fn.traces.clear()
         call = next(run_loader("chunk", run, state, loader, {}))
@@ -154,7 +154,7 @@ def test_the_program_closes_over_no_arrays():
     run = jaxmlp.fitting.calls.Run(
         LINEAR["loss_fn"], LINEAR["optimizer"], jaxmlp.fitting.Plan(), 1, None
     )
-    state = jaxmlp.fitting.program.init_fit_state(
+    state = jaxmlp.fitting.init_fit_state(
         jaxmlp.init_state(LINEAR["params"], run.optimizer, key=jax.random.key(0)),
         run.plan,
         validated=False,

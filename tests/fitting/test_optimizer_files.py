@@ -24,7 +24,6 @@ SPECIAL = {
     ),
     "schedule_free": lambda make: make(optax.sgd(0.1), 0.1),
     "split_real_and_imaginary": lambda make: make(optax.adam(0.1)),
-    "differentially_private_aggregate": lambda make: make(1.0, 0.1, key=jax.random.key(3)),
     "dog": lambda make: make(0.1),
     "dowg": lambda make: make(0.1),
     "noisy_sgd": lambda make: make(0.1, key=jax.random.key(3)),
@@ -33,7 +32,7 @@ SPECIAL = {
 DEPRECATED = {"dpsgd", "optimistic_adam"}
 # They ask for more than a step has: a gradient per example, the loss or the shapes of kernels in
 # arguments of their own.
-UNTRAINED = {"differentially_private_aggregate", "sam", "scale_by_muon", "sophia"}
+UNTRAINED = {"sam", "scale_by_muon", "sophia"}
 PARAMS = {"kernel": jnp.full((4, 3), 0.1), "bias": jnp.zeros(3)}
 
 

@@ -37,7 +37,8 @@ class Rows:
 
 
 def make(source, **changes):
-    settings = {"batch_size": 4, "shuffle": True, "seed": 3} | changes
+    settings = {"batch_size": 4, "shuffle": True} | changes
+    settings = {"seed": 3 if settings["shuffle"] else 0} | settings
     if source.chunks is not None:
         settings = {"window_chunks": 2} | settings
     else:
