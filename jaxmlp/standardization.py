@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Real
 
+from .checks import as_real_array
 from .data import DataLoader
 from .sources import Source
 from .sources.choice import is_dataset

@@ -23,7 +23,6 @@ class In(NamedTuple):
 
 
 TANH = dataclasses.replace(CONFIG, activation="tanh")
-ONE = dataclasses.replace(CONFIG, out_features=1)
 DROPOUT = dataclasses.replace(CONFIG, dropout_rate=0.5)
 DOUBLED = jax.tree.map(lambda a: 2 * a, PARAMS)
 OTHER_KEY = jax.random.key(7)
@@ -52,7 +51,7 @@ MONITORED = {
     "monitor": "other",
     "mode": In("max", STEEP),
     "patience": In(1, {**STEEP, "epochs": 8, "patience": None}),
-    "min_delta": In(1e6, {**STEEP, "epochs": 8, "patience": 2, "min_delta": 0.0}),
+    "min_delta": In(1e6, {"validation": (X, Y), "epochs": 8, "patience": 2, "min_delta": 0.0}),
     "ema_decay": 0.5,
     "swa_start": In(0, {"epochs": 2}),
     # Six rows in batches of three cannot be cut into two.
@@ -152,7 +151,7 @@ OTHERS: dict[Any, dict[str, Any]] = {
         "dropout_rate": 0.9,
         "target_scaling": In(
             losses.target_scaling(Y),
-            {"criterion": losses.squared_error, "config": ONE, "dropout_rate": None},
+            {"criterion": losses.gaussian, "dropout_rate": None},
         ),
     },
     jaxmlp.evaluate: {"loss_fn": ABSOLUTE, "params": DOUBLED, "data": (X + 1, Y)},

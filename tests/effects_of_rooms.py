@@ -11,7 +11,7 @@ from public_calls_of_rooms import FILES, MEMBERS, OUTPUTS
 
 from jaxmlp import ensembles, losses, metrics, sources
 
-SCORES = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
+SCORES = np.random.default_rng(3).normal(size=(6, 2)).astype(np.float32)
 NUMBERS = np.linspace(-3, 5, 12, dtype=np.float32).reshape(6, 2)
 DIFFERENT = np.stack([SCORES, SCORES[::-1]])
 
@@ -39,7 +39,13 @@ NUMBER_METRIC = {
 }
 LOGITS = {"logits": DIFFERENT, "weights": In(SHARES, {"logits": DIFFERENT})}
 TABLE = {"paths": "nowhere", "x": "b", "y": "a", "weight": "b", "chunk_rows": 2}
-CSV = TABLE | {"column_types": {"a": "float32"}, "folder": "nowhere"}
+CSV = TABLE | {
+    "column_types": {"a": "float32"},
+    "folder": "nowhere",
+    "delimiter": ";",
+    "decimal_point": ",",
+    "encoding": "utf16",
+}
 BOUNDS = {"low": 1, "high": 5}
 EXAMPLES = [{"a": X[0], "b": X[1], "w": 2.0}]
 BATCHES = [{"a": X[:2], "b": X[2:4], "w": np.array([1.0, 2.0])}]

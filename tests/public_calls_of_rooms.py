@@ -46,9 +46,9 @@ CALLS: dict[Any, dict[str, tuple[Any, set[str]]]] = {
         "min_scale": (0.1, {"float", "int"}),
     },
     losses.hinge: {"scores": (OUTPUTS, set()), "targets": (OUTPUTS, set())},
-    losses.target_scaling: {"y": (OUTPUTS, set())},
+    losses.target_scaling: {"y": (OUTPUTS, {"list"})},
     losses.in_target_units: {
-        "outputs": (OUTPUTS, set()),
+        "outputs": (OUTPUTS, {"list"}),
         "scaling": (losses.target_scaling(np.array([[1.0, 2.0], [3.0, 5.0]])), set()),
         "criterion": (losses.squared_error, set()),
     },

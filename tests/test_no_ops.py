@@ -79,7 +79,7 @@ def outcome(function, arguments):
         try:
             result = seen(call(function, dict(arguments)))
         except (TypeError, ValueError, FloatingPointError, OSError) as error:
-            return Raised(str(error))
+            return Raised("\n".join([str(error), *getattr(error, "__notes__", [])]))
     files = {path: path.read_bytes() for path in Path().iterdir() if path.is_file()}
     return result, printed.getvalue(), files, sorted(Path().rglob("*"))
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from ..checks import require_int
-from ..config import MLPConfig
+from ..checks import is_real_array, require_int, require_loss
+from ..config import MLPConfig, require_config
 from ..data import DataLoader
 from ..forward import apply
 from ..loading import apply_transform
@@ -41,7 +41,7 @@ def evaluate(loss_fn: LossFn, params: PyTree, data: Any) -> dict[str, float]:
         "loss" and the metrics by name.
 
     Raises:
-        TypeError: `data` is no such thing.
+        TypeError: `loss_fn` is no function, `params` holds no arrays, or `data` is no such thing.
         ValueError: There are no rows, or they do not fit.
 
     Example:
@@ -53,6 +53,8 @@ def evaluate(loss_fn: LossFn, params: PyTree, data: Any) -> dict[str, float]:
         >>> evaluate(loss_fn, params, (np.ones((3, 2)), np.array([1.0, 2.0, 3.0])))
         {'loss': 4.666666507720947}
     """
+    require_loss(loss_fn)
+    _require_params(params)
     functions = (loss_fn,)
     if isinstance(data, tuple | Batch) or (isinstance(data, DataLoader) and data.rows is not None):
         rows = as_validation(data, loss_fn)
@@ -80,7 +82,7 @@ def predict(
         What `apply` gives for the rows.
 
     Raises:
-        TypeError: `x` holds no numbers, or `params` are no `Params`.
+        TypeError: `x` holds no numbers, `params` are no `Params`, or `config` no `MLPConfig`.
         ValueError: There are no rows, `x` has the wrong number of features, or `params` are not
             those of `config`.
 
@@ -91,6 +93,7 @@ def predict(
         >>> predict(params, np.zeros((5000, 2), np.float32), config=config).shape
         (5000, 3)
     """
+    require_config(config)
     require_int("batch_size", batch_size, 1, None)
     outputs, count = [], 0
     for block in _blocks(x, batch_size, config.in_features):
@@ -129,6 +132,12 @@ def _all_rows(loss_fn: LossFn) -> Any:
     return evaluate_all
 
 
+def _require_params(params: PyTree) -> None:
+    for leaf in jax.tree.leaves(params):
+        if not is_real_array(leaf) and not isinstance(leaf, int | float):
+            raise TypeError(f"params must be a pytree of arrays; got {leaf!r} in it.")
+
+
 def _batches(data: Any) -> Iterator[Any]:
     if isinstance(data, DataLoader):
         rows = len(data.source)
@@ -141,7 +150,10 @@ def _batches(data: Any) -> Iterator[Any]:
             "data must be (x, y), (x, y, weight), a Batch, a DataLoader or an iterable of batches; "
             f"got a {type(data).__name__}."
         )
-    yield from data
+    for batch in data:
+        if not hasattr(batch, "x"):
+            raise TypeError(f"data must be an iterable of batches; got one of {batch!r}.")
+        yield batch
 
 
 def _evaluate_batches(loss_fn: LossFn, params: PyTree, batches: Iterator[Any]) -> Any:

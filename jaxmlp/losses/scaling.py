@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from ..checks import as_real_array
 from ..types import Standardization
 from .regression import (
     absolute_error,
@@ -78,6 +79,7 @@ def in_target_units(outputs: Outputs, scaling: Standardization, *, criterion: An
         `gaussian_parameters` gives them.
 
     Raises:
+        TypeError: `outputs` are no numbers, or `scaling` is no `Standardization`.
         ValueError: The outputs of the criterion are in no units, such as logits, or their number
             is not that of the targets.
 
@@ -87,8 +89,12 @@ def in_target_units(outputs: Outputs, scaling: Standardization, *, criterion: An
         [[4.0]]
     """
     base, options = require_scalable(criterion)
+    if not isinstance(scaling, Standardization):
+        raise TypeError(f"scaling must be what target_scaling returned; got {scaling!r}.")
     mean, scale = jnp.asarray(scaling.mean), jnp.asarray(scaling.scale)
-    outputs = jnp.asarray(outputs)
+    outputs = jnp.asarray(as_real_array("outputs", outputs), mean.dtype)
+    if outputs.ndim == 0:
+        raise ValueError("outputs must have shape (*batch, outputs); got a single number.")
     if base is gaussian:
         means, deviations = gaussian_parameters(outputs, **options)
         _require_targets(means.shape[-1], scaling)

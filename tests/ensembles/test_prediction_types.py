@@ -92,12 +92,12 @@ class TestTracedLevels:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: ensembles.mixture_moments(np.array([["a"]])), "means must be real numbers; got"),
+        (lambda: ensembles.mixture_moments(np.array([["a"]])), "means must be an array of real"),
         (
             lambda: ensembles.mixture_moments(COUNTS, np.array([["a"]])),
-            "variances must be real numbers; got an array of <U1",
+            "variances must be an array of real numbers; got an array of <U1",
         ),
-        (lambda: ensembles.mean_probabilities(1j * COUNTS), "logits must be real numbers; got"),
+        (lambda: ensembles.mean_probabilities(1j * COUNTS), "logits must be an array of real"),
         (
             lambda: ensembles.mixture_moments(COUNTS, weights=["a"] * 5),
             "weights must be real numbers; got an array of <U1",

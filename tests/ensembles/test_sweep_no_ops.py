@@ -40,7 +40,7 @@ SETTINGS = {
     "monitor": ("other", {}),
     "mode": ("max", STEEP),
     "patience": (1, {**STEEP, "epochs": 8}),
-    "min_delta": (1e6, STEEP),
+    "min_delta": (1e6, {**STEEP, "epochs": 8, "patience": 2}),
     "ema_decay": (0.5, {}),
     "swa_start": (0, {"epochs": 2}),
     # Three rows of a batch cannot be cut into two.
@@ -127,8 +127,10 @@ def test_search_hands_a_shared_setting_on_to_the_members(name, asked):
     usual = {"strategy": "map", "mode": "min"}
     changed = {name: other} | ({"mode": "min"} if name == "monitor" else {})
     given = {name: usual[name]} if name in usual else {}
-    if name in ("resume", "checkpoint"):
+    if name == "resume":
         changed["checkpoint"] = "run"
+    if name == "min_delta":
+        changed["patience"] = given["patience"] = 2
     assert asked(**changed) != asked(**given)
 
 

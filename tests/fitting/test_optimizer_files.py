@@ -28,8 +28,8 @@ SPECIAL = {
     "dowg": lambda make: make(0.1),
     "noisy_sgd": lambda make: make(0.1, key=jax.random.key(3)),
 }
-# Those that optax warns of.
-DEPRECATED = {"dpsgd", "optimistic_adam"}
+# Those that optax warns of, or that need a gradient for every row, which a step refuses.
+REFUSED = {"differentially_private_aggregate", "dpsgd", "optimistic_adam"}
 # They ask for more than a step has: a gradient per example, the loss or the shapes of kernels in
 # arguments of their own.
 UNTRAINED = {"sam", "scale_by_muon", "sophia"}
@@ -53,7 +53,7 @@ def all_optimizers():
         for name, make in inspect.getmembers(module, inspect.isfunction):
             signature = inspect.signature(make)
             is_optimizer = "GradientTransformation" in str(signature.return_annotation)
-            if name in DEPRECATED or not (is_optimizer or name in SPECIAL):
+            if name in REFUSED or not (is_optimizer or name in SPECIAL):
                 continue
             required = [p.name for p in signature.parameters.values() if p.default is p.empty]
             if name in SPECIAL:
