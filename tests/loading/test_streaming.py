@@ -37,8 +37,8 @@ class Rows:
 
 
 def make(source, **changes):
-    settings = {"batch_size": 4, "shuffle": True} | changes
-    settings = {"seed": 3 if settings["shuffle"] else 0} | settings
+    seed = 3 if changes.get("shuffle", True) else 0
+    settings = {"batch_size": 4, "shuffle": True, "seed": seed} | changes
     if source.chunks is not None:
         settings = {"window_chunks": 2} | settings
     else:
@@ -95,15 +95,8 @@ def test_every_row_comes_once_in_the_order_of_its_windows(
 def test_batches_have_one_shape_and_only_the_end_is_padded(
     rows, chunks, batch_size, window_chunks, batches, shuffle
 ):
-    blocks = list(
-        stream(
-            Rows(rows, chunks),
-            batch_size=batch_size,
-            window_chunks=window_chunks,
-            batches=batches,
-            shuffle=shuffle,
-        )
-    )
+    settings = {"window_chunks": window_chunks, "batches": batches, "shuffle": shuffle}
+    blocks = list(stream(Rows(rows, chunks), batch_size=batch_size, **settings))
     steps = -(-rows // batch_size)
     places = min(batches, steps)
     assert {block.batch.weight.shape for block in blocks} == {(places, batch_size)}
