@@ -10,6 +10,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import PyTree
 
+# What users may give; `as_transformation` makes one type of the two.
+Optimizer = optax.GradientTransformation | optax.MultiSteps
+
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 _PAGE = "the page on optimizers in the documentation shows how"
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Int, Key, PyTree
 
 from .checks import require_int, require_key, require_loss, require_optimizer
 from .losses.weights import scale_weight, wide_type
-from .optimizers import as_transformation, init_optimizer, update_params
+from .optimizers import Optimizer, as_transformation, init_optimizer, update_params
 from .types import LossFn, trained_part, with_trained_part, with_types_of
 
 
@@ -25,9 +25,7 @@ class TrainState(NamedTuple):
     key: Key[Array, ""]
 
 
-def init_state(
-    params: PyTree, optimizer: optax.GradientTransformation, *, key: Key[Array, ""]
-) -> TrainState:
+def init_state(params: PyTree, optimizer: Optimizer, *, key: Key[Array, ""]) -> TrainState:
     """Returns the state before the first step.
 
     Args:
@@ -70,7 +68,7 @@ def init_state(
 
 
 def make_train_step(
-    loss_fn: LossFn, optimizer: optax.GradientTransformation, *, accumulate_steps: int = 1
+    loss_fn: LossFn, optimizer: Optimizer, *, accumulate_steps: int = 1
 ) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, Array]]]:
     """Builds one training step: loss, gradient, optimizer update.
 
@@ -116,11 +114,11 @@ def make_train_step(
 
 
 def make_pure_step(
-    loss_fn: LossFn, optimizer: optax.GradientTransformation, accumulate_steps: int
+    loss_fn: LossFn, optimizer: Optimizer, accumulate_steps: int
 ) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, Array]]]:
     """Builds the step of `make_train_step` before it is jitted, for use inside larger programs."""
     require_int("accumulate_steps", accumulate_steps, 1, None)
-    optimizer = as_transformation(optimizer)
+    transformation = as_transformation(optimizer)
     checked = _checked(loss_fn)
 
     def train_step(state: TrainState, batch: PyTree) -> tuple[TrainState, dict[str, Array]]:
@@ -151,7 +149,9 @@ def make_pure_step(
             "obj_fn": value_fn,
         }
         with jax.numpy_dtype_promotion("standard"):  # as in init_state
-            updated, opt_state = update_params(optimizer, grads, state.opt_state, trained, extra)
+            updated, opt_state = update_params(
+                transformation, grads, state.opt_state, trained, extra
+            )
         params = with_trained_part(state.params, updated)
         return TrainState(params, opt_state, state.step + 1, state.key), {"loss": loss, **metrics}
 

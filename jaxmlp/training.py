@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
-import optax
 from jaxtyping import Array, Key, PyTree
 
 from .checks import suggests_settings
@@ -21,6 +20,7 @@ from .fitting import (
     start_of_run,
     train,
 )
+from .optimizers import Optimizer
 from .storage import Checkpoints, as_checkpoints
 from .train_step import TrainState
 from .types import LossFn
@@ -30,7 +30,7 @@ from .types import LossFn
 @spelled_out(FIT_SETTINGS)
 def fit(
     loss_fn: LossFn,
-    optimizer: optax.GradientTransformation,
+    optimizer: Optimizer,
     params: PyTree,
     data: DataLoader | Iterable[Any],
     *,
@@ -107,7 +107,7 @@ def fit(
         2018, algorithm 1.
 
     Example:
-        >>> import jax, jaxmlp
+        >>> import jax, jaxmlp, optax
         >>> import numpy as np
         >>> config = jaxmlp.MLPConfig(in_features=2, out_features=1)
         >>> x = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)

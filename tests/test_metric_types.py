@@ -167,6 +167,7 @@ class TestInfiniteLogits:
         assert metrics.calibration_error()(np.array([[0, np.inf]]), np.array([1])) == 0
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("factory", [metrics.top_k_accuracy, metrics.calibration_error])
 @pytest.mark.parametrize("value", ["2", 2.5, None, True])
 def test_numbers_of_guesses_and_bins_are_ints(factory, value):

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import PyTree
 
+from ..optimizers import Optimizer
 from ..train_step import with_auto_axes
 from ..types import Batch, LossFn
 from . import program
@@ -61,7 +61,7 @@ class Run:
     """What is to be run, the same for every driver."""
 
     loss_fn: LossFn
-    optimizer: optax.GradientTransformation
+    optimizer: Optimizer
     plan: Plan
     epochs: int
     validation: PyTree | None
@@ -87,7 +87,7 @@ class Run:
 
 def _finish(
     loss_fn: LossFn,
-    _: optax.GradientTransformation,
+    _: Optimizer,
     plan: Plan,
     state: FitState,
     stacked: Metrics,

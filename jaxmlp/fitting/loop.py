@@ -9,12 +9,12 @@ from typing import Any, Literal, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Key, PyTree
 
 from ..checks import require_function, require_key, require_loss, require_optimizer
 from ..data import DataLoader
 from ..losses.loss_function import NetworkLoss
+from ..optimizers import Optimizer
 from ..storage import Checkpoints, open_writer
 from ..train_step import TrainState, copy_arrays, init_state
 from ..types import LossFn
@@ -34,7 +34,7 @@ OnEpoch: TypeAlias = Callable[[TrainState, Mapping[str, int | float]], bool | No
 
 def start_of_run(
     params: PyTree | None,
-    optimizer: optax.GradientTransformation,
+    optimizer: Optimizer,
     data: Any,
     *,
     key: Key[Array, ""] | None,
@@ -73,7 +73,7 @@ def start_of_run(
 
 def train(
     loss_fn: LossFn,
-    optimizer: optax.GradientTransformation,
+    optimizer: Optimizer,
     data: DataLoader | Iterable[Any],
     *,
     start: TrainState,

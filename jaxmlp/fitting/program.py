@@ -10,10 +10,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Bool, Int, PyTree
 
 from ..loading import apply_transform
+from ..optimizers import Optimizer
 from ..train_step import make_pure_step
 from ..types import Batch, LossFn, map_trained, with_types_of
 from .evaluation import evaluate_rows
@@ -31,7 +31,7 @@ def take_batch(rows: Batch, index: Int[Array, " batch"]) -> Batch:
 
 def advance(
     loss_fn: LossFn,
-    optimizer: optax.GradientTransformation,
+    optimizer: Optimizer,
     plan: Plan,
     state: FitState,
     batch: Any,
@@ -63,7 +63,7 @@ def advance(
 
 def run_steps(
     loss_fn: LossFn,
-    optimizer: optax.GradientTransformation,
+    optimizer: Optimizer,
     plan: Plan,
     state: FitState,
     rows: Batch,
@@ -88,7 +88,7 @@ def run_steps(
 
 def run_block(
     loss_fn: LossFn,
-    optimizer: optax.GradientTransformation,
+    optimizer: Optimizer,
     plan: Plan,
     state: FitState,
     batches: Batch,
@@ -182,7 +182,7 @@ def end_epoch(
 
 def run_epochs(
     loss_fn: LossFn,
-    optimizer: optax.GradientTransformation,
+    optimizer: Optimizer,
     plan: Plan,
     state: FitState,
     rows: Batch,
