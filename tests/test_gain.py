@@ -77,12 +77,14 @@ def test_a_gain_is_refused_by_laws_without_one(kernel_init):
         make_config(hidden_features=(8,), kernel_init=kernel_init, hidden_gain=1.5)
 
 
+@pytest.mark.bad_input
 def test_a_gain_is_refused_without_hidden_layers():
     message = r"hidden_gain acts on hidden layers, but hidden_features is \(\).*; got hidden_gain=2"
     with pytest.raises(ValueError, match=message):
         make_config(hidden_features=(), hidden_gain=2)
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("gain", [0.0, -1.0, math.nan, math.inf, 10**400])
 def test_a_gain_out_of_range_is_refused(gain):
     with pytest.raises(ValueError, match=f"hidden_gain must be finite and above 0; got {gain}"):

@@ -108,6 +108,7 @@ def test_an_optimizer_that_was_not_called_is_told_to_be(optimizer, remedy):
         fit(**LINEAR | {"optimizer": optimizer})
 
 
+@pytest.mark.bad_input
 def test_a_criterion_that_misses_an_option_is_told_at_once():
     config = jaxmlp.MLPConfig(in_features=1, out_features=1)
     with pytest.raises(TypeError, match=r"missing a required argument: 'levels'.*partial"):
