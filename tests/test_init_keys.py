@@ -123,6 +123,7 @@ def test_a_key_that_is_no_typed_key_is_refused(key):
         jaxmlp.init_params(CONFIG, key=key)
 
 
+@pytest.mark.bad_input
 def test_a_legacy_key_is_refused():
     message = r"init_params needs a typed JAX random key; .* with jax\.random\.wrap_key_data"
     with pytest.raises(TypeError, match=message):

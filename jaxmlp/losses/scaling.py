@@ -132,7 +132,7 @@ def require_scalable(criterion: Any) -> tuple[Any, dict[str, Any]]:
     return base, options
 
 
-def _require_targets(count: float, scaling: Standardization) -> None:
+def _require_targets(count: float | int, scaling: Standardization) -> None:
     if count != len(scaling.mean):
         raise ValueError(
             f"outputs must be those of the {len(scaling.mean)} targets that were scaled; got "

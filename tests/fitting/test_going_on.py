@@ -58,6 +58,7 @@ def test_a_checkpointed_run_may_go_on_from_a_state(tmp_path):
     np.testing.assert_array_equal(again.history["loss"], rest.history["loss"])
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
