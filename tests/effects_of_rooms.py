@@ -138,7 +138,7 @@ OTHERS: dict[Any, dict[str, Any]] = {
     ensembles.draw_candidates: {
         "space": {"rate": [0.3, 0.4]},
         "candidates": 3,
-        "seed": In(1, {"space": {"rate": ensembles.uniform(0, 1)}}),
+        "seed": In(1, {"space": {"rate": ensembles.uniform(0.0, 1.0)}}),
     },
     ensembles.fold_weights: {"rows": 5, "folds": 3, "seed": 1, "stratify": np.array(Y)},
     ensembles.grid: {"values": {"rate": [0.3]}},

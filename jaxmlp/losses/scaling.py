@@ -97,7 +97,7 @@ def in_target_units(outputs: Outputs, scaling: Standardization, *, criterion: An
         raise ValueError("outputs must have shape (*batch, outputs); got a single number.")
     if base is gaussian:
         means, deviations = gaussian_parameters(outputs, **options)
-        _require_targets(means.shape[-1], scaling)
+        _require_targets(float(means.shape[-1]), scaling)
         return means * scale + mean, deviations * scale
     levels = len(options["levels"]) if base is quantile else 1
     _require_targets(outputs.shape[-1] / levels, scaling)
@@ -132,7 +132,7 @@ def require_scalable(criterion: Any) -> tuple[Any, dict[str, Any]]:
     return base, options
 
 
-def _require_targets(count: float | int, scaling: Standardization) -> None:
+def _require_targets(count: float, scaling: Standardization) -> None:
     if count != len(scaling.mean):
         raise ValueError(
             f"outputs must be those of the {len(scaling.mean)} targets that were scaled; got "

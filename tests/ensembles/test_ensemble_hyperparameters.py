@@ -190,6 +190,7 @@ def test_dropout_rate_of_apply_replaces_that_of_the_config():
     np.testing.assert_allclose(traced, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("function", ["apply", "make_loss"])
 def test_dropout_rates_that_make_no_sense_are_refused(function):
     def call(config, rate):
