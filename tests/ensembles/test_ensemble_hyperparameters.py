@@ -190,13 +190,13 @@ def test_dropout_rate_of_apply_replaces_that_of_the_config():
     np.testing.assert_allclose(traced, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.bad_input
 @pytest.mark.parametrize("function", ["apply", "make_loss"])
 def test_dropout_rates_that_make_no_sense_are_refused(function):
     def call(config, rate):
         if function == "make_loss":
             return jaxmlp.make_loss(config, jaxmlp.losses.softmax_cross_entropy, dropout_rate=rate)
-        return jaxmlp.apply(init(KEYS[0], config), X, config=config, dropout_rate=rate)
+        params = init(KEYS[0], config)
+        return jaxmlp.apply(params, X, config=config, key=KEYS[1], dropout_rate=rate)
 
     with pytest.raises(ValueError, match=r"dropout_rate must be in \[0, 1\); got 1.0"):
         call(CONFIG, 1.0)

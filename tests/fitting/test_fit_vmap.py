@@ -10,7 +10,7 @@ import pytest
 from fits import CONFIG, LOSS, VALIDATION, X, Y, fit, make_loader
 
 import jaxmlp
-from jaxmlp.fitting import Plan, program
+from jaxmlp.fitting import Plan, init_fit_state, program
 
 MEMBERS, EPOCHS = 3, 8
 OPTIMIZER = optax.adam(0.03)
@@ -38,7 +38,7 @@ def run_members(name):
     fields = {k: v for k, v in settings.items() if k != "nonfinite"}
     plan = Plan(**fields, skip_nonfinite=nonfinite == "skip")
     states = [
-        program.init_fit_state(jaxmlp.init_state(params, OPTIMIZER, key=key), plan, validated=True)
+        init_fit_state(jaxmlp.init_state(params, OPTIMIZER, key=key), plan, validated=True)
         for params, key in zip(PARAMS, KEYS, strict=True)
     ]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
