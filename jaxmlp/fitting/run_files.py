@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ..data import DataLoader
-from ..loading import check_state, read_position
+from ..loading import changed_settings, check_state, read_position
 from ..sources.ingestion import hash_arrays
 from ..storage import (
     CheckpointWriter,
@@ -207,12 +207,7 @@ def check_settings(path: Path, then: dict[str, Any], now: dict[str, Any]) -> Non
     Raises:
         ValueError: All that have changed since are named.
     """
-    changed = [
-        f"{name}={then.get(name)!r}, now {value!r}"
-        for name, value in now.items()
-        if then.get(name) != value
-    ]
-    if changed:
+    if changed := changed_settings(then, now):
         raise ValueError(
             f"{path} was taken with {'; '.join(changed)}. Resume with the settings of then, or "
             "start anew in another directory."

@@ -10,7 +10,7 @@ from . import positions
 from .batching import cut_order, join_windows
 from .epoch_order import make_order
 from .order import permutation, permutations, philox_words
-from .positions import check_state, read_position
+from .positions import changed_settings, check_state, read_position
 from .reading import make_reader
 from .samplers import StratifiedSampler, WeightedSampler, class_weights
 from .splitting import train_test_split
@@ -25,6 +25,7 @@ __all__ = [
     "Transform",
     "WeightedSampler",
     "apply_transform",
+    "changed_settings",
     "check_state",
     "class_weights",
     "cut_order",

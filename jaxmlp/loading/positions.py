@@ -47,6 +47,15 @@ def read_position(state: Any) -> tuple[int, int]:
     return int(state["epoch"]), int(state["step"])
 
 
+def changed_settings(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Tells which settings of now had other values then, or were not known."""
+    return [
+        f"{name}={then.get(name)!r}, now {value!r}"
+        for name, value in now.items()
+        if then.get(name) != value
+    ]
+
+
 def check_state(state: dict[str, Any], now: dict[str, Any], steps: int) -> None:
     """Refuses a state from which this loader cannot go on exactly.
 
@@ -58,13 +67,7 @@ def check_state(state: dict[str, Any], now: dict[str, Any], steps: int) -> None:
     Raises:
         ValueError: A setting, the data or the order have changed since, or there is no such step.
     """
-    then, settings = state["settings"], now["settings"]
-    changed = [
-        f"{name}={then.get(name)!r}, now {value!r}"
-        for name, value in settings.items()
-        if then.get(name) != value
-    ]
-    if changed:
+    if changed := changed_settings(state["settings"], now["settings"]):
         raise ValueError(
             f"The state was taken with {'; '.join(changed)}. Resume with the settings of then, or "
             "start anew."

@@ -59,23 +59,6 @@ def assert_same(a, b):
         jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
-# The matrix of torchdata's test_state_dict.py, and the ends of epochs.
-@pytest.mark.parametrize("resumes", [1, 3])
-@pytest.mark.parametrize("shuffle", [False, True])
-@pytest.mark.parametrize("batch_size", [1, 7, 100])
-@pytest.mark.parametrize("rows", [1, 14, 100])
-def test_a_resumed_run_is_the_uninterrupted_one(rows, batch_size, shuffle, resumes):
-    settings = {"batch_size": batch_size, "shuffle": shuffle}
-    steps = len(make_loader(rows, **settings))
-    for interrupt in sorted({0, 1, steps - 1, steps, steps + 1, 10, 2 * steps}):
-        expected = take(make_loader(rows, **settings), interrupt * resumes + 2 * steps)
-        loader, seen = make_loader(rows, **settings), []
-        for _ in range(resumes):
-            seen += take(loader, interrupt)
-            loader = resumed(make_loader(rows, **settings), loader.state_dict())
-        assert_same(seen + take(loader, 2 * steps), expected)
-
-
 class Stream(Counted):
     """Rows in chunks of five."""
 
@@ -90,19 +73,21 @@ def make_stream(rows=100, **settings):
     return DataLoader(Stream(rows), **fixed | settings)
 
 
+# The matrix of torchdata's test_state_dict.py, and the ends of epochs.
 @pytest.mark.parametrize("resumes", [1, 3])
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("batch_size", [1, 7, 100])
 @pytest.mark.parametrize("rows", [1, 14, 100])
-def test_a_resumed_stream_is_the_uninterrupted_one(rows, batch_size, shuffle, resumes):
+@pytest.mark.parametrize("make", [make_loader, make_stream])
+def test_a_resumed_run_is_the_uninterrupted_one(make, rows, batch_size, shuffle, resumes):
     settings = {"batch_size": batch_size, "shuffle": shuffle}
-    steps = len(make_stream(rows, **settings))
+    steps = len(make(rows, **settings))
     for interrupt in sorted({0, 1, steps - 1, steps, steps + 1, 10, 2 * steps}):
-        expected = take(make_stream(rows, **settings), interrupt * resumes + 2 * steps)
-        loader, seen = make_stream(rows, **settings), []
+        expected = take(make(rows, **settings), interrupt * resumes + 2 * steps)
+        loader, seen = make(rows, **settings), []
         for _ in range(resumes):
             seen += take(loader, interrupt)
-            loader = resumed(make_stream(rows, **settings), loader.state_dict())
+            loader = resumed(make(rows, **settings), loader.state_dict())
         assert_same(seen + take(loader, 2 * steps), expected)
 
 
