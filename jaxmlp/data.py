@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Int, PyTree
 
-from .checks import require_function, require_int, suggests_settings
+from .checks import require_bool, require_function, require_int, suggests_settings
 from .loading import Block, JittedTransform, Transform, join_windows, make_order, make_reader
 from .loading import positions as resume
 from .sources import MemorySource
@@ -89,8 +89,7 @@ class DataLoader:
     ) -> None:
         switches = {"shuffle": shuffle, "drop_last": drop_last, "check_finite": check_finite}
         for name, value in switches.items():
-            if not isinstance(value, bool):
-                raise TypeError(f"{name} must be True or False; got {value!r}.")
+            require_bool(name, value)
         self.source = make_source(x, y, weight, check_finite=check_finite)
         self._order = make_order(
             len(self.source),

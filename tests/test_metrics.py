@@ -53,6 +53,11 @@ class TestAgainstScikitLearn:
         value = metrics.top_k_accuracy(k)(LOGITS, TARGETS, weight)
         np.testing.assert_allclose(value, expected, **CLOSE)
 
+    def test_top_k_accuracy_of_one_logit(self, weight):
+        expected = metrics.accuracy(SCORES, LABELS, weight)
+        np.testing.assert_allclose(metrics.top_k_accuracy(1)(SCORES, LABELS, weight), expected)
+        assert metrics.top_k_accuracy(2)(SCORES, LABELS, weight) == 1
+
     def test_balanced_accuracy(self, weight):
         expected = sklearn.metrics.balanced_accuracy_score(
             TARGETS, LOGITS.argmax(axis=-1), sample_weight=weight

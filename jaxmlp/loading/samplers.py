@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from ..checks import as_real_array, require_int, require_number
+from ..checks import as_real_array, require_bool, require_int, require_number
 from ..sources.columns import read_numbers
 from .order import philox_words
 
@@ -73,8 +73,7 @@ class WeightedSampler:
         num_samples = len(array) if num_samples is None else num_samples
         require_int("num_samples", num_samples, 1, None)
         require_int("seed", seed, 0, 2**64)
-        if not isinstance(replacement, bool):
-            raise TypeError(f"replacement must be True or False; got {replacement!r}.")
+        require_bool("replacement", replacement)
         positive = np.count_nonzero(array)
         if not replacement and num_samples > positive:
             raise ValueError(

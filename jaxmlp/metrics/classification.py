@@ -44,7 +44,8 @@ def top_k_accuracy(k: int) -> Metric:
             those of lower number rank first, as in `accuracy`, which is the case k = 1.
 
     Returns:
-        A `Metric` for integer targets of shape (*batch,), in [0, 1].
+        A `Metric` for integer targets of shape (*batch,), in [0, 1]; one output is read as the
+        log-odds of class 1.
 
     Raises:
         TypeError: `k` is no int.
@@ -57,6 +58,9 @@ def top_k_accuracy(k: int) -> Metric:
 
 def _count_top_k(k: int, outputs: Any, targets: Any, weight: Any) -> Counts:
     outputs, targets, weight = rows(outputs, targets, weight, per_row=True)
+    if outputs.shape[-1] == 1:
+        # One output is the log-odds of class 1, those of class 0 being 0.
+        outputs = jnp.concatenate([jnp.zeros_like(outputs), outputs], axis=-1)
     if k > outputs.shape[-1]:
         raise ValueError(f"k must be at most the number of classes, {outputs.shape[-1]}; got {k}.")
     chosen = jnp.take_along_axis(outputs, targets[:, None].astype(jnp.int32), axis=-1)

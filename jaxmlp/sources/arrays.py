@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from jaxtyping import Int
 
+from ..checks import require_bool
 from ..types import Batch
 from .array_files import ArrayFile, of_memmap, open_array
 from .files import (
@@ -69,8 +70,7 @@ def npy(
         array([[4, 5],
                [0, 1]], dtype=uint8)
     """
-    if not isinstance(check_finite, bool):
-        raise TypeError(f"check_finite must be True or False; got {check_finite!r}.")
+    require_bool("check_finite", check_finite)
     columns = {"x": x, "y": y, "weight": weight}
     stacks = {n: _stack(n, v) for n, v in columns.items() if v is not None or n == "x"}
     rows = len(stacks["x"])
@@ -219,13 +219,12 @@ def _stack(name: str, given: Any) -> _Stack:
         dtype = np.dtype(np.float32)
     for file in files:
         _require_alike(name, files[0], file)
-    ends = np.cumsum([file.shape[0] for file in files])
     # A file without rows has no part of its own.
     files = tuple(file for file in files if file.shape[0])
     if not files:
         raise ValueError(f"{name} must have at least one row; got none in {given}.")
-    starts = np.unique(np.concatenate([[0], ends[:-1]]))
-    return _Stack(name=name, files=files, dtype=dtype, starts=starts[starts < ends[-1]])
+    ends = np.cumsum([file.shape[0] for file in files])
+    return _Stack(name=name, files=files, dtype=dtype, starts=np.append(0, ends[:-1]))
 
 
 def _require_alike(name: str, one: ArrayFile, file: ArrayFile) -> None:

@@ -117,7 +117,7 @@ class DatasetSource:
         first = self._read(np.zeros(1, np.int64))
         join_columns(first, self._parts)
         stored = [
-            ingest(name, leaf, check_finite=False).dtype
+            ingest(name.lstrip("."), leaf, check_finite=False).dtype
             for name, leaf in named_leaves("", first)[0]
         ]
         leaves = jax.tree.leaves((first.x, first.y))

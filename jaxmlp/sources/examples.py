@@ -72,8 +72,7 @@ def split_example(example: Any, parts: Parts) -> Batch:
         missing = [name for name in parts.columns() if name not in example]
         if missing:
             raise KeyError(f"An example must have {missing}; got a dict of {list(example)}.")
-        weight = None if parts.weight is None else example[parts.weight]
-        return Batch(_pick(example, parts.x), _pick(example, parts.y), weight)
+        return Batch(*(_pick(example, names) for names in parts))
     if parts.columns():
         raise TypeError(
             f"Parts are named, {parts.columns()}, but an example is a {type(example).__name__} and "

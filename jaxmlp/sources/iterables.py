@@ -11,7 +11,6 @@ from ..checks import require_bool
 from ..types import Batch
 from .checks import BatchCheck
 from .examples import Names, Parts, copy_arrays, join_columns, name_parts, split_example
-from .ingestion import ingest, named_leaves
 
 
 def batches(
@@ -73,10 +72,13 @@ class _Batches:
     def _read(self) -> Iterator[Batch]:
         check, size = BatchCheck(check_finite=self.check_finite), 0
         for number, example in enumerate(self.iterable):
-            batch = split_example(example, self.parts)
-            (name, first), *_ = named_leaves("x", batch.x)[0]
-            rows = len(ingest(name, first, check_finite=False, copy=False))
-            batch = check(join_columns(copy_arrays(batch), self.parts), np.arange(rows))
+            batch = join_columns(copy_arrays(split_example(example, self.parts)), self.parts)
+            leaves = jax.tree.leaves(batch.x)
+            if not leaves:
+                raise ValueError(f"x must hold at least one array; batch {number} has none.")
+            # A single number has no rows, which the check refuses.
+            rows = len(leaves[0]) if leaves[0].ndim else 0
+            batch = check(batch, np.arange(rows))
             size = size or rows
             if rows > size:
                 raise ValueError(
@@ -84,6 +86,9 @@ class _Batches:
                     f"{rows}."
                 )
             weight = np.ones(rows, np.float32) if batch.weight is None else batch.weight
-            padded = np.resize(np.arange(rows), size)
-            x, y = jax.tree.map(lambda a, index=padded: a[index], (batch.x, batch.y))
-            yield Batch(x, y, np.where(np.arange(size) < rows, weight[padded], np.float32(0)))
+            batch = batch._replace(weight=weight)
+            if rows < size:
+                padded = np.resize(np.arange(rows), size)
+                batch = jax.tree.map(lambda a, index=padded: a[index], batch)
+                batch.weight[rows:] = 0
+            yield batch

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from ..checks import require_bool
 from ..types import Batch
 from .columns import read_column
 from .files import File, as_index, chunk_starts, fingerprint, pieces, unchanged
@@ -47,7 +48,6 @@ class TableSource:
     tiles: np.ndarray = field(repr=False)
     chunks: Int[np.ndarray, " chunks_and_end"] = field(repr=False)
     check_finite: bool
-    known_fingerprint: str | None
 
     def __len__(self) -> int:
         """Returns the number of rows."""
@@ -96,16 +96,14 @@ class TableSource:
                         table = None  # freed before the next one is read
                         group, table = of, read_group(int(self.group_numbers[of]))
                     part = table.slice(low - int(self.group_starts[of]), high - low)
+                    places = as_index(in_file.places[piece.places])
                     for columns, out in wanted:
                         values = to_array(part, columns, title, low - start, self.check_finite)
-                        places = as_index(in_file.places[piece.places])
                         out[places] = piece.take(values)
         return Batch(*(out for _, out in parts))
 
     def fingerprint(self) -> str:
         """Returns a text that changes when the data change; see `parquet`."""
-        if self.known_fingerprint is not None:
-            return self.known_fingerprint
         return fingerprint(self.files, (self.x, self.y, self.weight))
 
 
@@ -119,14 +117,12 @@ def open_tables(
     chunk_rows: int | None,
     check_finite: bool,
     titles: tuple[str, ...] | None = None,
-    known_fingerprint: str | None = None,
 ) -> TableSource:
     """Opens all files once, checks their columns, and lays out the chunks.
 
     `titles` are the files' names in errors.
     """
-    if not isinstance(check_finite, bool):
-        raise TypeError(f"check_finite must be True or False; got {check_finite!r}.")
+    require_bool("check_finite", check_finite)
     titles = titles or tuple(str(file.path) for file in files)
     layouts: list[Layout] = []
     chosen: dict[str, Names] = {}
@@ -163,7 +159,6 @@ def open_tables(
         tiles=chunk_starts(group_ends, tile_rows)[:-1],
         chunks=chunk_starts(file_ends, chunk_rows) if divisible else _join(group_ends, chunk_rows),
         check_finite=check_finite,
-        known_fingerprint=known_fingerprint,
     )
     _require_resolved(source, [_tell(*opened, chosen) for opened in _opened(source)])
     return source

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,11 @@ class TextSource(TableSource):
     texts: tuple[File, ...] = field(repr=False)
     settings: dict[str, Any] = field(repr=False)
     folder: "_Folder" = field(repr=False)
+    known_fingerprint: str = field(repr=False)
+
+    def fingerprint(self) -> str:
+        """Returns a text that changes when the data change; see `csv`."""
+        return self.known_fingerprint
 
     def __copy__(self) -> "TextSource":
         return self
@@ -118,13 +123,19 @@ def csv(
             chunk_rows=chunk_rows,
             check_finite=check_finite,
             titles=tuple(str(text.path) for text in texts),
-            known_fingerprint=fingerprint(texts, (x, y, weight, sorted(types), form)),
         )
+        read_as = sorted((name, str(kind)) for name, kind in types.items())
+        known_fingerprint = fingerprint(texts, (x, y, weight, read_as, form))
     except BaseException:
         place.remove()
         raise
-    parts = {part.name: getattr(source, part.name) for part in fields(source)}
-    return TextSource(**parts, texts=texts, settings=settings, folder=place)
+    return TextSource(
+        **vars(source),
+        texts=texts,
+        settings=settings,
+        folder=place,
+        known_fingerprint=known_fingerprint,
+    )
 
 
 class _Folder:

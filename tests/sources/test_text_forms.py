@@ -65,6 +65,12 @@ class TestForms:
         path = write(tmp_path / "a.csv", "a\n1\n2\n")
         assert csv(path, y=None).fingerprint() != csv(path, y=None, delimiter=";").fingerprint()
 
+    def test_another_type_of_a_column_is_another_fingerprint(self, tmp_path):
+        path = write(tmp_path / "a.csv", "a\n1\n2\n")
+        one, other = (csv(path, y=None, column_types={"a": kind}) for kind in ("float64", "int64"))
+        assert one.read(np.arange(2)).x.dtype != other.read(np.arange(2)).x.dtype
+        assert one.fingerprint() != other.fingerprint()
+
 
 class TestErrors:
     @pytest.mark.parametrize("header", ["a;b", "größe;b"])
