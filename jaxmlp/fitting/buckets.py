@@ -67,7 +67,7 @@ def padded_validation(loss_fn: LossFn, rows: Batch) -> Batch:
 def _fill_up(rows: Batch, size: int) -> Batch:
     """Repeats the last row, which is in the domain of a loss, with weight 0."""
 
-    def fill(leaf: np.ndarray) -> np.ndarray:
+    def fill(leaf: np.ndarray | jax.Array) -> np.ndarray | jax.Array:
         missing = size - len(leaf)
         return np.concatenate([leaf, np.repeat(leaf[-1:], missing, axis=0)]) if missing else leaf
 

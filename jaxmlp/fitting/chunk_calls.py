@@ -60,10 +60,12 @@ def run_chunks(
 
     def cut(epoch: int, step: int) -> Generator[_Chunk]:
         index = padded_index(loader, epoch)
+        # Once, for all calls of the epoch.
+        on_device = jax.device_put(index)
         while step < len(loader):
             steps = min(pace.steps, len(loader) - step)
             bounds = {"start": np.int32(step), "count": np.int32(steps)}
-            call = functools.partial(run_steps, rows=rows, index=index, **bounds)
+            call = functools.partial(run_steps, rows=rows, index=on_device, **bounds)
             yield _Chunk(step, steps, call, functools.partial(replay, rows, index[step:][:steps]))
             step += steps
 

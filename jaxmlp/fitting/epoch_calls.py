@@ -32,15 +32,16 @@ def run_epochs(
     index = _joined_index(loader, start, joined, run.epochs)
     for first in range(start, run.epochs, joined):
         after, metrics = _call(run, state, loader, rows, index, run.epochs)
-        used = index[: run.epochs - first, : len(loader)]
+        taken = index
         if first + joined < run.epochs:
             # The device runs meanwhile.
             index = _joined_index(loader, first + joined, joined, run.epochs)
         finite = np.asarray(metrics.pop("finite"))
         if not finite.all():
             bad = int(finite.argmin())
-            yield from _split_at(bad, run, state, after, loader, rows, used, joined)
+            yield from _split_at(bad, run, state, after, loader, rows, taken)
             return
+        used = taken[: run.epochs - first, : len(loader)]
         yield Call(state, after, metrics, True, functools.partial(replay, rows, used), {})
         state = after
 
@@ -60,14 +61,12 @@ def _split_at(
     after: FitState,
     loader: DataLoader,
     rows: Batch,
-    used: np.ndarray,
-    joined: int,
+    index: np.ndarray,
 ) -> Generator[Call]:
     """Repeats the epochs before the bad one, so that what they gave is kept."""
+    used = index[:, : len(loader)]
     if bad:
-        first = int(state.epoch)
-        index = _joined_index(loader, first, joined, run.epochs)
-        good, metrics = _call(run, state, loader, rows, index, first + bad)
+        good, metrics = _call(run, state, loader, rows, index, int(state.epoch) + bad)
         del metrics["finite"]
         yield Call(state, good, metrics, True, functools.partial(replay, rows, used[:bad]), {})
         state = good

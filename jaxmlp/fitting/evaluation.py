@@ -22,7 +22,8 @@ def evaluate_rows(loss_fn: LossFn, params: PyTree, rows: PyTree) -> tuple[Array,
     """
     if not isinstance(loss_fn, NetworkLoss) or not isinstance(rows, Batch):
         loss, metrics = loss_fn(params, rows, None)
-        return loss, dict(metrics)
+        # A user's own loss may return plain numbers.
+        return jnp.asarray(loss), {name: jnp.asarray(value) for name, value in metrics.items()}
     return loss_fn.of_outputs(_outputs(loss_fn, params, rows.x), rows)
 
 

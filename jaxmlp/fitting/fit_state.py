@@ -23,8 +23,8 @@ class FitState(NamedTuple):
     """Everything that a run reads and writes.
 
     `average` are averaged parameters and `averaged` how many went into them; `best_params` those
-    with the best monitored value so far, in epoch `best_epoch`; `stopped` whether patience ran out.
-    `counted` is what patience goes by where that is not the best value.
+    with the best monitored value so far, in epoch `best_epoch`; `stopped` whether patience ran out
+    or an epoch was not finite. `counted` is what patience goes by where that is not the best value.
     """
 
     train: TrainState

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import PyTree
 
-from ..loading import apply_transform
+from ..loading import JittedTransform
 from ..train_step import TrainState, make_pure_step
 from ..types import LossFn, trained_part
 from .calls import Call, Run, is_finite
@@ -51,7 +51,7 @@ def find_first_bad_step(run: Run, call: Call) -> tuple[FitState, NonFiniteError]
         after, metrics = advance(jax.tree.map(jnp.copy, state), batch)
         if not is_finite((metrics["loss"], after.train.params)):
             if run.plan.transform is not None:
-                batch = jax.jit(functools.partial(apply_transform, run.plan.transform))(batch)
+                batch = JittedTransform(run.plan.transform)(batch)
             train, step = state.train, int(state.train.step)
             loss, gradients = _gradients(run, train, batch)
             culprit = _culprit(loss, gradients, after.train.params)

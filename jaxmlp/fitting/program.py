@@ -69,20 +69,18 @@ def run_steps(
     rows: Batch,
     index: Int[Array, "steps batch"],
     *,
-    start: Int[Array, ""] | None = None,
-    count: Int[Array, ""] | None = None,
+    start: Int[Array, ""],
+    count: Int[Array, ""],
 ) -> tuple[FitState, Metrics]:
-    """Takes the steps whose rows `index` names, or `count` of them from `start` on.
+    """Takes `count` of the steps whose rows `index` names, from `start` on.
 
-    Returns the state, and every step's metrics, shape (steps,) each. With `start` and `count`, they
-    are 0 elsewhere, and "finite" says whether all went well.
+    Returns the state, and every step's metrics, shape (steps,) each and 0 for steps not taken;
+    "finite" says whether all went well.
     """
 
     def body(state: FitState, index: Int[Array, " batch"]) -> tuple[FitState, Metrics]:
         return advance(loss_fn, optimizer, plan, state, take_batch(rows, index))
 
-    if start is None or count is None:
-        return jax.lax.scan(body, state, index)
     return _run_counted(body, state, index, start, count)
 
 
@@ -190,12 +188,12 @@ def run_epochs(
     epochs: Int[Array, ""],
     validation: PyTree | None,
     *,
-    steps: Int[Array, ""] | None = None,
+    steps: Int[Array, ""],
     vmapped: bool = False,
 ) -> tuple[FitState, Metrics]:
     """Runs whole epochs; those after the run has stopped or from epoch `epochs` on change nothing.
 
-    An epoch takes the first `steps` of its places in `index`, or all.
+    An epoch takes the first `steps` of its places in `index`.
 
     `vmapped` says that `vmap` will map over the state: members then share the rows. Without it they
     would get the same results from copies of the rows, one for each member.
@@ -206,11 +204,11 @@ def run_epochs(
     # Jitted, so that asking for its shapes and calling it trace it once.
     @jax.jit
     def run(state: FitState, index: Int[Array, "steps batch"]) -> tuple[FitState, Metrics]:
-        start = None if steps is None else jnp.zeros((), jnp.int32)
+        start = jnp.zeros((), jnp.int32)
         state, metrics = run_steps(
             loss_fn, optimizer, plan, state, rows, index, start=start, count=steps
         )
-        metrics.pop("finite", None)
+        del metrics["finite"]
         state, means = end_epoch(loss_fn, plan, state, mean_metrics(metrics), validation)
         return state, {**means, "ran": jnp.ones((), bool)}
 

@@ -42,7 +42,7 @@ def noting_writes(value: Any) -> Iterator[None]:
 def _places(value: Any) -> dict[Place, tuple[Any, tuple[Any, ...]]]:
     walk = Walk(_WRITTEN)
     # What it has met by then is found, too.
-    with contextlib.suppress(NoKeyError):
+    with contextlib.suppress(NoKeyError, RecursionError):
         walk.key(value)
     return walk.places
 

@@ -25,7 +25,7 @@ from ..storage import (
     restore_by_path,
     shapes_by_path,
 )
-from .calls import Run, StepMetrics
+from .calls import Run, StepMetrics, count_steps
 from .fit_state import FitState
 from .settings import Plan
 
@@ -158,7 +158,7 @@ class RunFiles:
     def encode(self, progress: Progress) -> tuple[int, list[memoryview]]:
         """Returns the number of steps taken, and the chunks of a checkpoint."""
         state, unfinished, history = progress
-        count = len(unfinished["loss"]) if unfinished else 0
+        count = count_steps(unfinished)
         header = _Header(
             settings={**self._settings, _START: self._start},
             data=None if self._data is None else self._data.state_at((int(state.epoch), count)),

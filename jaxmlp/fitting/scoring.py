@@ -55,10 +55,10 @@ def evaluate(loss_fn: LossFn, params: PyTree, data: Any) -> dict[str, float]:
     """
     require_loss(loss_fn)
     _require_params(params)
-    functions = (loss_fn,)
     if isinstance(data, tuple | Batch) or (isinstance(data, DataLoader) and data.rows is not None):
         rows = as_validation(data, loss_fn)
-        program = _PROGRAMS.get(functions, "rows", lambda t: jax.jit(t(_all_rows(loss_fn))))
+        of_rows = functools.partial(evaluate_rows, loss_fn)
+        program = _PROGRAMS.get((loss_fn,), "rows", lambda traced: jax.jit(traced(of_rows)))
         loss, metrics = program(params, rows)
     else:
         loss, metrics = _evaluate_batches(loss_fn, params, _batches(data))
@@ -125,13 +125,6 @@ def _apply(params: Params, x: Array, config: MLPConfig) -> Array:
     return apply(params, x, config=config)
 
 
-def _all_rows(loss_fn: LossFn) -> Any:
-    def evaluate_all(params: PyTree, rows: PyTree) -> Any:
-        return evaluate_rows(loss_fn, params, rows)
-
-    return evaluate_all
-
-
 def _require_params(params: PyTree) -> None:
     for leaf in jax.tree.leaves(params):
         if not is_real_array(leaf) and not isinstance(leaf, int | float):
@@ -161,7 +154,8 @@ def _evaluate_batches(loss_fn: LossFn, params: PyTree, batches: Iterator[Any]) -
         return _mean_over_batches(loss_fn, params, batches)
     outputs: list[Any] = []
     rows: list[Batch] = []
-    compute = jax.jit(loss_fn.outputs)
+    of_batch = loss_fn.outputs
+    compute = _PROGRAMS.get((loss_fn,), "outputs", lambda traced: jax.jit(traced(of_batch)))
     for batch in batches:
         outputs.append(np.asarray(compute(params, batch.x)))
         weight = np.ones(len(outputs[-1]), np.float32) if batch.weight is None else batch.weight

@@ -1,6 +1,5 @@
 """Turns what `fit` is given to validate on into rows on the device."""
 
-import functools
 from typing import Any
 
 import jax
@@ -10,7 +9,7 @@ from jaxtyping import PyTree
 
 from ..checks import is_real_array
 from ..data import DataLoader
-from ..loading import apply_transform
+from ..loading import JittedTransform
 from ..sources.choice import match_columns, require_same_columns
 from ..types import Batch, LossFn
 from .buckets import padded_validation
@@ -51,8 +50,7 @@ def as_validation(
             require_same_columns(data.source, validation.source)
         loader, rows = validation, read_rows(validation)
         if loader.transform is not None:
-            transform = functools.partial(apply_transform, loader.transform)
-            rows = jax.jit(transform)(_require_rows(rows))
+            rows = JittedTransform(loader.transform)(_require_rows(rows))
         rows = _require_rows(rows)
         # The loader's arrays cannot change, so that the device may use their memory.
         return jax.device_put(rows if loss_fn is None else padded_validation(loss_fn, rows))

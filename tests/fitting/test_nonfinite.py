@@ -220,3 +220,31 @@ def test_a_bad_step_is_found_in_a_one_shot_iterator():
     with pytest.raises(jaxmlp.NonFiniteError) as info:
         fit(batches, **SETTINGS | {"epochs": 1})
     assert info.value.step == FIRST - 2 * STEPS
+
+
+class DrawnAnew:
+    """A sampler without an order of its own: every epoch that iterates it draws other rows."""
+
+    def __init__(self, seed):
+        self.random = np.random.default_rng(seed)
+
+    def __len__(self):
+        return BATCH
+
+    def __iter__(self):
+        return iter(self.random.permutation(ROWS)[: len(self)])
+
+
+@pytest.mark.filterwarnings("ignore:step .* is not finite:RuntimeWarning")
+@pytest.mark.parametrize("seed", range(3))
+def test_a_sampler_that_is_drawn_anew_is_drawn_once_per_epoch(seed, monkeypatch):
+    def run(driver):
+        loader = make_loader(
+            BAD_X, batch_size=BATCH, shuffle=False, sampler=DrawnAnew(seed), check_finite=False
+        )
+        settings = {"epochs": 30, "nonfinite": "stop", **LINEAR}
+        return fit_with(driver, monkeypatch, loader, **settings)
+
+    by_step, by_epochs = run("step"), run("all epochs")
+    assert by_epochs.stopped_by == by_step.stopped_by == "nonfinite"
+    assert_same(by_epochs.state, by_step.state)

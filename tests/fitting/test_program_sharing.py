@@ -155,3 +155,28 @@ def test_a_cache_forgets_what_was_used_longest_ago():
     for value in (1, 2, 1, 3, 1, 2):
         assert get(value) == value
     assert made == [1, 2, 3, 2]
+
+
+def test_batches_are_evaluated_by_one_program():
+    loss_fn, batches = make_loss(), [jaxmlp.Batch(X[:12], Y[:12])]
+    first = jaxmlp.evaluate(loss_fn, PARAMS, batches)
+    with compilations() as counts:
+        assert jaxmlp.evaluate(make_loss(), PARAMS, batches) == first
+    assert "outputs" not in counts
+
+
+def test_a_loss_over_values_nested_too_deep_for_a_key_trains():
+    nested = []
+    for _ in range(400):
+        nested = [nested]
+    loss_fn = make_loss()
+
+    def deep(params, batch, key):
+        assert nested
+        return loss_fn(params, batch, key)
+
+    loader = jaxmlp.DataLoader(X, Y, batch_size=12)
+    settings = {"epochs": 2, "key": KEY, "driver": "epoch"}
+    result = jaxmlp.fit(deep, optax.adam(1e-2), PARAMS, loader, **settings)
+    expected = jaxmlp.fit(loss_fn, optax.adam(1e-2), PARAMS, loader, **settings)
+    jax.tree.map(np.testing.assert_array_equal, result.params, expected.params)
