@@ -39,8 +39,6 @@ class Law(NamedTuple):
 
     hidden: str | None
     first: str | None = None  # as the other hidden layers
-    output: str | None = None  # as the hidden layers
-    first_factor: float = 1.0
     output_factor: float = 1.0
     bias_factor: float = 0.0  # times biases of PyTorch's
 
@@ -93,15 +91,12 @@ def draw(law: Law, config: jaxmlp.MLPConfig, key: jax.Array) -> jaxmlp.Params:
             dataclasses.replace(config, kernel_init=kind, output_kernel_scale=1.0), key=key
         )
 
-    base, first, output = drawn(None), drawn(law.first).hidden[0], drawn(law.output).output
-    biases = drawn("torch")
-    layers = [(dense, 1.0) for dense in (*base.hidden, output)]
-    layers[0], layers[-1] = (first, law.first_factor), (output, law.output_factor)
+    base, biases = drawn(None), drawn("torch")
+    output = base.output._replace(kernel=base.output.kernel * np.float32(law.output_factor))
+    layers = (drawn(law.first).hidden[0], *base.hidden[1:], output)
     made = [
-        jaxmlp.Dense(
-            dense.kernel * np.float32(factor), np.float32(law.bias_factor) * jnp.asarray(other.bias)
-        )
-        for (dense, factor), other in zip(layers, (*biases.hidden, biases.output), strict=True)
+        jaxmlp.Dense(dense.kernel, np.float32(law.bias_factor) * jnp.asarray(other.bias))
+        for dense, other in zip(layers, (*biases.hidden, biases.output), strict=True)
     ]
     return jaxmlp.Params(tuple(made[:-1]), made[-1])
 

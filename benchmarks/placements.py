@@ -63,7 +63,7 @@ def run_cell(
     )
     losses = jaxmlp.losses
     criterion = losses.softmax_cross_entropy if data.classes else losses.squared_error
-    function = getattr(jax.nn, activation, jnp.tanh)
+    function = jnp.tanh if activation == "tanh" else getattr(jax.nn, activation)
 
     def make_loss(h):
         def loss_fn(params, batch, key):
@@ -103,7 +103,9 @@ def run_cell(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="folder of .npz files: further data sets")
-    parser.add_argument("--sets", nargs="+", help="names of data sets; all by default")
+    parser.add_argument(
+        "--sets", nargs="+", help="names of data sets, those of load_all; all by default"
+    )
     parser.add_argument("--dropout", action="store_true", help="of dropout instead of norms")
     parser.add_argument("--splits", type=int, default=4)
     parser.add_argument("--rows", type=int, default=1000, help="most training rows")
@@ -113,6 +115,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2000, help="most steps, beyond 20 epochs")
     options = parser.parse_args()
     data_sets = load_all(options.data)
+    if unknown := set(options.sets or ()) - set(data_sets):
+        parser.error(f"--sets must be of {', '.join(data_sets)}; got {', '.join(unknown)}")
     print("## Where norm and dropout belong\n")
     print(f"{describe_machine()}\n\n{' '.join(sys.argv[1:])}")
     print("\nPer cent above the best, ± standard error; bold where more than twice that\n")

@@ -5,7 +5,7 @@
 Each fit of a small table makes its config, loss, optimizer and loader anew, as a function that is
 called in a loop does. "equal" changes nothing that is computed; "folds" and "epochs" change the
 number of rows or epochs; "rates" change the learning rate, so that each is compiled. A figure is
-the median over 8 fits, in seconds, by that of the first fit of the process.
+the median over the 7 fits after the first, in seconds, by that of the first fit of the process.
 """
 
 import statistics

@@ -13,7 +13,8 @@ from .fitting import FitResult, NonFiniteError, enable_compilation_cache, evalua
 from .forward import Layer, apply, intermediates
 from .init import MupLabels, init_params, mup_labels
 from .loading import StratifiedSampler, WeightedSampler, class_weights, train_test_split
-from .losses.loss_function import make_loss, weighted_mean
+from .losses.loss_function import make_loss
+from .losses.weights import weighted_mean
 from .metrics import Metric
 from .optimizers import kernel_mask
 from .standardization import with_standardization

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Real
 
-from .checks import as_real_array
+from .checks import as_real_array, is_real_array
 from .data import DataLoader
 from .sources import Source
 from .sources.choice import is_dataset
@@ -159,10 +159,7 @@ def _check_resolution(
 
 
 def _blocks(data: Any, weight: Any, in_features: int) -> Iterator[_Block]:
-    if is_frame(data):
-        # In float64: an offset takes no digits from the statistics.
-        data = ingest_frame("data", data, check_finite=False, dtype=np.dtype(np.float64))
-    if hasattr(data, "__array__") or is_sparse(data):
+    if _is_array(data):
         yield from _array_blocks("data", data, weight, in_features)
         return
     if weight is not None:
@@ -177,29 +174,29 @@ def _blocks(data: Any, weight: Any, in_features: int) -> Iterator[_Block]:
             "data must be an array, a frame, a DataLoader or what one is made of, or an iterable "
             f"of arrays or Batches; got a {type(data).__name__}."
         )
-    if weight is not None:
-        raise ValueError(
-            "weight is that of the rows of an array; a DataLoader and Batches bring their own; got "
-            f"a {type(data).__name__} as data."
-        )
     # Iterating over a loader would count an epoch.
     batches = data.epoch(0) if isinstance(data, DataLoader) else data
     for number, batch in enumerate(batches):
         name = f"batch {number} of data"
         x, row_weight = (batch.x, batch.weight) if isinstance(batch, Batch) else (batch, None)
-        if is_frame(x):
-            x = ingest_frame(name, x, check_finite=False, dtype=np.dtype(np.float64))
-        if not hasattr(x, "__array__") and not is_sparse(x):
+        if not _is_array(x):
             raise TypeError(
                 f"{name} must be an array or a Batch of arrays; got a {type(x).__name__}."
             )
         yield from _array_blocks(name, x, row_weight, in_features)
 
 
+def _is_array(data: Any) -> bool:
+    return is_frame(data) or hasattr(data, "__array__") or is_sparse(data)
+
+
 def _array_blocks(name: str, data: Any, weight: Any, in_features: int) -> Iterator[_Block]:
+    if is_frame(data):
+        # In float64: an offset takes no digits from the statistics.
+        data = ingest_frame(name, data, check_finite=False, dtype=np.dtype(np.float64))
     # A memory-mapped array is read block by block, and sparse rows are made dense so.
     array: Any = data.tocsr() if is_sparse(data) else as_array(name, data)
-    if array.dtype.kind not in "biuf" and not jnp.issubdtype(array.dtype, np.floating):
+    if not is_real_array(array):
         raise TypeError(
             f"{name} must hold real numbers; got an array of {array.dtype}. Encode categories as "
             "numbers, as scikit-learn's OneHotEncoder does."

@@ -56,7 +56,7 @@ def require_name(name: str, value: Any, known: Iterable[str | None], home: str =
         raise TypeError(f"{name} must be a name; got {value!r}. Known: {listed}.")
     if value not in known:
         names = [each for each in known if each is not None]
-        hint = "" if value is None else _hint(value, names, home)
+        hint = "" if value is None else did_you_mean(value, names, home, is_value=True)
         raise ValueError(f"{name} must be one of {listed}; got {value!r}.{hint}")
 
 
@@ -196,10 +196,6 @@ def suggests_settings(caller: str) -> Callable[[Function], Function]:
         return checked  # pyright: ignore[reportReturnType]  # has the signature of the function
 
     return decorate
-
-
-def _hint(value: str, names: list[str], home: str) -> str:
-    return did_you_mean(value, names, home, quote=True, elsewhere=False)
 
 
 def _shown(value: Any) -> str:

@@ -200,8 +200,7 @@ def did_you_mean(
     known: Iterable[str],
     home: str,
     *,
-    quote: bool = False,
-    elsewhere: bool = True,
+    is_value: bool = False,
 ) -> str:
     """Returns " Did you mean ...?", or nothing where no name is near.
 
@@ -210,8 +209,8 @@ def did_you_mean(
         known: Names that there are, to which one with a slip of the pen is compared.
         home: The part of jaxmlp whose names come first: "jaxmlp", "losses", "metrics",
             "activations", "ensembles", "sources" or "plot".
-        quote: Whether a known name is shown in quotes.
-        elsewhere: Whether names of other parts are suggested.
+        is_value: Whether it is the value of an argument: what is suggested is one of `known`, in
+            quotes.
     """
     known, wanted = list(known), _plain(name)
 
@@ -219,12 +218,12 @@ def did_you_mean(
         return f" Did you mean {found}?"
 
     def show(ours: str) -> str:
-        return repr(ours) if quote else _SHOWN.get(home, "{}").format(ours)
+        return repr(ours) if is_value else _SHOWN.get(home, "{}").format(ours)
 
     for ours in known:
         if _plain(ours) == wanted:
             return ask(show(ours))
-    for part in dict.fromkeys((home, *_FOREIGN) if elsewhere else (home,)):
+    for part in dict.fromkeys((home,) if is_value else (home, *_FOREIGN)):
         for ours, names in _FOREIGN.get(part, {}).items():
             if wanted != _plain(ours) and wanted not in names.split():
                 continue

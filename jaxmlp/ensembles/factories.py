@@ -29,8 +29,8 @@ class Factory(NamedTuple):
 class ProgramSpec:
     """What is compiled into the program of a group of members; equal ones share it.
 
-    `static` holds the hyperparameters that are no
-    numbers, by name; `width` says how many members are computed at once on each of `devices`.
+    `static` holds the hyperparameters that are no numbers, by name; `width` says how many members
+    are computed at once on each of `devices`.
     """
 
     loss: Factory

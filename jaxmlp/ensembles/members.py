@@ -149,7 +149,7 @@ def fit_members(
     if chosen["progress"] is not None:
         require_bool("progress", chosen["progress"])
     checkpoints = as_checkpoints(chosen["checkpoint"], resume=chosen["resume"])
-    rows = dense_rows(data)
+    rows, padded = dense_rows(data), padded_rows(data)
     members = count_keys(keys)
     traced, static = split_hyperparameters(hyperparameters, members)
     numbers_by_group = group_members(static, members)
@@ -160,7 +160,7 @@ def fit_members(
         None if init is not None else as_stacked(params, members),
         MemberInputs(
             dict(traced),
-            pad_weights(as_weights("row_weights", row_weights, members, rows), padded_rows(data)),
+            pad_weights(as_weights("row_weights", row_weights, members, rows), padded),
             as_weights("validation_weights", validation_weights, members, validation),
         ),
         np.asarray(jax.random.key_data(keys)),
@@ -180,7 +180,7 @@ def fit_members(
     sweep = SweepSetup(
         dataclasses.replace(plan, transform=data.transform),
         data,
-        put_everywhere(padded_rows(data), parallelisms[0].devices),
+        put_everywhere(padded, parallelisms[0].devices),
         put_everywhere(validation, parallelisms[0].devices),
         as_seeds(seeds, members, data),
         as_stages(stages, keep, epochs),

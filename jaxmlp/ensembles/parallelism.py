@@ -6,10 +6,9 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import jax
 
-from ..checks import require_int
+from ..checks import require_int, require_name
 
 Strategy: TypeAlias = Literal["vmap", "map", "shard"]
-STRATEGIES: tuple[str, ...] = get_args(Strategy)
 
 # At once on a CPU core, where nothing is stopped early: benchmarks/NOTES.md has the measurement.
 _MAPPED_WIDTH = 4
@@ -41,12 +40,10 @@ def choose_parallelism(
     """Spreads members as the strategy says, or as was measured to be fastest on such a device.
 
     Raises:
-        TypeError: A number is no int.
+        TypeError: A number is no int, or the strategy no text.
         ValueError: The strategy is not known, a number is out of range or has no effect.
     """
-    if strategy != "auto" and strategy not in STRATEGIES:
-        known = ", ".join(map(repr, ("auto", *STRATEGIES)))
-        raise ValueError(f"strategy must be one of {known}; got {strategy!r}.")
+    require_name("strategy", strategy, ("auto", *get_args(Strategy)))
     on_cpu = jax.default_backend() == "cpu"
     devices = len(jax.local_devices())
     if strategy == "auto":

@@ -14,7 +14,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, Shaped
 
-from ..checks import as_real_array
+from ..checks import as_real_array, is_real_array
 from ..losses.weights import scale_weight, wide_type
 
 Outputs = Shaped[Array | np.ndarray, "members *batch outputs"]
@@ -232,7 +232,7 @@ def _mean(values: Array, weights: MemberWeights | None) -> Array:
         shares = scale_weight(weights, values.dtype)
     else:
         known = np.asarray(weights)
-        if known.dtype.kind not in "biuf" and not jnp.issubdtype(known.dtype, jnp.floating):
+        if not is_real_array(known):
             raise TypeError(f"weights must be real numbers; got an array of {known.dtype}.")
         known = known.astype(np.float64)
         if not (np.isfinite(known).all() and (known >= 0).all() and known.any()):

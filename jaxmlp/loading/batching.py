@@ -79,7 +79,10 @@ def count_steps(rows: int, batch_size: int, *, drop_last: bool) -> int:
 
 def read_order(sampler: Any, epoch: int, rows: int) -> Int[np.ndarray, " order"]:
     """Asks a sampler for an epoch's order, or iterates it, and checks the row numbers."""
-    numbers = sampler.order(epoch) if isinstance(sampler, Sampler) else list(sampler)
+    if isinstance(sampler, Sampler):
+        numbers = sampler.order(epoch)
+    else:
+        numbers = sampler if isinstance(sampler, np.ndarray) else list(sampler)
     order = check_rows("sampler", numbers, rows)
     if len(order) != len(sampler):
         raise ValueError(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ..checks import as_real_array
+from ..checks import as_real_array, is_real_array
 from ..types import Standardization
 from .regression import (
     absolute_error,
@@ -47,7 +47,7 @@ def target_scaling(y: Targets) -> Standardization:
         [1.0]
     """
     values = np.asarray(y)
-    if values.dtype.kind not in "biuf" and not jnp.issubdtype(values.dtype, jnp.floating):
+    if not is_real_array(values):
         raise TypeError(f"y must hold real numbers; got an array of {values.dtype}.")
     wide = values.astype(np.float64)
     if wide.ndim not in (1, 2) or not len(wide):
@@ -99,6 +99,11 @@ def in_target_units(outputs: Outputs, scaling: Standardization, *, criterion: An
         means, deviations = gaussian_parameters(outputs, **options)
         _require_targets(float(means.shape[-1]), scaling)
         return means * scale + mean, deviations * scale
+    if base is quantile and "levels" not in options:
+        raise ValueError(
+            "criterion must be that of the loss with its options; got quantile without levels. "
+            "Give functools.partial(quantile, levels=...)."
+        )
     levels = len(options["levels"]) if base is quantile else 1
     _require_targets(outputs.shape[-1] / levels, scaling)
     # The levels of a target stand next to each other.

@@ -8,6 +8,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Shaped
 
+from ..checks import is_real_array
+
 Outputs: TypeAlias = Shaped[Array | np.ndarray, "*batch outputs"]
 Targets: TypeAlias = Shaped[Array | np.ndarray, "..."]
 RowLosses: TypeAlias = Float[Array, "*batch"]
@@ -73,14 +75,11 @@ def mean_in_range(losses: Array, in_range: Array, dtype: np.dtype[Any]) -> RowLo
 
 
 def _as_real(what: str, values: Any) -> Array:
-    dtype = getattr(values, "dtype", None)
-    if dtype is None or not (
-        jnp.issubdtype(dtype, jnp.floating)
-        or jnp.issubdtype(dtype, jnp.integer)
-        or jnp.issubdtype(dtype, jnp.bool_)
-    ):
+    if not is_real_array(values):
+        dtype = getattr(values, "dtype", None)
         got = f"an array of {dtype}" if dtype is not None else f"a {type(values).__name__}"
         raise TypeError(f"{what} must be a real NumPy or JAX array; got {got}.")
+    dtype = values.dtype
     narrow = jax.dtypes.canonicalize_dtype(dtype)
     if narrow != dtype and jnp.issubdtype(dtype, jnp.integer) and np.size(values):
         limits = np.iinfo(narrow)

@@ -6,8 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float, Shaped
+
+from ..checks import is_real_array
 
 # Weights whose largest is in between need no scaling: sums and products are far from overflow.
 _SMALLEST, _LARGEST = 2.0**-32, 2.0**32
@@ -88,9 +89,8 @@ def extreme_exponent(largest: Any) -> int:
 
 
 def _require_real(name: str, values: Any) -> Array:
-    dtype = getattr(values, "dtype", None)
-    kinds = (jnp.floating, jnp.integer, jnp.bool_)
-    if dtype is None or not any(jnp.issubdtype(dtype, kind) for kind in kinds):
+    if not is_real_array(values):
+        dtype = getattr(values, "dtype", None)
         got = f"an array of {dtype}" if dtype is not None else f"a {type(values).__name__}"
         raise TypeError(f"{name} must be a real NumPy or JAX array; got {got}.")
-    return jnp.asarray(values) if not isinstance(values, Tracer) else values
+    return jnp.asarray(values)

@@ -71,6 +71,12 @@ def test_each_level_of_a_quantile_has_the_units_of_its_target():
     np.testing.assert_allclose(got[0], want, rtol=1e-6)
 
 
+def test_a_quantile_without_its_levels_is_refused():
+    outputs, scaling = np.zeros((1, 4)), losses.target_scaling(Y)
+    with pytest.raises(ValueError, match=r"quantile without levels. Give functools.partial"):
+        losses.in_target_units(outputs, scaling, criterion=losses.quantile)
+
+
 def test_a_gaussian_gives_mean_and_deviation_in_the_units_of_the_targets():
     scaling = losses.target_scaling(Y)
     raw = np.array([[0.5, -0.5, 1.0, 2.0]], np.float32)
