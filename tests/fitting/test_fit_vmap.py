@@ -45,7 +45,7 @@ def run_members(name):
     orders = [[loader.index(e).astype(np.int32) for e in range(EPOCHS)] for loader in LOADERS]
     rows = jax.tree.map(jnp.asarray, jaxmlp.Batch(X, Y, LOADERS[0].weight))
     validation = jax.tree.map(jnp.asarray, jaxmlp.Batch(*VALIDATION))
-    steps = np.int32(len(LOADERS[0]))
+    steps = jnp.int32(len(LOADERS[0]))
     run = functools.partial(program.run_epochs, LOSS, OPTIMIZER, plan, steps=steps, vmapped=True)
     together = jax.jit(jax.vmap(run, in_axes=(0, None, 0, None, None)))(
         stacked, rows, jnp.asarray(orders), np.int32(EPOCHS), validation
