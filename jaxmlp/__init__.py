@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 from jaxlib.version import __version__ as _jaxlib_version
 
 from . import losses, metrics, sources
+from .checks import __version__ as __version__
 from .checks import did_you_mean as _did_you_mean
+from .checks import warn_if_miscompiling as _warn_if_miscompiling
 from .config import MLPConfig
 from .data import DataLoader
 from .fitting import FitResult, NonFiniteError, enable_compilation_cache, evaluate, predict
@@ -22,8 +24,6 @@ from .storage import CheckpointError, Checkpoints, load, load_state, save, save_
 from .train_step import TrainState, init_state, make_train_step
 from .training import fit
 from .types import Activation, Batch, Dense, LossFn, Norm, Params, Standardization
-from .versions import __version__ as __version__
-from .versions import warn_if_miscompiling as _warn_if_miscompiling
 
 if TYPE_CHECKING:
     from . import ensembles

@@ -18,16 +18,16 @@ PACKAGE = Path(jaxmlp.__file__).parent
 # Each entry of the top folder imports only what stands before it, and each file of a room only
 # what stands before it in the reading order that the room's `__init__` tells.
 TOP = (
-    *("versions", "checks", "types", "activations", "config", "init", "forward", "losses"),
+    *("checks", "types", "activations", "config", "init", "forward", "losses"),
     *("metrics", "inspection", "optimizers", "train_step", "sources", "loading", "data"),
     *("standardization", "storage", "fitting", "training", "ensembles", "", "tensorboard"),
-    *("plot", "orbax"),
+    *("plot", "orbax", "sklearn"),
 )
 
 # The parts of the picture in docs/architecture.md, and the modules that are each of them.
 PARTS = {
     "network": (
-        *("versions", "checks", "types", "activations", "config", "init"),
+        *("checks", "types", "activations", "config", "init"),
         *("forward", "losses", "metrics"),
     ),
     "step": ("optimizers", "train_step"),
@@ -39,11 +39,11 @@ PARTS = {
     "fitting": ("fitting",),
     "training": ("training",),
     "ensembles": ("ensembles",),
-    "edges": ("tensorboard", "plot", "orbax"),
+    "edges": ("tensorboard", "plot", "orbax", "sklearn"),
 }
 ROOMS = (
     *("checks", "ensembles", "fitting", "inspection", "loading", "losses", "metrics", "sources"),
-    "storage",
+    *("sklearn", "storage"),
 )
 # The doors of a room are the names that its `__init__` lists in `__all__`. Three rooms are public
 # as they are: there that is what users see, and these modules are the doors for the others.

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmlp.versions import MISCOMPILING_JAXLIB, warn_if_miscompiling
+from jaxmlp.checks.versions import MISCOMPILING_JAXLIB, warn_if_miscompiling
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
 

@@ -1,6 +1,7 @@
 """What is refused: arguments of a wrong type or out of range, and names that there are not.
 
-In reading order: `suggestions` (ours for a foreign name), `arguments`.
+In reading order: `versions` (ours, and a jaxlib that computes wrong numbers), `suggestions` (ours
+for a foreign name), `arguments`.
 """
 
 from .arguments import (
@@ -20,8 +21,10 @@ from .arguments import (
     unknown_setting,
 )
 from .suggestions import did_you_mean
+from .versions import __version__, warn_if_miscompiling
 
 __all__ = [
+    "__version__",
     "as_real_array",
     "did_you_mean",
     "is_real_array",
@@ -37,4 +40,5 @@ __all__ = [
     "require_path",
     "suggests_settings",
     "unknown_setting",
+    "warn_if_miscompiling",
 ]

@@ -9,7 +9,7 @@ meet; `scoring` (of what was trained), `compilation_cache`.
 """
 
 from . import program
-from .buckets import bucket, padded_index, padded_rows, padded_steps
+from .buckets import bucket, bucket_of_rows, padded_index, padded_rows, padded_steps
 from .compilation_cache import enable_compilation_cache
 from .drivers import Driver
 from .fit_state import FitState, init_fit_state
@@ -43,6 +43,7 @@ __all__ = [
     "SettingsGroup",
     "as_validation",
     "bucket",
+    "bucket_of_rows",
     "check_counted",
     "check_settings",
     "complete",

@@ -30,7 +30,7 @@ def padded_rows(loader: DataLoader) -> Batch:
     assert loader.rows is not None
     if not is_small(loader.rows):
         return loader.rows
-    return _fill_up(loader.rows, _bucket_of_rows(len(loader.source)))
+    return _fill_up(loader.rows, bucket_of_rows(len(loader.source)))
 
 
 def padded_steps(steps: int) -> int:
@@ -58,10 +58,10 @@ def padded_validation(loss_fn: LossFn, rows: Batch) -> Batch:
         return rows
     if not all(isinstance(fn, Metric) or fn is roc_auc for fn in loss_fn.metrics.values()):
         return rows
-    return _fill_up(rows, _bucket_of_rows(len(rows.weight)))
+    return _fill_up(rows, bucket_of_rows(len(rows.weight)))
 
 
-def _bucket_of_rows(count: int) -> int:
+def bucket_of_rows(count: int) -> int:
     """Returns a power of two, or above 256 rows an eighth more at most.
 
     Rows to validate on cost time, and XLA gathers from tables above 512 KiB in two threads, which

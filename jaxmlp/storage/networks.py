@@ -11,11 +11,10 @@ import jaxlib.version
 import numpy as np
 import optax
 
-from ..checks import require_mapping, require_path
+from ..checks import __version__, require_mapping, require_path
 from ..config import MLPConfig, require_config
 from ..init import init_params
 from ..types import Activation, Params, Standardization
-from ..versions import __version__
 from .atomic_files import write_atomically
 from .container import Contents, encode, read
 from .headers import CheckpointError

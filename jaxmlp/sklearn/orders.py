@@ -1,0 +1,48 @@
+"""Turns a NumPy RandomState into the order of the rows in every epoch, as scikit-learn draws it."""
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+
+
+class ShuffledOrders:
+    """A sampler whose order in an epoch is a shuffle of that in the epoch before.
+
+    Orders are drawn ahead of their use, so that the state of the generator is wound back at the
+    end: whoever shares it draws next what he would after scikit-learn's own fit.
+    """
+
+    def __init__(self, rows: int, random_state: np.random.RandomState) -> None:
+        self._random_state = random_state
+        self._latest = np.arange(rows)
+        # Orders from epoch `_first` on, and the generator's state after each.
+        self._first = 0
+        self._drawn: deque[tuple[np.ndarray, Any]] = deque()
+        self._begin = 0
+
+    def __len__(self) -> int:
+        return len(self._latest)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Returns the order in an epoch of the run that is going on."""
+        number = self._begin + epoch - self._first
+        while len(self._drawn) <= number:
+            # What sklearn.utils.shuffle does, without its checks.
+            places = np.arange(len(self))
+            self._random_state.shuffle(places)
+            self._latest = self._latest[places]
+            self._drawn.append((self._latest, self._random_state.get_state(legacy=False)))
+        return self._drawn[number][0]
+
+    def begin(self, epoch: int) -> None:
+        """Begins a run whose epoch 0 is this one of all; those before are forgotten."""
+        self._begin = epoch
+        # The last one before tells the state to wind back to.
+        while self._first < epoch - 1:
+            self._drawn.popleft()
+            self._first += 1
+
+    def wind_back(self, epochs: int) -> None:
+        """Gives the generator the state that it had after so many epochs' orders, at least 1."""
+        self._random_state.set_state(self._drawn[epochs - 1 - self._first][1])

@@ -1,0 +1,94 @@
+"""Turns the losses and scores of epochs into whether to go on, as scikit-learn decides it."""
+
+import dataclasses
+import math
+from typing import Literal
+
+# Where "adaptive" stops to divide by 5.
+_SMALLEST_RATE = 1e-6
+
+
+@dataclasses.dataclass
+class History:
+    """What is remembered from epoch to epoch, and from fit to fit with `warm_start`.
+
+    The scores are `None` without early stopping, and `best_loss` with it.
+    """
+
+    loss_curve: list[float]
+    best_loss: float | None
+    validation_scores: list[float] | None
+    best_validation_score: float | None
+    no_improvement_count: int
+
+
+@dataclasses.dataclass(kw_only=True)
+class Stopping:
+    """Watches over the epochs of one fit; `learning_rate` is the one at present."""
+
+    history: History
+    tol: float
+    n_iter_no_change: float
+    adaptive: bool
+    verbose: bool
+    learning_rate: float
+
+    def __post_init__(self) -> None:
+        self._before = len(self.history.loss_curve)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of this fit."""
+        return len(self.history.loss_curve) - self._before
+
+    def after_epoch(self, loss: float, score: float | None) -> Literal["go on", "lower", "stop"]:
+        """Takes note of an epoch, and decides; "lower" has divided the learning rate by 5."""
+        history = self.history
+        history.loss_curve.append(loss)
+        if self.verbose:
+            print(f"Iteration {self.epochs}, loss = {loss:.8f}")
+        improved = self._note_loss(loss) if score is None else self._note_score(score)
+        history.no_improvement_count = 0 if improved else history.no_improvement_count + 1
+        if history.no_improvement_count <= self.n_iter_no_change:
+            return "go on"
+        what = "Training loss" if score is None else "Validation score"
+        reason = (
+            f"{what} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} "
+            "consecutive epochs."
+        )
+        if not self.adaptive:
+            self._tell(f"{reason} Stopping.")
+            return "stop"
+        if self.learning_rate <= _SMALLEST_RATE:
+            self._tell(f"{reason} Learning rate too small. Stopping.")
+            return "stop"
+        self.learning_rate /= 5
+        history.no_improvement_count = 0
+        self._tell(f"{reason} Setting learning rate to {self.learning_rate:f}")
+        return "lower"
+
+    def is_best(self, score: float) -> bool:
+        """Whether a score is above all before it."""
+        best = self.history.best_validation_score
+        return best is not None and score > best
+
+    def _note_loss(self, loss: float) -> bool:
+        best = math.inf if self.history.best_loss is None else self.history.best_loss
+        self.history.best_loss = min(best, loss)
+        return not loss > best - self.tol
+
+    def _note_score(self, score: float) -> bool:
+        history = self.history
+        scores, best = history.validation_scores, history.best_validation_score
+        assert scores is not None
+        assert best is not None
+        if self.verbose:
+            print(f"Validation score: {score:f}")
+        scores.append(score)
+        if self.is_best(score):
+            history.best_validation_score = score
+        return not score < best + self.tol
+
+    def _tell(self, message: str) -> None:
+        if self.verbose:
+            print(message)
