@@ -1,6 +1,5 @@
 """Runs every test under strict dtype promotion and on two CPU devices."""
 
-import gc
 import os
 
 import jaxlib.version
@@ -14,13 +13,6 @@ import jax
 
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _keep_what_was_compiled():
-    """Keeps the garbage collector from going through a million objects of programs, 8 % of time."""
-    yield
-    gc.freeze()
 
 
 @pytest.fixture

@@ -13,6 +13,9 @@ from .calls import Call, Run, replay
 from .fit_state import FitState
 from .step_metrics import Metrics
 
+# Epochs that a call has places for, if so many may be joined, however few are left.
+_FEWEST_PLACES = 16
+
 
 def run_epochs(
     run: Run, state: FitState, loader: DataLoader, rows: Batch, joined: int
@@ -28,7 +31,7 @@ def run_epochs(
     """
     start = int(state.epoch)
     # Rounded, so that other numbers of epochs share the program, which skips those behind the last.
-    joined = min(bucket(joined + 1) // 2, bucket(run.epochs - start))
+    joined = min(bucket(joined + 1) // 2, max(bucket(run.epochs - start), _FEWEST_PLACES))
     index = _joined_index(loader, start, joined, run.epochs)
     for first in range(start, run.epochs, joined):
         after, metrics = _call(run, state, loader, rows, index, run.epochs)

@@ -18,10 +18,9 @@ from sklearn.utils.validation import (
 
 from ..config import MLPConfig
 from ..data import DataLoader
-from ..fitting import bucket_of_rows
-from ..types import Batch, Params
+from ..types import Params
 from .arguments import Arguments
-from .lbfgs import Limits, minimise
+from .lbfgs import Limits, fill_up, minimise
 from .networks import (
     OutActivation,
     as_coefs,
@@ -30,16 +29,11 @@ from .networks import (
     draw_coefs,
     make_config,
 )
-from .orders import ShuffledOrders
+from .orders import ShuffledOrders, choose_batch_size
 from .splitting import Rows, split_rows
 from .stochastic import Model, Settings, make_loss_fn, make_optimizer
 from .stopping import History, Stopping
-from .training_loop import train
-
-_NOT_FINITE = (
-    "Solver produced non-finite parameter weights. The input data may contain large values and "
-    "need to be preprocessed."
-)
+from .training_loop import NOT_FINITE, train, warn_of_end
 
 
 def is_stochastic(estimator: Any) -> bool:
@@ -87,7 +81,20 @@ class BaseMLP(Arguments, ABC):
     def _score_outputs(self, outputs: np.ndarray, y: np.ndarray, sample_weight: Any) -> float:
         """Scores outputs for early stopping; targets as `_validate_input` returns them."""
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> Self:
+    def _weigh(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Returns weights of rows with those of their classes."""
+        del y
+        return weight
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        incremental: bool = False,
+        validation: tuple[Any, Any, Any] = (None, None, None),
+    ) -> Self:
         hidden = self.hidden_layer_sizes
         hidden = list(hidden) if hasattr(hidden, "__iter__") else [hidden]
         if any(units <= 0 for units in hidden):
@@ -98,21 +105,43 @@ class BaseMLP(Arguments, ABC):
             sample_weight = _check_sample_weight(sample_weight, X, dtype=X.dtype)
         y = y.reshape(len(y), -1)
         self.n_outputs_ = y.shape[1]
+        rows = self._as_validation(*validation, X.dtype)
         units = [X.shape[1], *hidden, self.n_outputs_]
         random_state = check_random_state(self.random_state)
         if first_pass:
-            self._start(units, X.dtype, random_state)
+            self._start(units, X.dtype, random_state, validates=rows is not None)
         weight = np.ones(X.shape[0], X.dtype) if sample_weight is None else sample_weight
+        weight = self._weigh(y, weight)
         with jax.enable_x64(X.dtype == np.float64):
             if self.solver == "lbfgs":
                 self._fit_lbfgs(X, y, weight)
             else:
-                self._fit_stochastic(X, y, weight, random_state, incremental)
+                self._fit_stochastic(X, y, weight, rows, random_state, incremental)
         if not all(np.isfinite(array).all() for array in (*self.coefs_, *self.intercepts_)):
-            raise ValueError(_NOT_FINITE)
+            raise ValueError(NOT_FINITE)
         return self
 
-    def _start(self, units: list[int], dtype: Any, random_state: np.random.RandomState) -> None:
+    def _as_validation(self, X: Any, y: Any, sample_weight: Any, dtype: Any) -> Rows | None:
+        """Checks rows to validate on, as those to train on."""
+        if X is None and y is None and sample_weight is None:
+            return None
+        if X is None or y is None:
+            raise ValueError("X_val and y_val must be given together.")
+        if self.solver == "lbfgs":
+            raise ValueError("X_val has no effect with solver='lbfgs', which has no epochs.")
+        X, y = self._validate_input(X, y, incremental=True, reset=False)
+        X = X.astype(dtype, copy=False)
+        weight = _check_sample_weight(sample_weight, X, dtype=dtype)
+        return Rows(X, y.reshape(len(y), -1), weight)
+
+    def _start(
+        self,
+        units: list[int],
+        dtype: Any,
+        random_state: np.random.RandomState,
+        *,
+        validates: bool,
+    ) -> None:
         """Draws first parameters, and forgets what was learned before."""
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(units)
@@ -120,21 +149,16 @@ class BaseMLP(Arguments, ABC):
         self.coefs_, self.intercepts_ = draw_coefs(units, self.activation, dtype, random_state)
         if self.solver != "lbfgs":
             self._best = self.coefs_, self.intercepts_
-            scores = ([], -np.inf) if self.early_stopping else (None, None)
+            scores = ([], -np.inf) if self.early_stopping or validates else (None, None)
             self._keep_history(History([], None if self.early_stopping else np.inf, *scores, 0))
 
     def _fit_lbfgs(self, X: Any, y: np.ndarray, weight: np.ndarray) -> None:
         x = X if isinstance(X, np.ndarray) else X.toarray()
-        missing = bucket_of_rows(len(x)) - len(x)
-        filled = [
-            np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])
-            for array in (x, self._as_targets(y, x.dtype))
-        ]
         end = minimise(
             self._config(x.dtype),
             self.out_activation_,
             as_params(self.coefs_, self.intercepts_, x.dtype),
-            Batch(filled[0], filled[1], np.pad(weight, (0, missing))),
+            fill_up(x, self._as_targets(y, x.dtype), weight),
             x.dtype.type(self.alpha),
             Limits(
                 jnp.int32(self.max_iter), jnp.int32(self.max_fun), jnp.asarray(self.tol, x.dtype)
@@ -158,6 +182,7 @@ class BaseMLP(Arguments, ABC):
         X: Any,
         y: np.ndarray,
         weight: np.ndarray,
+        validation: Rows | None,
         random_state: np.random.RandomState,
         incremental: bool,
     ) -> None:
@@ -165,15 +190,14 @@ class BaseMLP(Arguments, ABC):
             raise ValueError("partial_fit does not support early_stopping=True")
         goes_on = incremental and hasattr(self, "_optimizer_state")
         inverse_scaling = self.solver == "sgd" and self.learning_rate == "invscaling"
-        validation = None
-        if self.early_stopping:
+        if self.early_stopping and validation is None:
             whole = Rows(X, y, weight)
             (X, y, weight), validation = split_rows(whole, self.validation_fraction, random_state)
         rows, dtype = X.shape[0], X.dtype
         orders = ShuffledOrders(rows, random_state) if self.shuffle else None
         loader = DataLoader(
             *(X, (self._as_targets(y, dtype), weight)),
-            batch_size=self._choose_batch_size(rows),
+            batch_size=choose_batch_size(self.batch_size, rows),
             sampler=orders,
             check_finite=False,
         )
@@ -182,6 +206,7 @@ class BaseMLP(Arguments, ABC):
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
             adaptive=self.solver == "sgd" and self.learning_rate == "adaptive",
+            by_score=self.early_stopping,
             verbose=bool(self.verbose),
             learning_rate=self._rate if goes_on else self.learning_rate_init,
         )
@@ -213,26 +238,10 @@ class BaseMLP(Arguments, ABC):
         self.coefs_, self.intercepts_ = (
             self._best if self.early_stopping else as_coefs(trained.params)
         )
-        self._tell_end(trained.ended, incremental)
-
-    def _tell_end(self, ended: str, incremental: bool) -> None:
-        """Warns or raises as the end of training asks for."""
-        if ended == "nonfinite" and not self.early_stopping:
-            raise ValueError(_NOT_FINITE)
-        messages = {
-            "interrupt": "Training interrupted by user.",
-            "nonfinite": (
-                f"Training met NaN or infinity in iteration {self.n_iter_} and stopped; the "
-                "weights are those of the best validation score before."
-            ),
-            "epochs": (
-                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
-                "optimization hasn't converged yet."
-            ),
-        }
-        if ended in messages and not (ended == "epochs" and incremental):
-            kind = UserWarning if ended == "interrupt" else ConvergenceWarning
-            warnings.warn(messages[ended], kind, stacklevel=6)
+        if trained.ended == "nonfinite" and not self.early_stopping:
+            raise ValueError(NOT_FINITE)
+        if not (incremental and trained.ended == "epochs"):
+            warn_of_end(trained.ended, self.n_iter_, self.max_iter)
 
     def _validate(self, rows: Rows, params: Params) -> float:
         config, out_activation = self._config(rows.x.dtype), self.out_activation_
@@ -253,7 +262,7 @@ class BaseMLP(Arguments, ABC):
             )
 
     def _config(self, dtype: Any) -> MLPConfig:
-        units = [len(self.coefs_[0]), *(len(bias) for bias in self.intercepts_)]
+        units = (len(self.coefs_[0]), *(len(bias) for bias in self.intercepts_))
         return make_config(units, self.activation, dtype)
 
     def _as_targets(self, y: np.ndarray, dtype: Any) -> np.ndarray:
@@ -261,16 +270,6 @@ class BaseMLP(Arguments, ABC):
         if self.out_activation_ == "softmax":
             return y.argmax(axis=1).astype(np.int32)
         return y.astype(dtype)
-
-    def _choose_batch_size(self, rows: int) -> int:
-        """Returns rows per batch; that of a single batch is a bucket, so that programs are few."""
-        size = min(200, rows) if self.batch_size == "auto" else self.batch_size
-        if size > rows:
-            warnings.warn(
-                f"batch_size={size} is larger than the number of rows, and is clipped to {rows}.",
-                stacklevel=5,
-            )
-        return bucket_of_rows(rows) if size >= rows else int(size)
 
     def _settings(self, learning_rate: float, rows: int, steps: int, dtype: Any) -> jax.Array:
         numbers = Settings(

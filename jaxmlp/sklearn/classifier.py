@@ -1,12 +1,13 @@
 """Turns a table and classes into a classifier with scikit-learn's interface."""
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d
+from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import validate_data
@@ -25,7 +26,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     Args:
         hidden_layer_sizes: Units of each hidden layer, at least 1 each; one number is one layer.
-        activation: Of the hidden layers: "identity", "logistic", "tanh" or "relu".
+        activation: Of the hidden layers: "identity", "logistic", "tanh" or "relu", or any other of
+            `MLPConfig` that is applied to each unit alone.
         solver: "adam", "sgd" with momentum, or "lbfgs", which takes all rows in each iteration.
         alpha: Strength of the penalty `alpha / 2 * sum(kernel**2) / sum(weight)`, at least 0.
         batch_size: Rows per step, at least 1; "auto" is the smaller of 200 and all.
@@ -52,6 +54,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         epsilon: Added to the root of the second moment of "adam", above 0.
         n_iter_no_change: Epochs without improvement, in a row, after which one more ends it.
         max_fun: Most evaluations of the loss by "lbfgs", at least 1.
+        class_weight: Factor on the weight of the rows of each class, a dict; "balanced" is inverse
+            to how often a class occurs; of several labels per row a list of dicts. Not in
+            scikit-learn's.
 
     Attributes:
         classes_: Labels, shape (classes,).
@@ -81,6 +86,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         True
     """
 
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseMLP._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), dict, list, None],
+    }
+
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
@@ -107,7 +117,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
+        class_weight: Any = None,
     ) -> None:
+        self.class_weight = class_weight
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
             activation=activation,
@@ -135,13 +147,26 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         )
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
         """Trains on a table.
 
         Args:
             X: Numbers, dense or SciPy's sparse, shape (rows, features).
             y: Class of each row, shape (rows,), or 0 and 1 by label, shape (rows, labels).
             sample_weight: Weight of each row, shape (rows,); `None` weighs all alike.
+            X_val: Rows to score after every epoch, into `validation_scores_`; with
+                `early_stopping`, in place of rows that are set aside. Not in scikit-learn's.
+            y_val: Classes of those rows.
+            sample_weight_val: Weights of those rows.
 
         Returns:
             The estimator itself.
@@ -149,7 +174,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Raises:
             ValueError: An argument or the table is not as it must be; or training diverged.
         """
-        return self._fit(X, y, sample_weight, incremental=False)
+        validation = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, validation=validation)
 
     @available_if(is_stochastic)
     @_fit_context(prefer_skip_nested_validation=True)
@@ -166,8 +192,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             The estimator itself.
 
         Raises:
-            ValueError: As for `fit`; or with `early_stopping=True`.
+            ValueError: As for `fit`; or with `early_stopping=True`, or balanced classes, which are
+                not known yet: give the dict that `compute_class_weight` makes of all.
         """
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                "class_weight='balanced' is not supported for partial_fit, since not all rows are "
+                "there. Give the dict {class: weight} of all rows as class_weight: sklearn.utils."
+                "class_weight.compute_class_weight('balanced', classes=classes, y=y)."
+            )
         if _check_partial_fit_first_call(self, classes):
             self._label_binarizer = LabelBinarizer()
             several = type_of_target(y).startswith("multilabel")
@@ -236,6 +269,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 "`y` has classes not in `self.classes_`. "
                 f"`self.classes_` has {self.classes_}. 'y' has {classes}."
             )
+
+    def _weigh(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        if self.class_weight is None:
+            return weight
+        labels: Any = self._label_binarizer.inverse_transform(y.astype(int))
+        factors = compute_sample_weight(self.class_weight, labels)
+        return weight * factors.astype(weight.dtype)
 
     def _choose_out_activation(self) -> OutActivation:
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"

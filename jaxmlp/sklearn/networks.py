@@ -19,7 +19,7 @@ from ..types import Batch, Dense, Params
 
 OutActivation: TypeAlias = Literal["softmax", "logistic", "identity", "exp"]
 
-# Those whose names differ from ours.
+# Scikit-learn's names that are not ours.
 _ACTIVATIONS = {"logistic": "sigmoid"}
 _OUTPUTS = {
     "softmax": functools.partial(jax.nn.softmax, axis=-1),
@@ -35,6 +35,8 @@ _CRITERIA = {
 }
 # Rows that are predicted at once.
 _BLOCK_ROWS = 1024
+# With fewer, XLA computes products in another order, and predictions would depend on the block.
+_FEWEST_ROWS = 8
 
 
 class Losses(NamedTuple):
@@ -48,16 +50,17 @@ class Losses(NamedTuple):
     told: Float[Array, "*rows"]
 
 
-def make_config(layer_units: Sequence[int], activation: str, dtype: Any) -> MLPConfig:
+@functools.lru_cache(64)
+def make_config(layer_units: tuple[int, ...], activation: str, dtype: np.dtype[Any]) -> MLPConfig:
     """Returns the config of a network of so many inputs, hidden units and outputs."""
-    in_features, *hidden_features, out_features = (int(units) for units in layer_units)
+    in_features, *hidden_features, out_features = layer_units
     name: Any = _ACTIVATIONS.get(activation, activation)
     return MLPConfig(
         in_features=in_features,
         hidden_features=tuple(hidden_features),
         out_features=out_features,
         activation=name,
-        param_dtype=np.dtype(dtype).name,  # pyright: ignore[reportArgumentType]  # one of two
+        param_dtype=dtype.name,  # pyright: ignore[reportArgumentType]  # one of two
     )
 
 
@@ -140,7 +143,7 @@ def compute_outputs(
         block = x[first : first + _BLOCK_ROWS]
         block = block if isinstance(block, np.ndarray) else block.toarray()
         count = len(block)
-        if missing := bucket_of_rows(count) - count:
+        if missing := max(bucket_of_rows(count), _FEWEST_ROWS) - count:
             block = np.concatenate([block, np.repeat(block[-1:], missing, axis=0)])
         blocks.append(np.asarray(_outputs(params, block, config, out_activation))[:count])
     return np.concatenate(blocks) if len(blocks) > 1 else blocks[0]

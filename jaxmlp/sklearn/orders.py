@@ -1,9 +1,12 @@
-"""Turns a NumPy RandomState into the order of the rows in every epoch, as scikit-learn draws it."""
+"""Turns a NumPy RandomState into every epoch's order of rows, as scikit-learn draws it."""
 
+import warnings
 from collections import deque
 from typing import Any
 
 import numpy as np
+
+from ..fitting import bucket_of_rows
 
 
 class ShuffledOrders:
@@ -46,3 +49,14 @@ class ShuffledOrders:
     def wind_back(self, epochs: int) -> None:
         """Gives the generator the state that it had after so many epochs' orders, at least 1."""
         self._random_state.set_state(self._drawn[epochs - 1 - self._first][1])
+
+
+def choose_batch_size(batch_size: Any, rows: int) -> int:
+    """Returns rows per batch; that of a single batch is a bucket, so that programs are few."""
+    size = min(200, rows) if batch_size == "auto" else batch_size
+    if size > rows:
+        warnings.warn(
+            f"batch_size={size} is larger than the number of rows, and is clipped to {rows}.",
+            stacklevel=5,
+        )
+    return bucket_of_rows(rows) if size >= rows else int(size)

@@ -25,7 +25,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     Args:
         loss: "squared_error", or "poisson" for counts, whose mean is the exponential of the output.
         hidden_layer_sizes: Units of each hidden layer, at least 1 each; one number is one layer.
-        activation: Of the hidden layers: "identity", "logistic", "tanh" or "relu".
+        activation: Of the hidden layers: "identity", "logistic", "tanh" or "relu", or any other of
+            `MLPConfig` that is applied to each unit alone.
         solver: "adam", "sgd" with momentum, or "lbfgs", which takes all rows in each iteration.
         alpha: Strength of the penalty `alpha / 2 * sum(kernel**2) / sum(weight)`, at least 0.
         batch_size: Rows per step, at least 1; "auto" is the smaller of 200 and all.
@@ -142,13 +143,26 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         )
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
         """Trains on a table.
 
         Args:
             X: Numbers, dense or SciPy's sparse, shape (rows, features).
             y: Target of each row, shape (rows,), or targets, shape (rows, targets).
             sample_weight: Weight of each row, shape (rows,); `None` weighs all alike.
+            X_val: Rows to score after every epoch, into `validation_scores_`; with
+                `early_stopping`, in place of rows that are set aside. Not in scikit-learn's.
+            y_val: Targets of those rows.
+            sample_weight_val: Weights of those rows.
 
         Returns:
             The estimator itself.
@@ -156,7 +170,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Raises:
             ValueError: An argument or the table is not as it must be; or training diverged.
         """
-        return self._fit(X, y, sample_weight, incremental=False)
+        validation = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, validation=validation)
 
     @available_if(is_stochastic)
     @_fit_context(prefer_skip_nested_validation=True)

@@ -1,11 +1,12 @@
 """Turns the losses and scores of epochs into whether to go on, as scikit-learn decides it."""
 
 import dataclasses
-import math
 from typing import Literal
 
 # Where "adaptive" stops to divide by 5.
 _SMALLEST_RATE = 1e-6
+# With verbose, lines come after so many epochs at the latest.
+_MOST_AT_ONCE = 16
 
 
 @dataclasses.dataclass
@@ -30,6 +31,7 @@ class Stopping:
     tol: float
     n_iter_no_change: float
     adaptive: bool
+    by_score: bool
     verbose: bool
     learning_rate: float
 
@@ -41,17 +43,25 @@ class Stopping:
         """Epochs of this fit."""
         return len(self.history.loss_curve) - self._before
 
+    @property
+    def certain_epochs(self) -> int:
+        """Epochs from now to the first after which something else than "go on" may be decided."""
+        certain = self.n_iter_no_change + 1 - self.history.no_improvement_count
+        return int(min(max(certain, 1), _MOST_AT_ONCE))
+
     def after_epoch(self, loss: float, score: float | None) -> Literal["go on", "lower", "stop"]:
         """Takes note of an epoch, and decides; "lower" has divided the learning rate by 5."""
         history = self.history
         history.loss_curve.append(loss)
         if self.verbose:
             print(f"Iteration {self.epochs}, loss = {loss:.8f}")
-        improved = self._note_loss(loss) if score is None else self._note_score(score)
+        improved_loss = self._note_loss(loss)
+        improved_score = score is not None and self._note_score(score)
+        improved = improved_score if self.by_score else improved_loss
         history.no_improvement_count = 0 if improved else history.no_improvement_count + 1
         if history.no_improvement_count <= self.n_iter_no_change:
             return "go on"
-        what = "Training loss" if score is None else "Validation score"
+        what = "Validation score" if self.by_score else "Training loss"
         reason = (
             f"{what} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} "
             "consecutive epochs."
@@ -73,7 +83,9 @@ class Stopping:
         return best is not None and score > best
 
     def _note_loss(self, loss: float) -> bool:
-        best = math.inf if self.history.best_loss is None else self.history.best_loss
+        best = self.history.best_loss
+        if best is None:
+            return False
         self.history.best_loss = min(best, loss)
         return not loss > best - self.tol
 

@@ -1,6 +1,7 @@
 """Turns a loss, an optimizer and batches into trained parameters, with scikit-learn's stopping."""
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import PyTree
+from sklearn.exceptions import ConvergenceWarning
 
 from ..data import DataLoader
 from ..fitting import NonFiniteError
@@ -18,6 +20,11 @@ from ..types import LossFn, Params
 from .orders import ShuffledOrders
 from .stochastic import Model, Settings, SolverState
 from .stopping import Stopping
+
+NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and "
+    "need to be preprocessed."
+)
 
 
 class Trained(NamedTuple):
@@ -53,46 +60,68 @@ def train(
     if optimizer_state is not None:
         count = jnp.zeros((), jnp.int32)
         state = state._replace(opt_state=SolverState(count, optimizer_state))
-    best, decision = None, "go on"
+    best, decision, ended = None, "go on", None
 
     def after_epoch(state: TrainState, metrics: Mapping[str, int | float]) -> bool:
         nonlocal best, decision
-        score = None if validate is None else validate(state.params.params)
-        if score is not None and stopping.is_best(score):
+        assert validate is not None
+        score = validate(state.params.params)
+        if stopping.is_best(score):
             best = jax.tree.map(np.asarray, state.params.params)
         decision = stopping.after_epoch(float(metrics["loss"]), score)
         return decision != "go on"
 
-    ended = None
     while ended is None:
+        left = epochs - stopping.epochs
+        if validate is None:
+            # Several epochs in one call, since nothing can be decided before the last of them.
+            left = min(left, stopping.certain_epochs)
+        on_epoch = None if validate is None else after_epoch
+        settings = {"epochs": left, "state": state, "on_epoch": on_epoch, "progress": False}
         try:
-            result = fit(
-                *(loss_fn, optimizer, None, loader),
-                epochs=epochs - stopping.epochs,
-                state=state,
-                on_epoch=after_epoch,
-                progress=False,
-            )
+            result = fit(loss_fn, optimizer, None, loader, **settings)
         except NonFiniteError as error:
-            result = error.result
-            assert result is not None
+            reached: Any = error.result
+            result, ended = reached, "nonfinite"
+        if validate is None:
+            for loss in result.history.get("loss", ()):
+                decision = stopping.after_epoch(float(loss), None)
+        if ended == "nonfinite":
             stopping.after_epoch(math.nan, None if validate is None else math.nan)
-            ended = "nonfinite"
-        state = result.state
-        if result.stopped_by == "interrupt":
+        elif result.stopped_by == "interrupt":
             ended = "interrupt"
         elif decision == "stop":
             ended = "stop"
         elif stopping.epochs == epochs:
             ended = "epochs"
-        elif decision == "lower":
+        state = result.state
+        if decision == "lower":
             state = _begin_again(state, stopping.learning_rate)
             if orders is not None:
                 orders.begin(stopping.epochs)
     if orders is not None and stopping.epochs:
         orders.wind_back(stopping.epochs)
-    reached: Any = state.opt_state
-    return Trained(state.params.params, best, jax.tree.map(np.asarray, reached.inner), ended)
+    solver_state: Any = state.opt_state
+    inner = jax.tree.map(np.asarray, solver_state.inner)
+    return Trained(state.params.params, best, inner, ended)
+
+
+def warn_of_end(ended: str, iterations: int, most: int) -> None:
+    """Warns if training did not end by itself, from the method that a user called."""
+    messages = {
+        "interrupt": "Training interrupted by user.",
+        "nonfinite": (
+            f"Training met NaN or infinity in iteration {iterations} and stopped; the weights are "
+            "those of the best validation score before."
+        ),
+        "epochs": (
+            f"Stochastic Optimizer: Maximum iterations ({most}) reached and the optimization "
+            "hasn't converged yet."
+        ),
+    }
+    if ended in messages:
+        kind = UserWarning if ended == "interrupt" else ConvergenceWarning
+        warnings.warn(messages[ended], kind, stacklevel=6)
 
 
 def _begin_again(state: TrainState, learning_rate: float) -> TrainState:

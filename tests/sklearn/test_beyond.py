@@ -1,0 +1,136 @@
+"""What the estimators have and scikit-learn's own MLP has not."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris, make_classification, make_multilabel_classification
+from sklearn.metrics import recall_score
+from sklearn.utils.class_weight import compute_sample_weight
+
+from jaxmlp.sklearn import MLPClassifier, MLPRegressor
+
+X, Y = load_iris(return_X_y=True)
+SEEN, UNSEEN = slice(0, None, 2), slice(1, None, 2)
+LABELLED, LABELS = make_multilabel_classification(100, random_state=0)
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning"),
+    pytest.mark.filterwarnings("ignore:lbfgs failed:Warning"),
+]
+
+
+def assert_same(one, other):
+    for a, b in zip(one.coefs_, other.coefs_, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("class_weight", ["balanced", {0: 1, 1: 3, 2: 0.5}])
+def test_class_weights_are_the_sample_weights_that_scikit_learn_makes_of_them(solver, class_weight):
+    settings = {"solver": solver, "max_iter": 20, "random_state": 0}
+    rows = np.r_[0:90, 100:130]
+    weight = np.random.default_rng(0).uniform(1, 2, len(rows))
+    made = weight * compute_sample_weight(class_weight, Y[rows])
+    one = MLPClassifier(class_weight=class_weight, **settings)
+    assert_same(
+        one.fit(X[rows], Y[rows], sample_weight=weight),
+        MLPClassifier(**settings).fit(X[rows], Y[rows], sample_weight=made),
+    )
+
+
+def test_balanced_classes_find_more_of_a_rare_one():
+    x, y = make_classification(600, weights=[0.95], class_sep=0.5, random_state=0)
+    plain, balanced = (
+        MLPClassifier(class_weight=weight, max_iter=100, random_state=0).fit(x, y)
+        for weight in (None, "balanced")
+    )
+    assert recall_score(y, balanced.predict(x)) > recall_score(y, plain.predict(x)) + 0.1
+
+
+def test_several_labels_have_a_weight_each():
+    each = [{0: 1, 1: 2}] * LABELS.shape[1]
+    weighted = MLPClassifier(class_weight=each, max_iter=5, random_state=0).fit(LABELLED, LABELS)
+    weight = compute_sample_weight(each, LABELS)
+    plain = MLPClassifier(max_iter=5, random_state=0).fit(LABELLED, LABELS, sample_weight=weight)
+    assert_same(weighted, plain)
+
+
+def test_balanced_classes_of_a_part_are_refused():
+    with pytest.raises(ValueError, match="not supported for partial_fit, since not all rows"):
+        MLPClassifier(class_weight="balanced").partial_fit(X, Y, classes=[0, 1, 2])
+
+
+def test_rows_to_validate_on_are_scored_after_every_epoch_and_change_nothing():
+    settings = {"max_iter": 12, "random_state": 0}
+    validation = {"X_val": X[UNSEEN], "y_val": Y[UNSEEN]}
+    scored = MLPClassifier(**settings).fit(X[SEEN], Y[SEEN], **validation)
+    plain = MLPClassifier(**settings).fit(X[SEEN], Y[SEEN])
+    assert_same(scored, plain)
+    assert plain.validation_scores_ is None
+    assert scored.loss_curve_ == plain.loss_curve_
+    assert len(scored.validation_scores_) == 12
+    assert scored.validation_scores_[-1] == scored.score(X[UNSEEN], Y[UNSEEN])
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_early_stopping_keeps_the_weights_that_are_best_on_them(kind):
+    settings = {"early_stopping": True, "learning_rate_init": 0.01, "random_state": 0}
+    validation = {"X_val": X[UNSEEN], "y_val": Y[UNSEEN]}
+    estimator = kind(n_iter_no_change=20, max_iter=400, **settings)
+    estimator.fit(X[SEEN], Y[SEEN], **validation)
+    assert estimator.n_iter_ < 400
+    # R2 is rounded otherwise in the order of another batch.
+    best = pytest.approx(max(estimator.validation_scores_), rel=1e-12)
+    assert estimator.score(X[UNSEEN], Y[UNSEEN]) == estimator.best_validation_score_ == best
+
+
+def test_weights_of_rows_to_validate_on_count():
+    settings = {"max_iter": 3, "random_state": 0}
+    weight = np.arange(len(X[UNSEEN]), dtype=float)
+    rows = {"X_val": X[UNSEEN], "y_val": Y[UNSEEN], "sample_weight_val": weight}
+    estimator = MLPClassifier(**settings).fit(X[SEEN], Y[SEEN], **rows)
+    score = estimator.score(X[UNSEEN], Y[UNSEEN], sample_weight=weight)
+    assert estimator.validation_scores_[-1] == score
+
+
+@pytest.mark.parametrize(
+    ("given", "settings", "message"),
+    [
+        ({"X_val": X}, {}, "X_val and y_val must be given together"),
+        ({"X_val": X, "y_val": Y}, {"solver": "lbfgs"}, "X_val has no effect with solver='lbfgs'"),
+        ({"X_val": X[:, :2], "y_val": Y}, {}, "X has 2 features, but MLPClassifier is expecting 4"),
+        ({"X_val": X, "y_val": Y + 1}, {}, "classes not in `self.classes_`"),
+    ],
+)
+def test_bad_rows_to_validate_on_are_refused(given, settings, message):
+    with pytest.raises(ValueError, match=message):
+        MLPClassifier(**settings).fit(X, Y, **given)
+
+
+@pytest.mark.parametrize("activation", ["gelu", "silu", "sigmoid", "mish"])
+def test_our_activations_are_taken(activation):
+    estimator = MLPClassifier(activation=activation, max_iter=200, random_state=0).fit(X, Y)
+    assert estimator.score(X, Y) > 0.9
+
+
+def test_decisions_are_the_logits_of_probabilities():
+    several = MLPClassifier(max_iter=20, random_state=0).fit(X, Y)
+    logits = several.decision_function(X)
+    np.testing.assert_allclose(
+        np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), several.predict_proba(X)
+    )
+    two = MLPClassifier(max_iter=20, random_state=0).fit(X, Y == 0)
+    np.testing.assert_allclose(
+        1 / (1 + np.exp(-two.decision_function(X))), two.predict_proba(X)[:, 1]
+    )
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 8, 9, 100])
+def test_predictions_do_not_depend_on_the_rows_beside_them(rows):
+    estimator = MLPClassifier(max_iter=10, random_state=0).fit(X, Y)
+    whole = estimator.predict_proba(np.tile(X, (10, 1)))
+    np.testing.assert_array_equal(estimator.predict_proba(X[:rows]), whole[:rows])
+
+
+def test_a_fit_with_the_same_random_state_gives_the_same_bits():
+    fits = [MLPClassifier(max_iter=10, random_state=1).fit(X, Y) for _ in range(2)]
+    assert_same(*fits)
