@@ -13,6 +13,8 @@ from ..metrics import Metric, roc_auc
 from ..types import Batch, LossFn
 
 _SMALL_BYTES = 2**22
+# From larger tables XLA gathers batches in two threads, which took 2 microseconds more per step.
+_GATHERED_BY_ONE = 2**19
 
 
 def bucket(count: int) -> int:
@@ -22,7 +24,11 @@ def bucket(count: int) -> int:
 
 def is_small(rows: Batch) -> bool:
     """Whether rows are filled up, since a copy of them costs next to nothing."""
-    return sum(leaf.nbytes for leaf in jax.tree.leaves(rows)) <= _SMALL_BYTES
+    return _count_bytes(rows) <= _SMALL_BYTES
+
+
+def _count_bytes(rows: Batch) -> int:
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(rows))
 
 
 def padded_rows(loader: DataLoader) -> Batch:
@@ -30,7 +36,10 @@ def padded_rows(loader: DataLoader) -> Batch:
     assert loader.rows is not None
     if not is_small(loader.rows):
         return loader.rows
-    return _fill_up(loader.rows, bucket_of_rows(len(loader.source)))
+    count = len(loader.source)
+    row_bytes = _count_bytes(loader.rows) / count
+    crosses = row_bytes * count <= _GATHERED_BY_ONE < row_bytes * bucket(count)
+    return _fill_up(loader.rows, bucket_of_rows(count) if crosses else bucket(count))
 
 
 def padded_steps(steps: int) -> int:
@@ -62,11 +71,7 @@ def padded_validation(loss_fn: LossFn, rows: Batch) -> Batch:
 
 
 def bucket_of_rows(count: int) -> int:
-    """Returns a power of two, or above 256 rows an eighth more at most.
-
-    Rows to validate on cost time, and XLA gathers from tables above 512 KiB in two threads, which
-    took 2 microseconds more per step.
-    """
+    """Returns a power of two, or above 256 rows an eighth more at most, where each costs time."""
     if count <= 256:
         return bucket(count)
     step = bucket(count) // 16
