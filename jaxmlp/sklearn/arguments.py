@@ -1,13 +1,16 @@
 """Turns scikit-learn's arguments into attributes, and tells which values they may have."""
 
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from ..activations import ELEMENTWISE_ACTIVATIONS
+
+# Beartype takes neither an int nor one of NumPy's numbers for a float.
+Number: TypeAlias = int | float | np.integer | np.floating
 
 
 class Arguments(BaseEstimator):
@@ -44,25 +47,25 @@ class Arguments(BaseEstimator):
         hidden_layer_sizes: Any,
         activation: str,
         solver: Any,
-        alpha: float,
+        alpha: Number,
         batch_size: Any,
         learning_rate: str,
-        learning_rate_init: float,
-        power_t: float,
+        learning_rate_init: Number,
+        power_t: Number,
         max_iter: int,
         shuffle: bool,
         random_state: Any,
-        tol: float,
+        tol: Number,
         verbose: bool | int,
         warm_start: bool,
-        momentum: float,
+        momentum: Number,
         nesterovs_momentum: bool,
         early_stopping: bool,
-        validation_fraction: float,
-        beta_1: float,
-        beta_2: float,
-        epsilon: float,
-        n_iter_no_change: float,
+        validation_fraction: Number,
+        beta_1: Number,
+        beta_2: Number,
+        epsilon: Number,
+        n_iter_no_change: Number,
         max_fun: int,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes

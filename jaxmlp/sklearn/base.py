@@ -3,11 +3,12 @@
 import functools
 import warnings
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import (
@@ -31,7 +32,7 @@ from .networks import (
 )
 from .orders import ShuffledOrders, choose_batch_size
 from .splitting import Rows, split_rows
-from .stochastic import Model, Settings, make_loss_fn, make_optimizer
+from .stochastic import Loss, Model, Optimizer, Settings
 from .stopping import History, Stopping
 from .training_loop import NOT_FINITE, train, warn_of_end
 
@@ -94,7 +95,7 @@ class BaseMLP(Arguments, ABC):
         *,
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
-    ) -> Self:
+    ) -> Any:
         hidden = self.hidden_layer_sizes
         hidden = list(hidden) if hasattr(hidden, "__iter__") else [hidden]
         if any(units <= 0 for units in hidden):
@@ -102,7 +103,9 @@ class BaseMLP(Arguments, ABC):
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._validate_input(X, y, incremental, reset=first_pass)
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=X.dtype)
+            sample_weight = _check_sample_weight(
+                sample_weight, X, dtype=X.dtype, ensure_non_negative=True
+            )
         y = y.reshape(len(y), -1)
         self.n_outputs_ = y.shape[1]
         rows = self._as_validation(*validation, X.dtype)
@@ -131,7 +134,7 @@ class BaseMLP(Arguments, ABC):
             raise ValueError("X_val has no effect with solver='lbfgs', which has no epochs.")
         X, y = self._validate_input(X, y, incremental=True, reset=False)
         X = X.astype(dtype, copy=False)
-        weight = _check_sample_weight(sample_weight, X, dtype=dtype)
+        weight = _check_sample_weight(sample_weight, X, dtype=dtype, ensure_non_negative=True)
         return Rows(X, y.reshape(len(y), -1), weight)
 
     def _start(
@@ -159,7 +162,7 @@ class BaseMLP(Arguments, ABC):
             self.out_activation_,
             as_params(self.coefs_, self.intercepts_, x.dtype),
             fill_up(x, self._as_targets(y, x.dtype), weight),
-            x.dtype.type(self.alpha),
+            jnp.asarray(self.alpha, x.dtype),
             Limits(
                 jnp.int32(self.max_iter), jnp.int32(self.max_fun), jnp.asarray(self.tol, x.dtype)
             ),
@@ -203,22 +206,18 @@ class BaseMLP(Arguments, ABC):
         )
         stopping = Stopping(
             history=self._history(),
-            tol=self.tol,
-            n_iter_no_change=self.n_iter_no_change,
+            tol=float(self.tol),
+            n_iter_no_change=float(self.n_iter_no_change),
             adaptive=self.solver == "sgd" and self.learning_rate == "adaptive",
-            by_score=self.early_stopping,
+            by_score=bool(self.early_stopping),
             verbose=bool(self.verbose),
-            learning_rate=self._rate if goes_on else self.learning_rate_init,
+            learning_rate=float(self._rate if goes_on else self.learning_rate_init),
         )
-        optimizer = make_optimizer(
-            self.solver,
-            nesterov=bool(self.nesterovs_momentum),
-            inverse_scaling=inverse_scaling,
-        )
+        optimizer = Optimizer(self.solver, bool(self.nesterovs_momentum), inverse_scaling)
         settings = self._settings(stopping.learning_rate, rows, len(loader), dtype)
         trained = train(
-            make_loss_fn(self._config(dtype), self.out_activation_),
-            optimizer,
+            Loss(self._config(dtype), self.out_activation_),
+            optax.GradientTransformation(optimizer.init, optimizer.update),
             Model(as_params(self.coefs_, self.intercepts_, dtype), settings),
             self._optimizer_state if goes_on else None,
             loader,

@@ -1,6 +1,6 @@
 """Turns a table and classes into a classifier with scikit-learn's interface."""
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
@@ -12,6 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import validate_data
 
+from .arguments import Number
 from .base import BaseMLP, is_stochastic
 from .networks import OutActivation
 
@@ -97,25 +98,25 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         activation: str = "relu",
         *,
         solver: str = "adam",
-        alpha: float = 0.0001,
+        alpha: Number = 0.0001,
         batch_size: int | str = "auto",
         learning_rate: str = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
+        learning_rate_init: Number = 0.001,
+        power_t: Number = 0.5,
         max_iter: int = 200,
         shuffle: bool = True,
         random_state: Any = None,
-        tol: float = 1e-4,
+        tol: Number = 1e-4,
         verbose: bool | int = False,
         warm_start: bool = False,
-        momentum: float = 0.9,
+        momentum: Number = 0.9,
         nesterovs_momentum: bool = True,
         early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
+        validation_fraction: Number = 0.1,
+        beta_1: Number = 0.9,
+        beta_2: Number = 0.999,
+        epsilon: Number = 1e-8,
+        n_iter_no_change: Number = 10,
         max_fun: int = 15000,
         class_weight: Any = None,
     ) -> None:
@@ -156,7 +157,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: Any = None,
-    ) -> Self:
+    ) -> "MLPClassifier":
         """Trains on a table.
 
         Args:
@@ -179,7 +180,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     @available_if(is_stochastic)
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
+    ) -> "MLPClassifier":
         """Trains for one epoch on a table, and goes on from there.
 
         Args:

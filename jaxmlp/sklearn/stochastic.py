@@ -3,6 +3,7 @@
 Their numbers are part of what is trained, held fixed, so that no value of them compiles anew.
 """
 
+import dataclasses
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
@@ -11,7 +12,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 from ..config import MLPConfig
-from ..types import Batch, LossFn, Params
+from ..types import Batch, Params
 from .networks import OutActivation, compute_losses
 
 Solver: TypeAlias = Literal["sgd", "adam"]
@@ -59,65 +60,71 @@ class SolverState(NamedTuple):
     inner: optax.OptState
 
 
-def make_loss_fn(config: MLPConfig, out_activation: OutActivation) -> LossFn:
-    """Builds the loss of `compute_losses` for a step.
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """The loss of `compute_losses` for a step; equal ones share programs.
 
     The targets of a batch are `(targets, sample_weight)`; its own weight tells padding alone, so
     that an epoch's loss is the mean over batches by their numbers of rows, as scikit-learn's.
     """
 
-    def loss_fn(
-        model: Model, batch: Batch, key: Key[Array, ""] | None
+    config: MLPConfig
+    out_activation: OutActivation
+
+    def __call__(
+        self, model: Model, batch: Batch, key: Key[Array, ""] | None
     ) -> tuple[Array, dict[str, Array]]:
+        """Computes the loss that is told, with the gradient of the one that is descended."""
         del key
         targets, sample_weight = batch.y
         weight = sample_weight * jnp.asarray(batch.weight, sample_weight.dtype)
-        rows = Batch(batch.x, targets, weight)
         descended, told = compute_losses(
-            model.params, rows, model.settings.alpha, config=config, out_activation=out_activation
+            model.params,
+            Batch(batch.x, targets, weight),
+            model.settings.alpha,
+            config=self.config,
+            out_activation=self.out_activation,
         )
         return descended + jax.lax.stop_gradient(told - descended), {}
 
-    return loss_fn
 
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    """Scikit-learn's optimizer of a `Model` from optax's parts; equal ones share programs."""
 
-def make_optimizer(
-    solver: Solver, *, nesterov: bool, inverse_scaling: bool
-) -> optax.GradientTransformation:
-    """Builds scikit-learn's optimizer of a `Model` from optax's parts."""
+    solver: Solver
+    nesterov: bool
+    inverse_scaling: bool
 
     # Any, since of optax's types none is a NamedTuple.
-    def init(params: Any) -> Any:
-        model: Model = params
+    def init(self, params: Any) -> Any:
+        """Returns the first state."""
         count = jnp.zeros((), jnp.int32)
-        return SolverState(count, _transform(solver, model.settings, nesterov).init(params.params))
+        return SolverState(count, self._transform(params.settings).init(params.params))
 
-    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
-        model: Model = params
-        settings = model.settings
-        if inverse_scaling:
+    def update(self, updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        """Returns changes of the parameters, none of the settings, and the next state."""
+        settings: Settings = params.settings
+        if self.inverse_scaling:
             settings = settings._replace(learning_rate=_inverse_scaling(settings, state.taken))
-        if solver == "adam":
+        if self.solver == "adam":
             # Scikit-learn adds epsilon before the bias is corrected: to sqrt(v), and optax to
             # sqrt(v / (1 - b2**t)).
             step = optax.tree.get(state.inner, "count") + 1
             corrected = jnp.sqrt(1 - settings.beta_2 ** step.astype(settings.beta_2.dtype))
             settings = settings._replace(epsilon=settings.epsilon / corrected)
-        transform = _transform(solver, settings, nesterov)
+        transform = self._transform(settings)
         changes, inner = transform.update(updates.params, state.inner, params.params)
-        fixed = jnp.zeros_like(model.packed)
+        fixed = jnp.zeros_like(params.packed)
         return updates._replace(params=changes, packed=fixed), SolverState(state.taken + 1, inner)
 
-    return optax.GradientTransformation(init, update)
-
-
-def _transform(solver: Solver, settings: Settings, nesterov: bool) -> optax.GradientTransformation:
-    rate = optax.scale_by_learning_rate(settings.learning_rate)
-    if solver == "adam":
-        adam = optax.scale_by_adam(b1=settings.beta_1, b2=settings.beta_2, eps=settings.epsilon)
-        return optax.chain(adam, rate)
-    # The rate enters the velocity: v' = momentum * v - rate * gradient.
-    return optax.chain(rate, optax.trace(settings.momentum, nesterov=nesterov))
+    def _transform(self, settings: Settings) -> optax.GradientTransformation:
+        rate = optax.scale_by_learning_rate(settings.learning_rate)
+        if self.solver == "adam":
+            adam = optax.scale_by_adam(b1=settings.beta_1, b2=settings.beta_2, eps=settings.epsilon)
+            return optax.chain(adam, rate)
+        # The rate enters the velocity: v' = momentum * v - rate * gradient.
+        return optax.chain(rate, optax.trace(settings.momentum, nesterov=self.nesterov))
 
 
 def _inverse_scaling(settings: Settings, count: Int[Array, ""]) -> Float[Array, ""]:

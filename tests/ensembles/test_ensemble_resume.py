@@ -161,7 +161,8 @@ def test_checkpoints_are_written_between_calls(monkeypatch, tmp_path):
     )
     fit_members(checkpoint=jaxmlp.Checkpoints(directory=tmp_path, seconds=0.0))
     steps = [snapshot.steps for snapshot in taken]
-    assert len(set(steps)) > 3
+    # How many depends on how fast the disk is.
+    assert any(0 < step < max(steps) for step in steps)
     assert steps == sorted(steps)
     assert steps[-1] == MEMBERS * EPOCHS * len(make_loader())
 

@@ -134,3 +134,10 @@ def test_predictions_do_not_depend_on_the_rows_beside_them(rows):
 def test_a_fit_with_the_same_random_state_gives_the_same_bits():
     fits = [MLPClassifier(max_iter=10, random_state=1).fit(X, Y) for _ in range(2)]
     assert_same(*fits)
+
+
+def test_negative_weights_and_counts_are_refused():
+    with pytest.raises(ValueError, match="Negative values in data passed to `sample_weight`"):
+        MLPClassifier().fit(X, Y, sample_weight=-np.ones(len(X)))
+    with pytest.raises(ValueError, match="loss='poisson' requires non-negative y; got -1"):
+        MLPRegressor(loss="poisson").fit(X, Y - 1)
