@@ -14,9 +14,7 @@ class Rows(NamedTuple):
     weight: np.ndarray
 
 
-def split_rows(
-    rows: Rows, fraction: float, random_state: np.random.RandomState
-) -> tuple[Rows, Rows]:
+def split_rows(rows: Rows, fraction: Any, random_state: np.random.RandomState) -> tuple[Rows, Rows]:
     """Draws a share of the rows to validate on, of two classes the same share of each.
 
     Raises:
