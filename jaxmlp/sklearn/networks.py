@@ -34,7 +34,7 @@ _CRITERIA = {
     "exp": losses.poisson,
 }
 # Rows that are predicted at once.
-_BLOCK_ROWS = 1024
+_BLOCK_ROWS = 8192
 # With fewer, XLA computes products in another order, and predictions would depend on the block.
 _FEWEST_ROWS = 8
 
