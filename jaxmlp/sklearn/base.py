@@ -112,7 +112,12 @@ class BaseMLP(Arguments, ABC):
         units = [X.shape[1], *hidden, self.n_outputs_]
         random_state = check_random_state(self.random_state)
         if first_pass:
-            self._start(units, X.dtype, random_state, validates=rows is not None)
+            self._start(units, X.dtype, random_state)
+        elif (before := [*map(len, self.coefs_), len(self.intercepts_[-1])]) != units:
+            raise ValueError(
+                "warm_start and partial_fit go on with the layers that there are, of "
+                f"{before} units; got {units}."
+            )
         weight = np.ones(X.shape[0], X.dtype) if sample_weight is None else sample_weight
         weight = self._weigh(y, weight)
         with jax.enable_x64(X.dtype == np.float64):
@@ -137,23 +142,16 @@ class BaseMLP(Arguments, ABC):
         weight = _check_sample_weight(sample_weight, X, dtype=dtype, ensure_non_negative=True)
         return Rows(X, y.reshape(len(y), -1), weight)
 
-    def _start(
-        self,
-        units: list[int],
-        dtype: Any,
-        random_state: np.random.RandomState,
-        *,
-        validates: bool,
-    ) -> None:
+    def _start(self, units: list[int], dtype: Any, random_state: np.random.RandomState) -> None:
         """Draws first parameters, and forgets what was learned before."""
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(units)
         self.out_activation_ = self._choose_out_activation()
         self.coefs_, self.intercepts_ = draw_coefs(units, self.activation, dtype, random_state)
+        self._best = self.coefs_, self.intercepts_
+        self._optimizer_state = None, None
         if self.solver != "lbfgs":
-            self._best = self.coefs_, self.intercepts_
-            scores = ([], -np.inf) if self.early_stopping or validates else (None, None)
-            self._keep_history(History([], None if self.early_stopping else np.inf, *scores, 0))
+            self._keep_history(History([], None, None, None, 0))
 
     def _fit_lbfgs(self, X: Any, y: np.ndarray, weight: np.ndarray) -> None:
         x = X if isinstance(X, np.ndarray) else X.toarray()
@@ -191,7 +189,8 @@ class BaseMLP(Arguments, ABC):
     ) -> None:
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
-        goes_on = incremental and hasattr(self, "_optimizer_state")
+        of, optimizer_state = getattr(self, "_optimizer_state", (None, None))
+        goes_on = incremental and of == self.solver
         inverse_scaling = self.solver == "sgd" and self.learning_rate == "invscaling"
         if self.early_stopping and validation is None:
             whole = Rows(X, y, weight)
@@ -205,7 +204,7 @@ class BaseMLP(Arguments, ABC):
             check_finite=False,
         )
         stopping = Stopping(
-            history=self._history(),
+            history=self._history(validates=validation is not None),
             tol=float(self.tol),
             n_iter_no_change=float(self.n_iter_no_change),
             adaptive=self.solver == "sgd" and self.learning_rate == "adaptive",
@@ -219,7 +218,7 @@ class BaseMLP(Arguments, ABC):
             Loss(self._config(dtype), self.out_activation_),
             optax.GradientTransformation(optimizer.init, optimizer.update),
             Model(as_params(self.coefs_, self.intercepts_, dtype), settings),
-            self._optimizer_state if goes_on else None,
+            optimizer_state if goes_on else None,
             loader,
             orders,
             stopping,
@@ -229,7 +228,8 @@ class BaseMLP(Arguments, ABC):
         self.n_iter_ = stopping.epochs
         self.t_ += rows * stopping.epochs
         self._keep_history(stopping.history)
-        self._optimizer_state, self._rate = trained.optimizer_state, stopping.learning_rate
+        self._optimizer_state = self.solver, trained.optimizer_state
+        self._rate = stopping.learning_rate
         if inverse_scaling:
             self._rate = self.learning_rate_init / (self.t_ + 1) ** self.power_t
         if trained.best is not None:
@@ -277,14 +277,17 @@ class BaseMLP(Arguments, ABC):
         )
         return jnp.asarray(numbers, dtype)
 
-    def _history(self) -> History:
-        return History(
-            self.loss_curve_,
-            self.best_loss_,
-            getattr(self, "validation_scores_", None),
-            getattr(self, "best_validation_score_", None),
-            self._no_improvement_count,
-        )
+    def _history(self, *, validates: bool) -> History:
+        """Returns what a former fit left, or the beginning of what it did not look at."""
+        best_loss = getattr(self, "best_loss_", None)
+        scores = getattr(self, "validation_scores_", None)
+        best_score = getattr(self, "best_validation_score_", None)
+        if validates and scores is None:
+            scores, best_score = [], -np.inf
+        if best_loss is None and not self.early_stopping:
+            best_loss = np.inf
+        count = getattr(self, "_no_improvement_count", 0)
+        return History(getattr(self, "loss_curve_", []), best_loss, scores, best_score, count)
 
     def _keep_history(self, history: History) -> None:
         self.loss_curve_, self.best_loss_ = history.loss_curve, history.best_loss

@@ -8,6 +8,10 @@ import numpy as np
 
 from ..fitting import bucket_of_rows
 
+# A run asks for an epoch ahead at most, and a call of several epochs, which may end within, has 16.
+_KEPT_ORDERS = 2
+_KEPT_STATES = 32
+
 
 class ShuffledOrders:
     """A sampler whose order in an epoch is a shuffle of that in the epoch before.
@@ -19,36 +23,34 @@ class ShuffledOrders:
     def __init__(self, rows: int, random_state: np.random.RandomState) -> None:
         self._random_state = random_state
         self._latest = np.arange(rows)
-        # Orders from epoch `_first` on, and the generator's state after each.
-        self._first = 0
-        self._drawn: deque[tuple[np.ndarray, Any]] = deque()
-        self._begin = 0
+        self._count = self._begin = 0
+        # The latest orders, and the generator's state after each of the latest draws.
+        self._orders: deque[np.ndarray] = deque(maxlen=_KEPT_ORDERS)
+        self._states: deque[Any] = deque(maxlen=_KEPT_STATES)
 
     def __len__(self) -> int:
         return len(self._latest)
 
     def order(self, epoch: int) -> np.ndarray:
-        """Returns the order in an epoch of the run that is going on."""
-        number = self._begin + epoch - self._first
-        while len(self._drawn) <= number:
+        """Returns the order in an epoch of the run that is going on, not long before the latest."""
+        number = self._begin + epoch
+        while self._count <= number:
             # What sklearn.utils.shuffle does, without its checks.
             places = np.arange(len(self))
             self._random_state.shuffle(places)
             self._latest = self._latest[places]
-            self._drawn.append((self._latest, self._random_state.get_state(legacy=False)))
-        return self._drawn[number][0]
+            self._orders.append(self._latest)
+            self._states.append(self._random_state.get_state(legacy=False))
+            self._count += 1
+        return self._orders[number - self._count]
 
     def begin(self, epoch: int) -> None:
-        """Begins a run whose epoch 0 is this one of all; those before are forgotten."""
+        """Begins a run whose epoch 0 is this one of all."""
         self._begin = epoch
-        # The last one before tells the state to wind back to.
-        while self._first < epoch - 1:
-            self._drawn.popleft()
-            self._first += 1
 
     def wind_back(self, epochs: int) -> None:
         """Gives the generator the state that it had after so many epochs' orders, at least 1."""
-        self._random_state.set_state(self._drawn[epochs - 1 - self._first][1])
+        self._random_state.set_state(self._states[epochs - 1 - self._count])
 
 
 def choose_batch_size(batch_size: Any, rows: int) -> int:

@@ -7,6 +7,7 @@ from sklearn.metrics import recall_score
 from sklearn.utils.class_weight import compute_sample_weight
 
 from jaxmlp.sklearn import MLPClassifier, MLPRegressor
+from jaxmlp.sklearn.orders import ShuffledOrders
 
 X, Y = load_iris(return_X_y=True)
 SEEN, UNSEEN = slice(0, None, 2), slice(1, None, 2)
@@ -141,3 +142,44 @@ def test_negative_weights_and_counts_are_refused():
         MLPClassifier().fit(X, Y, sample_weight=-np.ones(len(X)))
     with pytest.raises(ValueError, match="loss='poisson' requires non-negative y; got -1"):
         MLPRegressor(loss="poisson").fit(X, Y - 1)
+
+
+def test_a_solver_begins_where_another_one_has_trained_before():
+    model = MLPClassifier(solver="adam", max_iter=3, random_state=0).fit(X, Y)
+    model.set_params(solver="sgd").partial_fit(X, Y)
+    fresh = MLPClassifier(solver="sgd", random_state=0, max_iter=3).fit(X, Y)
+    before = MLPClassifier(solver="adam", max_iter=3, random_state=0).fit(X, Y)
+    fresh.coefs_, fresh.intercepts_ = before.coefs_, before.intercepts_
+    del fresh._optimizer_state
+    assert_same(model, fresh.partial_fit(X, Y))
+
+
+def test_other_layers_are_refused_where_training_goes_on():
+    model = MLPClassifier(warm_start=True, max_iter=3, random_state=0).fit(X, Y)
+    message = r"go on with the layers.*\[4, 100, 3\] units; got \[4, 7, 3\]"
+    with pytest.raises(ValueError, match=message):
+        model.set_params(hidden_layer_sizes=7).fit(X, Y)
+    several = MLPRegressor(max_iter=3, random_state=0).fit(X, X[:, :2])
+    with pytest.raises(ValueError, match=r"got \[4, 100, 3\]"):
+        several.partial_fit(X, X[:, :3])
+
+
+@pytest.mark.parametrize("first", [{}, {"X_val": X, "y_val": Y}])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_warm_start_may_look_at_what_the_fit_before_did_not(first, early_stopping):
+    model = MLPClassifier(warm_start=True, max_iter=3, random_state=0).fit(X, Y, **first)
+    model.set_params(early_stopping=early_stopping).fit(X, Y, X_val=X, y_val=Y)
+    assert len(model.loss_curve_) == 6
+    assert len(model.validation_scores_) == (6 if first else 3)
+    model.set_params(early_stopping=False).fit(X, Y)
+    assert np.isfinite(model.best_loss_)
+
+
+def test_orders_of_epochs_that_are_over_are_forgotten():
+    orders = ShuffledOrders(1000, np.random.RandomState(0))
+    drawn = [orders.order(epoch) for epoch in range(100)]
+    assert len({order.tobytes() for order in drawn}) == 100
+    tracked = sum(order.nbytes for order in orders._orders)
+    assert tracked == 2 * drawn[0].nbytes
+    again = ShuffledOrders(1000, np.random.RandomState(0))
+    np.testing.assert_array_equal(again.order(99), drawn[99])
