@@ -9,7 +9,7 @@ meet; `scoring` (of what was trained), `compilation_cache`.
 """
 
 from . import program
-from .buckets import bucket, bucket_of_rows, padded_index, padded_rows, padded_steps
+from .buckets import bucket, bucket_of_rows, fill_rows, padded_index, padded_rows, padded_steps
 from .compilation_cache import enable_compilation_cache
 from .drivers import Driver
 from .fit_state import FitState, init_fit_state
@@ -49,6 +49,7 @@ __all__ = [
     "complete",
     "enable_compilation_cache",
     "evaluate",
+    "fill_rows",
     "hash_tree",
     "init_fit_state",
     "make_plan",

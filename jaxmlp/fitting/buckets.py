@@ -39,7 +39,7 @@ def padded_rows(loader: DataLoader) -> Batch:
     count = len(loader.source)
     row_bytes = _count_bytes(loader.rows) / count
     crosses = row_bytes * count <= _GATHERED_BY_ONE < row_bytes * bucket(count)
-    return _fill_up(loader.rows, bucket_of_rows(count) if crosses else bucket(count))
+    return fill_rows(loader.rows, bucket_of_rows(count) if crosses else bucket(count))
 
 
 def padded_steps(steps: int) -> int:
@@ -67,7 +67,7 @@ def padded_validation(loss_fn: LossFn, rows: Batch) -> Batch:
         return rows
     if not all(isinstance(fn, Metric) or fn is roc_auc for fn in loss_fn.metrics.values()):
         return rows
-    return _fill_up(rows, bucket_of_rows(len(rows.weight)))
+    return fill_rows(rows, bucket_of_rows(len(rows.weight)))
 
 
 def bucket_of_rows(count: int) -> int:
@@ -78,7 +78,7 @@ def bucket_of_rows(count: int) -> int:
     return -(-count // step) * step
 
 
-def _fill_up(rows: Batch, size: int) -> Batch:
+def fill_rows(rows: Batch, size: int) -> Batch:
     """Repeats the last row, which is in the domain of a loss, with weight 0."""
 
     def fill(leaf: np.ndarray | jax.Array) -> np.ndarray | jax.Array:

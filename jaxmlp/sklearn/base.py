@@ -11,17 +11,14 @@ import numpy as np
 import optax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ..config import MLPConfig
 from ..data import DataLoader
-from ..types import Params
+from ..fitting import bucket_of_rows, fill_rows
+from ..types import Batch, Params
 from .arguments import Arguments
-from .lbfgs import Limits, fill_up, minimise
+from .lbfgs import Limits, minimise
 from .networks import (
     OutActivation,
     as_coefs,
@@ -155,11 +152,12 @@ class BaseMLP(Arguments, ABC):
 
     def _fit_lbfgs(self, X: Any, y: np.ndarray, weight: np.ndarray) -> None:
         x = X if isinstance(X, np.ndarray) else X.toarray()
+        rows: Any = Batch(x, self._as_targets(y, x.dtype), weight)
         end = minimise(
             self._config(x.dtype),
             self.out_activation_,
             as_params(self.coefs_, self.intercepts_, x.dtype),
-            fill_up(x, self._as_targets(y, x.dtype), weight),
+            fill_rows(rows, bucket_of_rows(len(x))),
             jnp.asarray(self.alpha, x.dtype),
             Limits(
                 jnp.int32(self.max_iter), jnp.int32(self.max_fun), jnp.asarray(self.tol, x.dtype)

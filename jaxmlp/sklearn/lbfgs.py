@@ -5,12 +5,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from ..config import MLPConfig
-from ..fitting import bucket_of_rows
 from ..types import Batch, Params
 from .networks import Losses, OutActivation, compute_losses
 
@@ -46,17 +44,6 @@ class _Iterate(NamedTuple):
     iterations: Int[Array, ""]
     evaluations: Int[Array, ""]
     reduction: Float[Array, ""]
-
-
-def fill_up(x: np.ndarray, targets: np.ndarray, weight: np.ndarray) -> Batch:
-    """Fills rows up to a bucket by rows of weight 0, so that programs are few."""
-    missing = bucket_of_rows(len(x)) - len(x)
-
-    def fill(array: np.ndarray) -> Any:
-        return np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])
-
-    padded: Any = np.pad(weight, (0, missing))
-    return Batch(fill(x), fill(targets), padded)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
