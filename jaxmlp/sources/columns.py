@@ -27,6 +27,13 @@ def column_names(frame: Any) -> tuple[Hashable, ...] | None:
     return tuple(getattr(frame, "column_names", frame.columns))
 
 
+def frame_columns(frame: Any) -> list[Any]:
+    """Returns the columns of a frame or table, in their order."""
+    if hasattr(frame, "iloc"):  # pandas
+        return [frame.iloc[:, number] for number in range(frame.shape[1])]
+    return frame.get_columns() if hasattr(frame, "get_columns") else frame.columns
+
+
 def ingest_frame(
     name: str, frame: Any, *, check_finite: bool, dtype: np.dtype[Any] | None = None
 ) -> np.ndarray:
@@ -53,7 +60,7 @@ def ingest_frame(
         _require_different(name, labels)
         arrays = {
             (title := f"{name}[{label!r}]"): read_column(column, _of(title))
-            for label, column in zip(labels, _columns(frame), strict=True)
+            for label, column in zip(labels, frame_columns(frame), strict=True)
         }
     dtype = dtype or stored_dtype(name, [array.dtype for array in arrays.values()])
     for title, array in arrays.items():
@@ -219,12 +226,6 @@ def reorder_columns(name: str, given: Any, names: tuple[Hashable, ...] | None) -
             f"lacks {missing} and has {extra} beside them."
         )
     return given[list(names)] if hasattr(given, "iloc") else given.select(list(names))
-
-
-def _columns(frame: Any) -> list[Any]:
-    if hasattr(frame, "iloc"):  # pandas
-        return [frame.iloc[:, number] for number in range(frame.shape[1])]
-    return frame.get_columns() if hasattr(frame, "get_columns") else frame.columns
 
 
 def _of(name: str) -> Where:
