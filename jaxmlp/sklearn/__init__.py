@@ -1,10 +1,11 @@
 """Estimators with scikit-learn's interface, for people who have a table.
 
-Install `jaxmlp[sklearn]`. In reading order: `arguments` (what may be given), `networks` (from
-scikit-learn's description of a network to ours), `orders` (shuffles of a RandomState), `splitting`
-(rows to validate on), `stochastic` (sgd and adam as a loss and an optimizer for `fit`), `lbfgs`,
-`stopping` (whether to go on after an epoch), `training_loop`, `base` (what both estimators share),
-`classifier`, `regressor`.
+Install `jaxmlp[sklearn]`. In reading order: `arguments` (what may be given), `cells` (objects into
+arrays), `columns` (of frames of any package), `tables` (into numbers and codes of categories),
+`networks` (from scikit-learn's description of a network to ours), `orders` (shuffles of a
+RandomState), `splitting` (rows to validate on), `stochastic` (sgd and adam as a loss and an
+optimizer for `fit`), `lbfgs`, `stopping` (whether to go on after an epoch), `training_loop`, `base`
+(what both estimators share), `classifier`, `regressor`.
 """
 
 from .classifier import MLPClassifier
