@@ -4,8 +4,9 @@ Install `jaxmlp[sklearn]`. In reading order: `arguments` (what may be given), `c
 arrays), `columns` (of frames of any package), `tables` (into numbers and codes of categories),
 `networks` (from scikit-learn's description of a network to ours), `orders` (shuffles of a
 RandomState), `splitting` (rows to validate on), `stochastic` (sgd and adam as a loss and an
-optimizer for `fit`), `lbfgs`, `stopping` (whether to go on after an epoch), `training_loop`, `base`
-(what both estimators share), `classifier`, `regressor`.
+optimizer for `fit`), `lbfgs`, `stopping` (whether to go on after an epoch), `training_loop`,
+`drop_in` (in which they meet: scikit-learn's solvers), `base` (what both estimators share),
+`classifier`, `regressor`.
 """
 
 from .classifier import MLPClassifier

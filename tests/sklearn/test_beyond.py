@@ -129,7 +129,7 @@ def test_decisions_are_the_logits_of_probabilities():
 def test_predictions_do_not_depend_on_the_rows_beside_them(rows):
     estimator = MLPClassifier(max_iter=10, random_state=0).fit(X, Y)
     whole = estimator.predict_proba(np.tile(X, (10, 1)))
-    # XLA may choose another kernel for another number of rows, and so add up 100 units in another order.
+    # For another number of rows, XLA may add up the 100 units in another order.
     np.testing.assert_allclose(
         estimator.predict_proba(X[:rows]), whole[:rows], rtol=100 * np.finfo(float).eps
     )
