@@ -72,6 +72,9 @@ class BaseMLP(DropIn):
         if first_pass:
             self._start(units, X.dtype, random_state)
         else:
+            # Weights may have been set by hand.
+            self.norms_ = getattr(self, "norms_", [])
+            self._head = getattr(self, "_head", self._choose_head())
             require_same_layers(units, self.activation, self.norm, self._params(X.dtype))
         self._options = self._choose_options()
         weight = np.ones(X.shape[0], X.dtype) if sample_weight is None else sample_weight

@@ -46,6 +46,7 @@ class DropIn(Arguments, ABC):
     norms_: list[Norm]
     _head: Head
     _options: np.ndarray
+    _dropout_seed: int | None = None
     loss_: float
     loss_curve_: list[float]
     best_loss_: float | None
@@ -72,7 +73,7 @@ class DropIn(Arguments, ABC):
         self.norms_ = first_norms(units, self.activation, self.norm, dtype)
         self._best = self.coefs_, self.intercepts_, self.norms_
         self._optimizer_state = None, None
-        self._dropout_seed: int | None = None
+        self._dropout_seed = None
         if self.solver != "lbfgs":
             self._keep_history(History([], None, None, None, 0))
 

@@ -69,6 +69,12 @@ class Regression(BaseMLP):
     def _start(self, units: list[int], dtype: Any, random_state: np.random.RandomState) -> None:
         super()._start(units, dtype, random_state)
         self.target_mean_ = self.target_scale_ = None
+        if self._head.loss == "gaussian":
+            # At mean 0 and deviation 1, those of all targets: far from them, deviations would grow
+            # before means are learned.
+            self.coefs_[-1][:] = 0
+            mean, raw_scale = np.split(self.intercepts_[-1], 2)
+            mean[:], raw_scale[:] = 0, np.log(np.expm1(1))
 
     def _choose_head(self) -> Head:
         count = {"gaussian": 2, "quantile": len(as_levels(self.quantiles))}
