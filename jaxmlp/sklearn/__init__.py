@@ -5,7 +5,8 @@ arrays), `columns` (of frames of any package), `tables` (into numbers and codes 
 `networks` (from scikit-learn's description of a network to ours), `orders` (shuffles of a
 RandomState), `splitting` (rows to validate on), `stochastic` (sgd and adam as a loss and an
 optimizer for `fit`), `lbfgs`, `stopping` (whether to go on after an epoch), `training_loop`,
-`drop_in` (in which they meet: scikit-learn's solvers), `base` (what both estimators share),
+`drop_in` (in which they meet: scikit-learn's solvers), `preparation` (of a table's columns),
+`recipe_training`, `base` (what both estimators share),
 `classifier`, `regressor`.
 """
 
