@@ -2,12 +2,13 @@
 
 Install `jaxmlp[sklearn]`. In reading order: `arguments` (what may be given), `cells` (objects into
 arrays), `columns` (of frames of any package), `tables` (into numbers and codes of categories),
-`networks` (from scikit-learn's description of a network to ours), `orders` (shuffles of a
-RandomState), `splitting` (rows to validate on), `stochastic` (sgd and adam as a loss and an
-optimizer for `fit`), `lbfgs`, `stopping` (whether to go on after an epoch), `training_loop`,
-`drop_in` (in which they meet: scikit-learn's solvers), `preparation` (of a table's columns),
-`recipe_training`, `base` (what both estimators share),
-`classifier`, `regressor`.
+`heads` (what outputs mean: losses and predictions), `networks` (from scikit-learn's description of
+a network to ours), `orders` (shuffles of a RandomState), `splitting` (rows to validate on),
+`stochastic` (sgd and adam as a loss and an optimizer for `fit`), `lbfgs`, `stopping` (whether to go
+on after an epoch), `training_loop`, `drop_in` (in which they meet: scikit-learn's solvers),
+`preparation` (of a table's columns), `recipe_training`, `base` (what both estimators share),
+`classification` (classes into targets and back), `classifier`, `regression` (numbers into targets
+and back), `regressor`.
 """
 
 from .classifier import MLPClassifier

@@ -7,7 +7,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-from ..activations import ELEMENTWISE_ACTIVATIONS
+from ..activations import HIDDEN_ACTIVATIONS
+from ..types import Activation
 
 # Beartype takes neither an int nor one of NumPy's numbers for a float.
 Number: TypeAlias = int | float | np.integer | np.floating
@@ -18,7 +19,7 @@ class Arguments(BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions({"logistic", *ELEMENTWISE_ACTIVATIONS})],
+        "activation": [StrOptions({"logistic", *HIDDEN_ACTIVATIONS}), Activation],
         "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -40,12 +41,15 @@ class Arguments(BaseEstimator):
         "epsilon": [Interval(Real, 0, None, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "norm": [StrOptions({"layer", "rms"}), None],
+        "residual": ["boolean"],
     }
 
     def __init__(
         self,
         hidden_layer_sizes: Any,
-        activation: str,
+        activation: str | Activation,
         solver: Any,
         alpha: Number,
         batch_size: Any,
@@ -67,6 +71,9 @@ class Arguments(BaseEstimator):
         epsilon: Number,
         n_iter_no_change: Number,
         max_fun: int,
+        dropout: Number,
+        norm: Any,
+        residual: bool,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -91,3 +98,35 @@ class Arguments(BaseEstimator):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
+        self.dropout = dropout
+        self.norm = norm
+        self.residual = residual
+
+    def _hidden_units(self) -> list[int]:
+        """Returns the units of each hidden layer.
+
+        Raises:
+            ValueError: They are not above 0, or not such that other arguments can act on them.
+        """
+        sizes = self.hidden_layer_sizes
+        hidden = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+        if any(units <= 0 for units in hidden):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+        for name, acts in {"dropout": self.dropout > 0, "norm": self.norm is not None}.items():
+            if acts and not hidden:
+                raise ValueError(
+                    f"{name} acts on hidden layers, and hidden_layer_sizes has none; got "
+                    f"{name}={getattr(self, name)!r}."
+                )
+        if self.residual and (len(hidden) < 2 or len(set(hidden)) > 1):
+            raise ValueError(
+                "residual=True needs at least two hidden layers, all of one size, such as "
+                f"hidden_layer_sizes=(100, 100); got {hidden}."
+            )
+        return hidden
+
+    def _unused_arguments(self) -> list[str]:
+        """Returns what to warn of: arguments that were given and change nothing."""
+        if self.solver == "lbfgs" and self.dropout > 0:
+            return ["dropout has no effect with solver='lbfgs', which draws nothing."]
+        return []

@@ -1,5 +1,6 @@
 """Turns a table and scikit-learn's arguments into a fitted network: what both estimators share."""
 
+import warnings
 from abc import abstractmethod
 from typing import Any
 
@@ -9,7 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from .drop_in import DropIn
-from .networks import as_params, compute_outputs
+from .networks import compute_outputs, require_same_layers
 from .splitting import Rows
 from .training_loop import NOT_FINITE
 
@@ -54,10 +55,9 @@ class BaseMLP(DropIn):
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
     ) -> Any:
-        hidden = self.hidden_layer_sizes
-        hidden = list(hidden) if hasattr(hidden, "__iter__") else [hidden]
-        if any(units <= 0 for units in hidden):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+        hidden = self._hidden_units()
+        for argument in self._unused_arguments():
+            warnings.warn(argument, stacklevel=4)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._validate_input(X, y, incremental, reset=first_pass)
         if sample_weight is not None:
@@ -67,15 +67,13 @@ class BaseMLP(DropIn):
         y = y.reshape(len(y), -1)
         self.n_outputs_ = y.shape[1]
         rows = self._as_validation(*validation, X.dtype)
-        units = [X.shape[1], *hidden, self.n_outputs_]
+        units = [X.shape[1], *hidden, self.n_outputs_ * self._choose_head().outputs_per_target]
         random_state = check_random_state(self.random_state)
         if first_pass:
             self._start(units, X.dtype, random_state)
-        elif (before := [*map(len, self.coefs_), len(self.intercepts_[-1])]) != units:
-            raise ValueError(
-                "warm_start and partial_fit go on with the layers that there are, of "
-                f"{before} units; got {units}."
-            )
+        else:
+            require_same_layers(units, self.activation, self.norm, self._params(X.dtype))
+        self._options = self._choose_options()
         weight = np.ones(X.shape[0], X.dtype) if sample_weight is None else sample_weight
         weight = self._weigh(y, weight)
         with jax.enable_x64(X.dtype == np.float64):
@@ -83,7 +81,8 @@ class BaseMLP(DropIn):
                 self._fit_lbfgs(X, y, weight)
             else:
                 self._fit_stochastic(X, y, weight, rows, random_state, incremental)
-        if not all(np.isfinite(array).all() for array in (*self.coefs_, *self.intercepts_)):
+        weights = self.coefs_, self.intercepts_, self.norms_
+        if not all(np.isfinite(array).all() for array in jax.tree.leaves(weights)):
             raise ValueError(NOT_FINITE)
         return self
 
@@ -107,8 +106,8 @@ class BaseMLP(DropIn):
         dtype = self.coefs_[0].dtype
         with jax.enable_x64(dtype == np.float64):
             return compute_outputs(
-                as_params(self.coefs_, self.intercepts_, dtype),
+                self._params(dtype),
                 X.astype(dtype, copy=False),
                 config=self._config(dtype),
-                out_activation=self.out_activation_ if activated else "identity",
+                head=self._head if activated else None,
             )

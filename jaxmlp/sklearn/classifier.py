@@ -4,20 +4,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
-from sklearn.utils.validation import validate_data
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
+from ..types import Activation
 from .arguments import Number
-from .base import BaseMLP, is_stochastic
-from .networks import OutActivation
+from .base import is_stochastic
+from .classification import Classification
 
 
-class MLPClassifier(ClassifierMixin, BaseMLP):
+class MLPClassifier(ClassifierMixin, Classification):
     """A multilayer perceptron that classifies, in place of scikit-learn's of the same name.
 
     Arguments, methods and attributes mean what they mean there, and with the same `random_state`
@@ -28,7 +26,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     Args:
         hidden_layer_sizes: Units of each hidden layer, at least 1 each; one number is one layer.
         activation: Of the hidden layers: "identity", "logistic", "tanh" or "relu", or any other of
-            `MLPConfig` that is applied to each unit alone.
+            `MLPConfig`, gated ones too, or an `Activation`.
         solver: "adam", "sgd" with momentum, or "lbfgs", which takes all rows in each iteration.
         alpha: Strength of the penalty `alpha / 2 * sum(kernel**2) / sum(weight)`, at least 0.
         batch_size: Rows per step, at least 1; "auto" is the smaller of 200 and all.
@@ -55,14 +53,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         epsilon: Added to the root of the second moment of "adam", above 0.
         n_iter_no_change: Epochs without improvement, in a row, after which one more ends it.
         max_fun: Most evaluations of the loss by "lbfgs", at least 1.
+        dropout: Share of the units of each hidden layer that a step drops, in [0, 1); not of
+            "lbfgs". This and what follows is not in scikit-learn's.
+        norm: Normalisation of net inputs of hidden layers: "layer", "rms" or `None`.
+        residual: Whether hidden layers but the first add what they are given to what they give.
         class_weight: Factor on the weight of the rows of each class, a dict; "balanced" is inverse
-            to how often a class occurs; of several labels per row a list of dicts. Not in
-            scikit-learn's.
+            to how often a class occurs; of several labels per row a list of dicts.
 
     Attributes:
         classes_: Labels, shape (classes,).
         coefs_: Kernel of each layer, shape (inputs, outputs).
         intercepts_: Bias of each layer, shape (outputs,).
+        norms_: Scale and bias (of "rms" `None`) of each hidden layer's norm; `[]` without.
         loss_: The last loss.
         loss_curve_: Loss of each epoch.
         best_loss_: The smallest of them; `None` with early stopping.
@@ -88,14 +90,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **BaseMLP._parameter_constraints,
+        **Classification._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
     }
 
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
+        activation: str | Activation = "relu",
         *,
         solver: str = "adam",
         alpha: Number = 0.0001,
@@ -118,6 +120,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         epsilon: Number = 1e-8,
         n_iter_no_change: Number = 10,
         max_fun: int = 15000,
+        dropout: Number = 0.0,
+        norm: str | None = None,
+        residual: bool = False,
         class_weight: Any = None,
     ) -> None:
         self.class_weight = class_weight
@@ -145,6 +150,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             epsilon=epsilon,
             n_iter_no_change=n_iter_no_change,
             max_fun=max_fun,
+            dropout=dropout,
+            norm=norm,
+            residual=residual,
         )
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -236,53 +244,3 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
-
-    def _label(self, outputs: np.ndarray) -> np.ndarray:
-        outputs = outputs.ravel() if self.n_outputs_ == 1 else outputs
-        labels: Any = self._label_binarizer.inverse_transform(outputs)
-        return labels
-
-    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        X, y = validate_data(
-            *(self, X, y),
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        known = hasattr(self, "classes_") and (self.warm_start or incremental)
-        if not known:
-            self._label_binarizer = LabelBinarizer().fit(y)
-            self.classes_ = self._label_binarizer.classes_
-        else:
-            self._require_known(unique_labels(y))
-        return X, self._label_binarizer.transform(y).astype(bool)
-
-    def _require_known(self, classes: np.ndarray) -> None:
-        if self.warm_start:
-            if set(classes) != set(self.classes_):
-                raise ValueError(
-                    "warm_start can only be used where `y` has the same classes as in the "
-                    f"previous call to fit. Previously got {self.classes_}, `y` has {classes}"
-                )
-        elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
-            raise ValueError(
-                "`y` has classes not in `self.classes_`. "
-                f"`self.classes_` has {self.classes_}. 'y' has {classes}."
-            )
-
-    def _weigh(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        if self.class_weight is None:
-            return weight
-        labels: Any = self._label_binarizer.inverse_transform(y.astype(int))
-        factors = compute_sample_weight(self.class_weight, labels)
-        return weight * factors.astype(weight.dtype)
-
-    def _choose_out_activation(self) -> OutActivation:
-        return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
-
-    def _score_outputs(self, outputs: np.ndarray, y: np.ndarray, sample_weight: Any) -> float:
-        known = self._label_binarizer.inverse_transform(y)
-        return accuracy_score(known, self._label(outputs), sample_weight=sample_weight)

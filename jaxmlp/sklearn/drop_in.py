@@ -14,15 +14,16 @@ from sklearn.exceptions import ConvergenceWarning
 from ..config import MLPConfig
 from ..data import DataLoader
 from ..fitting import bucket_of_rows, fill_rows
-from ..types import Batch, Params
+from ..types import Batch, Norm, Params
 from .arguments import Arguments
+from .heads import Head, OutActivation
 from .lbfgs import Limits, minimise
 from .networks import (
-    OutActivation,
     as_coefs,
     as_params,
     compute_outputs,
     draw_coefs,
+    first_norms,
     make_config,
 )
 from .orders import ShuffledOrders, choose_batch_size
@@ -42,13 +43,20 @@ class DropIn(Arguments, ABC):
     out_activation_: OutActivation
     coefs_: list[np.ndarray]
     intercepts_: list[np.ndarray]
+    norms_: list[Norm]
+    _head: Head
+    _options: np.ndarray
     loss_: float
     loss_curve_: list[float]
     best_loss_: float | None
 
     @abstractmethod
-    def _choose_out_activation(self) -> OutActivation:
-        """Returns the name of the output activation."""
+    def _choose_head(self) -> Head:
+        """Returns what the outputs are to mean."""
+
+    def _choose_options(self) -> np.ndarray:
+        """Returns the numbers of the head's loss."""
+        return np.zeros(0)
 
     @abstractmethod
     def _score_outputs(self, outputs: np.ndarray, y: np.ndarray, sample_weight: Any) -> float:
@@ -58,28 +66,32 @@ class DropIn(Arguments, ABC):
         """Draws first parameters, and forgets what was learned before."""
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(units)
-        self.out_activation_ = self._choose_out_activation()
+        self._head = self._choose_head()
+        self.out_activation_ = self._head.out_activation
         self.coefs_, self.intercepts_ = draw_coefs(units, self.activation, dtype, random_state)
-        self._best = self.coefs_, self.intercepts_
+        self.norms_ = first_norms(units, self.activation, self.norm, dtype)
+        self._best = self.coefs_, self.intercepts_, self.norms_
         self._optimizer_state = None, None
+        self._dropout_seed: int | None = None
         if self.solver != "lbfgs":
             self._keep_history(History([], None, None, None, 0))
 
     def _fit_lbfgs(self, X: Any, y: np.ndarray, weight: np.ndarray) -> None:
         x = X if isinstance(X, np.ndarray) else X.toarray()
-        rows: Any = Batch(x, self._as_targets(y, x.dtype), weight)
+        rows: Any = Batch(x, self._as_targets(y, weight, x.dtype), weight)
         end = minimise(
             self._config(x.dtype),
-            self.out_activation_,
-            as_params(self.coefs_, self.intercepts_, x.dtype),
+            self._head,
+            self._params(x.dtype),
             fill_rows(rows, bucket_of_rows(len(x))),
             jnp.asarray(self.alpha, x.dtype),
+            jnp.asarray(self._options, x.dtype),
             Limits(
                 jnp.int32(self.max_iter), jnp.int32(self.max_fun), jnp.asarray(self.tol, x.dtype)
             ),
         )
         self.n_iter_, self.loss_ = int(end.iterations), float(end.loss)
-        self.coefs_, self.intercepts_ = as_coefs(end.params)
+        self.coefs_, self.intercepts_, self.norms_ = as_coefs(end.params)
         if self.verbose:
             print(f"L-BFGS: {self.n_iter_} iterations, loss = {self.loss_:.8f}")
         if not end.converged:
@@ -104,6 +116,7 @@ class DropIn(Arguments, ABC):
             raise ValueError("partial_fit does not support early_stopping=True")
         of, optimizer_state = getattr(self, "_optimizer_state", (None, None))
         goes_on = incremental and of == self.solver
+        key = self._dropout_key(random_state)
         inverse_scaling = self.solver == "sgd" and self.learning_rate == "invscaling"
         if self.early_stopping and validation is None:
             whole = Rows(X, y, weight)
@@ -111,7 +124,7 @@ class DropIn(Arguments, ABC):
         rows, dtype = X.shape[0], X.dtype
         orders = ShuffledOrders(rows, random_state) if self.shuffle else None
         loader = DataLoader(
-            *(X, (self._as_targets(y, dtype), weight)),
+            *(X, (self._as_targets(y, weight, dtype), weight)),
             batch_size=choose_batch_size(self.batch_size, rows),
             sampler=orders,
             check_finite=False,
@@ -128,14 +141,15 @@ class DropIn(Arguments, ABC):
         optimizer = Optimizer(self.solver, bool(self.nesterovs_momentum), inverse_scaling)
         settings = self._settings(stopping.learning_rate, rows, len(loader), dtype)
         trained = train(
-            Loss(self._config(dtype), self.out_activation_),
+            Loss(self._config(dtype), self._head, bool(self.dropout > 0)),
             optax.GradientTransformation(optimizer.init, optimizer.update),
-            Model(as_params(self.coefs_, self.intercepts_, dtype), settings),
+            Model(self._params(dtype), settings),
             optimizer_state if goes_on else None,
             loader,
             orders,
             stopping,
             epochs=1 if incremental else self.max_iter,
+            key=key,
             validate=None if validation is None else functools.partial(self._validate, validation),
         )
         self.n_iter_ = stopping.epochs
@@ -147,7 +161,7 @@ class DropIn(Arguments, ABC):
             self._rate = self.learning_rate_init / (self.t_ + 1) ** self.power_t
         if trained.best is not None:
             self._best = as_coefs(trained.best)
-        self.coefs_, self.intercepts_ = (
+        self.coefs_, self.intercepts_, self.norms_ = (
             self._best if self.early_stopping else as_coefs(trained.params)
         )
         if trained.ended == "nonfinite" and not self.early_stopping:
@@ -156,26 +170,45 @@ class DropIn(Arguments, ABC):
             warn_of_end(trained.ended, self.n_iter_, self.max_iter)
 
     def _validate(self, rows: Rows, params: Params) -> float:
-        config, out_activation = self._config(rows.x.dtype), self.out_activation_
-        outputs = compute_outputs(params, rows.x, config=config, out_activation=out_activation)
+        config = self._config(rows.x.dtype)
+        outputs = compute_outputs(params, rows.x, config=config, head=self._head)
         return float(self._score_outputs(outputs, rows.y, rows.weight))
 
     def _config(self, dtype: Any) -> MLPConfig:
-        units = (len(self.coefs_[0]), *(len(bias) for bias in self.intercepts_))
-        return make_config(units, self.activation, dtype)
+        units = (*map(len, self.coefs_), len(self.intercepts_[-1]))
+        return make_config(units, self.activation, dtype, self.norm, bool(self.residual))
 
-    def _as_targets(self, y: np.ndarray, dtype: Any) -> np.ndarray:
+    def _params(self, dtype: Any) -> Params:
+        return as_params(self.coefs_, self.intercepts_, self.norms_, dtype)
+
+    def _dropout_key(self, random_state: np.random.RandomState) -> jax.Array:
+        """Returns a key of this fit, whose seed is drawn in the first fit that drops anything."""
+        if not self.dropout:
+            return jax.random.key(0)
+        if self._dropout_seed is None:
+            self._dropout_seed = random_state.randint(np.iinfo(np.int32).max)
+        return jax.random.fold_in(jax.random.key(self._dropout_seed), self.t_ % 2**32)
+
+    def _as_targets(self, y: np.ndarray, weight: np.ndarray, dtype: Any) -> np.ndarray:
         """Returns targets as the loss takes them."""
+        del weight
         if self.out_activation_ == "softmax":
             return y.argmax(axis=1).astype(np.int32)
         return y.astype(dtype)
 
     def _settings(self, learning_rate: float, rows: int, steps: int, dtype: Any) -> jax.Array:
         numbers = Settings(
-            *(self.alpha, learning_rate, self.learning_rate_init, self.power_t, self.momentum),
+            *(
+                self.alpha,
+                self.dropout,
+                learning_rate,
+                self.learning_rate_init,
+                self.power_t,
+                self.momentum,
+            ),
             *(self.beta_1, self.beta_2, self.epsilon, self.t_, rows, steps),
         )
-        return jnp.asarray(numbers, dtype)
+        return jnp.asarray([*numbers, *self._options], dtype)
 
     def _history(self, *, validates: bool) -> History:
         """Returns what a former fit left, or the beginning of what it did not look at."""

@@ -10,7 +10,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ..config import MLPConfig
 from ..types import Batch, Params
-from .networks import Losses, OutActivation, compute_losses
+from .heads import Head, Losses
+from .networks import compute_losses
 
 # Those of scipy.optimize.minimize(method="L-BFGS-B"), which scikit-learn calls.
 _MEMORY = 10
@@ -49,10 +50,11 @@ class _Iterate(NamedTuple):
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def minimise(
     config: MLPConfig,
-    out_activation: OutActivation,
+    head: Head,
     params: Any,
     rows: Batch,
     alpha: Float[Array, ""],
+    options: Float[Array, " options"],
     limits: Limits,
 ) -> Minimum:
     """Minimises the loss of `compute_losses` over all rows.
@@ -65,7 +67,7 @@ def minimise(
     """
 
     def losses(params: Params) -> Losses:
-        return compute_losses(params, rows, alpha, config=config, out_activation=out_activation)
+        return compute_losses(params, rows, alpha, options, config=config, head=head)
 
     def value_fn(params: Params) -> Array:
         return losses(params).descended

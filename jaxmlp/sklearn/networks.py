@@ -3,141 +3,159 @@
 import functools
 import itertools
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
-from .. import losses
+from ..activations import net_input_features
 from ..config import MLPConfig
 from ..fitting import bucket_of_rows
 from ..forward import apply
 from ..losses.weights import weighted_mean
-from ..types import Batch, Dense, Params
+from ..types import Activation, Batch, Dense, Norm, Params
+from .heads import Head, Losses
 
-OutActivation: TypeAlias = Literal["softmax", "logistic", "identity", "exp"]
-
-# Scikit-learn's names that are not ours.
-_ACTIVATIONS = {"logistic": "sigmoid"}
-_OUTPUTS = {
-    "softmax": functools.partial(jax.nn.softmax, axis=-1),
-    "logistic": jax.nn.sigmoid,
-    "identity": lambda outputs: outputs,
-    "exp": jnp.exp,
-}
-_CRITERIA = {
-    "softmax": losses.softmax_cross_entropy,
-    "logistic": losses.sigmoid_binary_cross_entropy,
-    "identity": losses.squared_error,
-    "exp": losses.poisson,
-}
 # Rows that are predicted at once.
 _BLOCK_ROWS = 8192
 # With fewer, XLA computes products in another order, and predictions would depend on the block.
 _FEWEST_ROWS = 8
 
 
-class Losses(NamedTuple):
-    """What is descended, and what is told.
-
-    They differ for several targets of a regression, where scikit-learn tells the mean over targets
-    and descends their sum.
-    """
-
-    descended: Float[Array, "*rows"]
-    told: Float[Array, "*rows"]
-
-
 @functools.lru_cache(64)
-def make_config(layer_units: tuple[int, ...], activation: str, dtype: np.dtype[Any]) -> MLPConfig:
+def make_config(
+    layer_units: tuple[int, ...],
+    activation: str | Activation,
+    dtype: np.dtype[Any],
+    norm: Any = None,
+    residual: bool = False,
+) -> MLPConfig:
     """Returns the config of a network of so many inputs, hidden units and outputs."""
     in_features, *hidden_features, out_features = layer_units
-    name: Any = _ACTIVATIONS.get(activation, activation)
+    name: Any = "sigmoid" if activation == "logistic" else activation
     return MLPConfig(
         in_features=in_features,
         hidden_features=tuple(hidden_features),
         out_features=out_features,
         activation=name,
+        norm=norm,
+        residual=residual,
         param_dtype=dtype.name,  # pyright: ignore[reportArgumentType]  # one of two
     )
 
 
 def draw_coefs(
-    layer_units: Sequence[int], activation: str, dtype: Any, random_state: np.random.RandomState
+    layer_units: Sequence[int],
+    activation: str | Activation,
+    dtype: Any,
+    random_state: np.random.RandomState,
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Draws the very kernels and biases with which scikit-learn starts.
 
-    Uniform in +-sqrt(6 / (inputs + outputs)), or sqrt(2 / ...) for "logistic".
+    Uniform in +-sqrt(6 / (inputs + outputs)), or sqrt(2 / ...) for "logistic". Value and gate of a
+    gated activation are each drawn as a layer of their own would be.
 
     References:
         Glorot & Bengio 2010, equation 16; the biases are scikit-learn's own.
     """
     factor = 2.0 if activation == "logistic" else 6.0
+    widths = _widths(layer_units, activation)
     coefs, intercepts = [], []
-    for inputs, outputs in itertools.pairwise(layer_units):
+    for (inputs, outputs), width in zip(itertools.pairwise(layer_units), widths, strict=True):
         bound = np.sqrt(factor / (inputs + outputs))
-        coefs.append(random_state.uniform(-bound, bound, (inputs, outputs)).astype(dtype))
-        intercepts.append(random_state.uniform(-bound, bound, outputs).astype(dtype))
+        coefs.append(random_state.uniform(-bound, bound, (inputs, width)).astype(dtype))
+        intercepts.append(random_state.uniform(-bound, bound, width).astype(dtype))
     return coefs, intercepts
 
 
-def as_params(coefs: Sequence[Any], intercepts: Sequence[Any], dtype: Any) -> Params:
-    """Turns scikit-learn's lists into parameters."""
-    as_array: Any = functools.partial(np.asarray, dtype=dtype)
-    layers = [
-        Dense(as_array(kernel), as_array(bias))
-        for kernel, bias in zip(coefs, intercepts, strict=True)
-    ]
-    return Params(tuple(layers[:-1]), layers[-1])
+def first_norms(
+    layer_units: Sequence[int], activation: str | Activation, norm: str | None, dtype: Any
+) -> list[Norm]:
+    """Returns the norms of the hidden layers before training, which change nothing but the size."""
+    if norm is None:
+        return []
+    widths = _widths(layer_units, activation)[:-1]
+    ones: list[Any] = [np.ones(width, dtype) for width in widths]
+    return [Norm(scale, 0 * scale if norm == "layer" else None) for scale in ones]
 
 
-def as_coefs(params: Params) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Turns parameters into scikit-learn's lists, of arrays that may be written to."""
+def as_params(
+    coefs: Sequence[Any], intercepts: Sequence[Any], norms: Sequence[Norm], dtype: Any
+) -> Params:
+    """Turns lists of arrays into parameters; `norms` has one of each hidden layer, or none."""
+    arrays = [*norms] if norms else [None] * (len(coefs) - 1)
+    layers = [Dense(*layer) for layer in zip(coefs, intercepts, [*arrays, None], strict=True)]
+    return jax.tree.map(
+        functools.partial(np.asarray, dtype=dtype), Params(tuple(layers[:-1]), layers[-1])
+    )
+
+
+def as_coefs(params: Params) -> tuple[list[np.ndarray], list[np.ndarray], list[Norm]]:
+    """Turns parameters into such lists, of arrays that may be written to."""
+    copies: Any = jax.tree.map(np.array, params)
+    layers = (*copies.hidden, copies.output)
+    norms = [a.norm for a in copies.hidden if a.norm is not None]
+    return [a.kernel for a in layers], [a.bias for a in layers], norms
+
+
+def require_same_layers(
+    layer_units: Sequence[int], activation: str | Activation, norm: str | None, params: Params
+) -> None:
+    """Raises a ValueError unless a network that was trained before has these layers."""
     layers = (*params.hidden, params.output)
-    return [np.array(a.kernel) for a in layers], [np.array(a.bias) for a in layers]
+    before = [*(len(a.kernel) for a in layers), params.output.kernel.shape[1]]
+    if before != [*layer_units]:
+        raise ValueError(
+            "warm_start and partial_fit go on with the layers that there are, of "
+            f"{before} units; got {[*layer_units]}."
+        )
+    widths = [a.kernel.shape[1] for a in layers]
+    if widths != _widths(layer_units, activation):
+        raise ValueError(
+            "warm_start and partial_fit go on with the layers that there are, gated or not as "
+            f"they were; got activation={activation!r}."
+        )
+    norms = [a.norm for a in params.hidden if a.norm is not None]
+    trained = None if not norms else "rms" if norms[0].bias is None else "layer"
+    if trained != norm:
+        raise ValueError(
+            "warm_start and partial_fit go on with the layers that there are, of "
+            f"norm={trained!r}; got norm={norm!r}."
+        )
 
 
 def compute_losses(
     params: Params,
     rows: Batch,
     alpha: Float[Array, ""],
+    options: Float[Array, " options"],
     *,
     config: MLPConfig,
-    out_activation: OutActivation,
+    head: Head,
+    key: Key[Array, ""] | None = None,
+    dropout_rate: Float[Array, ""] | None = None,
 ) -> Losses:
     """Computes the mean over rows by their weight, and `alpha / 2 * sum(kernel**2) / sum(weight)`.
 
-    Rows whose weights are all 0 have the penalty alone.
+    Rows whose weights are all 0 have the penalty alone. Nothing is dropped without a key.
     """
     assert rows.weight is not None
     weight = jnp.asarray(rows.weight)
     total = jnp.sum(weight)
     squares = sum(jnp.sum(jnp.square(a.kernel)) for a in (*params.hidden, params.output))
     decay = alpha / 2 * squares / jnp.where(total == 0, 1, total)
-    by_row = _row_losses(out_activation, apply(params, rows.x, config=config), rows.y)
+    outputs = apply(params, rows.x, config=config, key=key, dropout_rate=dropout_rate)
+    by_row = head.row_losses(outputs, rows.y, options)
     return Losses(*(weighted_mean(values, weight) + decay for values in by_row))
 
 
-def _row_losses(out_activation: OutActivation, outputs: Array, targets: Array) -> Losses:
-    values = _CRITERIA[out_activation](outputs, targets)
-    # Ours are means over the outputs of a row.
-    if out_activation == "softmax":
-        return Losses(values, values)
-    count = outputs.shape[-1]
-    if out_activation == "identity":
-        return Losses(values * count / 2, values / 2)
-    if out_activation == "exp":
-        # The constant by which a perfect prediction costs nothing.
-        values += jnp.mean(jax.scipy.special.xlogy(targets, targets) - targets, axis=-1)
-    return Losses(values * count, values * count)
+def compute_outputs(params: Params, x: Any, *, config: MLPConfig, head: Head | None) -> np.ndarray:
+    """Computes what any number of rows, dense or sparse, give, in blocks of a few sizes.
 
-
-def compute_outputs(
-    params: Params, x: Any, *, config: MLPConfig, out_activation: OutActivation
-) -> np.ndarray:
-    """Computes the outputs of any number of rows, dense or sparse, in blocks of a few sizes."""
+    Without a head it is the outputs as they are.
+    """
     blocks = []
     for first in range(0, x.shape[0], _BLOCK_ROWS):
         block = x[first : first + _BLOCK_ROWS]
@@ -145,10 +163,16 @@ def compute_outputs(
         count = len(block)
         if missing := max(bucket_of_rows(count), _FEWEST_ROWS) - count:
             block = np.concatenate([block, np.repeat(block[-1:], missing, axis=0)])
-        blocks.append(np.asarray(_outputs(params, block, config, out_activation))[:count])
+        blocks.append(np.asarray(_outputs(params, block, config, head))[:count])
     return np.concatenate(blocks) if len(blocks) > 1 else blocks[0]
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
-def _outputs(params: Params, x: Array, config: MLPConfig, out_activation: OutActivation) -> Array:
-    return _OUTPUTS[out_activation](apply(params, x, config=config))
+def _outputs(params: Params, x: Array, config: MLPConfig, head: Head | None) -> Array:
+    outputs = apply(params, x, config=config)
+    return outputs if head is None else head.activate(outputs)
+
+
+def _widths(layer_units: Sequence[int], activation: str | Activation) -> list[int]:
+    """Returns the outputs of each layer before its activation."""
+    return [*(net_input_features(activation, n) for n in layer_units[1:-1]), layer_units[-1]]

@@ -1,21 +1,28 @@
 """Turns a table and numbers into a regressor with scikit-learn's interface."""
 
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.stats
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.metrics import r2_score
-from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import validate_data
 
+from ..types import Activation
 from .arguments import Number
-from .base import BaseMLP, is_stochastic
-from .networks import OutActivation
+from .base import is_stochastic
+from .regression import (
+    DEFAULT_DELTA,
+    DEFAULT_QUANTILES,
+    Regression,
+    as_levels,
+    predicts_dist,
+    predicts_quantiles,
+)
 
 
-class MLPRegressor(RegressorMixin, BaseMLP):
+class MLPRegressor(RegressorMixin, Regression):
     """A multilayer perceptron that predicts numbers, in place of scikit-learn's of the same name.
 
     Arguments, methods and attributes mean what they mean there, and with the same `random_state`
@@ -25,9 +32,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Args:
         loss: "squared_error", or "poisson" for counts, whose mean is the exponential of the output.
+            Not in scikit-learn's: "absolute_error", for the median; "huber", squared up to a
+            residual of `huber_delta` and absolute beyond; "quantile", for `quantiles`; "gaussian",
+            for mean and standard deviation, which is at least 0.001 of that of all targets.
         hidden_layer_sizes: Units of each hidden layer, at least 1 each; one number is one layer.
         activation: Of the hidden layers: "identity", "logistic", "tanh" or "relu", or any other of
-            `MLPConfig` that is applied to each unit alone.
+            `MLPConfig`, gated ones too, or an `Activation`.
         solver: "adam", "sgd" with momentum, or "lbfgs", which takes all rows in each iteration.
         alpha: Strength of the penalty `alpha / 2 * sum(kernel**2) / sum(weight)`, at least 0.
         batch_size: Rows per step, at least 1; "auto" is the smaller of 200 and all.
@@ -46,18 +56,26 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         warm_start: Whether `fit` goes on from the weights of the last one.
         momentum: Of "sgd", in [0, 1].
         nesterovs_momentum: Whether that is Nesterov's.
-        early_stopping: Whether to set rows aside, stop by their score, R2, and
-            keep the weights of the best one.
+        early_stopping: Whether to set rows aside, stop by their score, R2 (of "quantile" minus the
+            mean pinball loss), and keep the weights of the best one.
         validation_fraction: Share of rows that is set aside, in [0, 1).
         beta_1: Decay of the first moment of "adam", in [0, 1).
         beta_2: Decay of the second moment of "adam", in [0, 1).
         epsilon: Added to the root of the second moment of "adam", above 0.
         n_iter_no_change: Epochs without improvement, in a row, after which one more ends it.
         max_fun: Most evaluations of the loss by "lbfgs", at least 1.
+        dropout: Share of the units of each hidden layer that a step drops, in [0, 1); not of
+            "lbfgs". This and what follows is not in scikit-learn's.
+        norm: Normalisation of net inputs of hidden layers: "layer", "rms" or `None`.
+        residual: Whether hidden layers but the first add what they are given to what they give.
+        huber_delta: Residual from which "huber" is linear, above 0, in units of the targets.
+        quantiles: Levels that "quantile" predicts, increasing in (0, 1); of "gaussian" those that
+            `predict_quantiles` gives if not told.
 
     Attributes:
         coefs_: Kernel of each layer, shape (inputs, outputs).
         intercepts_: Bias of each layer, shape (outputs,).
+        norms_: Scale and bias (of "rms" `None`) of each hidden layer's norm; `[]` without.
         loss_: The last loss.
         loss_curve_: Loss of each epoch.
         best_loss_: The smallest of them; `None` with early stopping.
@@ -68,8 +86,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         n_features_in_: Number of features.
         feature_names_in_: Their names, of a table whose columns have text names.
         n_layers_: Number of layers, that of the inputs included.
-        n_outputs_: Number of outputs.
+        n_outputs_: Number of targets.
         out_activation_: "identity", or "exp" with the Poisson loss.
+        target_mean_: Mean of each target, shape (targets,), of "gaussian", which learns targets in
+            standard units: weights, and the losses above, are of those; else `None`.
+        target_scale_: Standard deviation by which they are divided; those of the first fit's rows.
 
     References:
         The optimizers: Kingma & Ba 2015 (adam), Sutskever et al. 2013 (Nesterov's momentum), Liu &
@@ -84,15 +105,21 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson"})],
+        **Regression._parameter_constraints,
+        "loss": [
+            StrOptions(
+                {"squared_error", "poisson", "absolute_error", "huber", "quantile", "gaussian"}
+            )
+        ],
+        "huber_delta": [Interval(Real, 0, None, closed="neither")],
+        "quantiles": ["array-like"],
     }
 
     def __init__(
         self,
         loss: str = "squared_error",
         hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
+        activation: str | Activation = "relu",
         *,
         solver: str = "adam",
         alpha: Number = 0.0001,
@@ -115,8 +142,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         epsilon: Number = 1e-8,
         n_iter_no_change: Number = 10,
         max_fun: int = 15000,
+        dropout: Number = 0.0,
+        norm: str | None = None,
+        residual: bool = False,
+        huber_delta: Number = DEFAULT_DELTA,
+        quantiles: Any = DEFAULT_QUANTILES,
     ) -> None:
         self.loss = loss
+        self.huber_delta = huber_delta
+        self.quantiles = quantiles
         super().__init__(
             hidden_layer_sizes=hidden_layer_sizes,
             activation=activation,
@@ -141,6 +175,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             epsilon=epsilon,
             n_iter_no_change=n_iter_no_change,
             max_fun=max_fun,
+            dropout=dropout,
+            norm=norm,
+            residual=residual,
         )
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -193,30 +230,58 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X: Any) -> np.ndarray:
-        """Returns predictions, shape (rows,), or (rows, targets) for several."""
-        outputs = self._compute_outputs(X)
-        return outputs.ravel() if self.n_outputs_ == 1 else outputs
+        """Returns predictions, shape (rows,), or (rows, targets) for several.
 
-    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        del incremental
-        X, y = validate_data(
-            *(self, X, y),
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        if self.loss == "poisson" and (y < 0).any():
-            raise ValueError(f"loss='poisson' requires non-negative y; got {y.min()}.")
-        return X, y
+        Of "gaussian" it is the mean, of "quantile" the quantile nearest to the median, of two the
+        lower.
+        """
+        return self._by_row(self._predictions(self._compute_outputs(X))["prediction"])
 
-    def _choose_out_activation(self) -> OutActivation:
-        return "exp" if self.loss == "poisson" else "identity"
+    @available_if(predicts_quantiles)
+    def predict_quantiles(self, X: Any, quantiles: Any = None) -> np.ndarray:
+        """Returns quantiles of every row's target, in increasing order.
 
-    def _score_outputs(self, outputs: np.ndarray, y: np.ndarray, sample_weight: Any) -> float:
-        if not np.isfinite(outputs).all():
-            return float("nan")
-        return r2_score(y, outputs, sample_weight=sample_weight)
+        Outputs of "quantile" that have crossed are sorted, by which no pinball loss grows.
+
+        Args:
+            X: Rows.
+            quantiles: Levels, increasing in (0, 1); of "quantile" some that it was trained for.
+                `None` for those of the constructor.
+
+        Returns:
+            Shape (rows, quantiles), or (rows, targets, quantiles) for several targets.
+
+        Raises:
+            ValueError: The rows or levels are not as they must be.
+
+        References:
+            Koenker & Bassett 1978; Chernozhukov, Fernandez-Val & Galichon 2010 (sorting).
+        """
+        predictions = self._predictions(self._compute_outputs(X))
+        if self._head.loss == "gaussian":
+            levels = as_levels(self.quantiles if quantiles is None else quantiles)
+            mean, std = (predictions[name][..., None] for name in ("prediction", "std"))
+            return self._by_row(mean + std * scipy.stats.norm.ppf(levels))
+        if quantiles is None:
+            return self._by_row(predictions["quantiles"])
+        levels, known = as_levels(quantiles), self._options.tolist()
+        if missing := [level for level in levels.tolist() if level not in known]:
+            raise ValueError(
+                f"quantiles must be some that loss='quantile' was trained for, {known}; got "
+                f"{missing}. Give MLPRegressor all that are needed."
+            )
+        return self._by_row(predictions["quantiles"][..., np.searchsorted(known, levels)])
+
+    @available_if(predicts_dist)
+    def predict_dist(self, X: Any) -> Any:
+        """Returns every row's normal distribution, a frozen `scipy.stats.norm`.
+
+        Its methods, such as `mean`, `std`, `interval` and `logpdf`, give arrays of shape (rows,),
+        or (rows, targets) for several targets.
+        """
+        predictions = self._predictions(self._compute_outputs(X))
+        mean, std = (self._by_row(predictions[name]) for name in ("prediction", "std"))
+        return scipy.stats.norm(mean, std)
+
+    def _by_row(self, predictions: np.ndarray) -> np.ndarray:
+        return predictions[:, 0] if self.n_outputs_ == 1 else predictions

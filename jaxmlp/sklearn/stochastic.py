@@ -13,7 +13,8 @@ from jaxtyping import Array, Float, Int, Key
 
 from ..config import MLPConfig
 from ..types import Batch, Params
-from .networks import OutActivation, compute_losses
+from .heads import Head
+from .networks import compute_losses
 
 Solver: TypeAlias = Literal["sgd", "adam"]
 
@@ -26,6 +27,7 @@ class Settings(NamedTuple):
     """
 
     alpha: Any
+    dropout: Any
     learning_rate: Any
     learning_rate_init: Any
     power_t: Any
@@ -42,6 +44,7 @@ class Model(NamedTuple):
     """What `fit` is given as parameters.
 
     Settings are packed, of the type of the parameters: each array more takes a call microseconds.
+    What follows them are the options of the head.
     """
 
     params: Params
@@ -51,6 +54,11 @@ class Model(NamedTuple):
     def settings(self) -> Settings:
         """The settings by name."""
         return Settings(*(self.packed[place] for place in range(len(Settings._fields))))
+
+    @property
+    def options(self) -> Float[Array, " options"]:
+        """The options of the head."""
+        return self.packed[len(Settings._fields) :]
 
 
 class SolverState(NamedTuple):
@@ -69,21 +77,24 @@ class Loss:
     """
 
     config: MLPConfig
-    out_activation: OutActivation
+    head: Head
+    drops: bool
 
     def __call__(
         self, model: Model, batch: Batch, key: Key[Array, ""] | None
     ) -> tuple[Array, dict[str, Array]]:
         """Computes the loss that is told, with the gradient of the one that is descended."""
-        del key
         targets, sample_weight = batch.y
         weight = sample_weight * jnp.asarray(batch.weight, sample_weight.dtype)
         descended, told = compute_losses(
             model.params,
             Batch(batch.x, targets, weight),
             model.settings.alpha,
+            model.options,
             config=self.config,
-            out_activation=self.out_activation,
+            head=self.head,
+            key=key if self.drops else None,
+            dropout_rate=model.settings.dropout if self.drops else None,
         )
         return descended + jax.lax.stop_gradient(told - descended), {}
 

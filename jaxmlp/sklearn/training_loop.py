@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import PyTree
+from jaxtyping import Array, Key, PyTree
 from sklearn.exceptions import ConvergenceWarning
 
 from ..data import DataLoader
@@ -49,6 +49,7 @@ def train(
     stopping: Stopping,
     *,
     epochs: int,
+    key: Key[Array, ""],
     validate: Callable[[Params], float] | None,
 ) -> Trained:
     """Trains for so many epochs at most, from an optimizer's state of before if there is one.
@@ -56,7 +57,7 @@ def train(
     Whenever the learning rate is lowered, `fit` begins anew with the state that was reached: the
     rate is part of what it is given.
     """
-    state = init_state(model, optimizer, key=jax.random.key(0))
+    state = init_state(model, optimizer, key=key)
     if optimizer_state is not None:
         count = jnp.zeros((), jnp.int32)
         state = state._replace(opt_state=SolverState(count, optimizer_state))
@@ -128,4 +129,6 @@ def _begin_again(state: TrainState, learning_rate: float) -> TrainState:
     packed = np.array(state.params.packed)
     packed[Settings._fields.index("learning_rate")] = learning_rate
     params = state.params._replace(packed=jnp.asarray(packed))
-    return state._replace(params=params, step=jnp.zeros((), jnp.int32))
+    # Steps are counted anew, and draw from another key.
+    key = jax.random.fold_in(state.key, state.step)
+    return state._replace(params=params, step=jnp.zeros((), jnp.int32), key=key)

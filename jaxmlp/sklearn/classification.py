@@ -1,0 +1,71 @@
+"""Turns classes and labels into columns of bools, and outputs of a network into classes."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import accuracy_score
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils.multiclass import unique_labels
+from sklearn.utils.validation import validate_data
+
+from .base import BaseMLP
+from .heads import Head
+
+
+class Classification(BaseMLP):
+    """What a classifier does with its classes; its docstring tells arguments and attributes."""
+
+    class_weight: Any
+    classes_: Any
+
+    def _label(self, outputs: np.ndarray) -> np.ndarray:
+        outputs = outputs.ravel() if self.n_outputs_ == 1 else outputs
+        labels: Any = self._label_binarizer.inverse_transform(outputs)
+        return labels
+
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
+        X, y = validate_data(
+            *(self, X, y),
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            dtype=(np.float64, np.float32),
+            reset=reset,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        known = hasattr(self, "classes_") and (self.warm_start or incremental)
+        if not known:
+            self._label_binarizer = LabelBinarizer().fit(y)
+            self.classes_ = self._label_binarizer.classes_
+        else:
+            self._require_known(unique_labels(y))
+        return X, self._label_binarizer.transform(y).astype(bool)
+
+    def _require_known(self, classes: np.ndarray) -> None:
+        if self.warm_start:
+            if set(classes) != set(self.classes_):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the "
+                    f"previous call to fit. Previously got {self.classes_}, `y` has {classes}"
+                )
+        elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+            raise ValueError(
+                "`y` has classes not in `self.classes_`. "
+                f"`self.classes_` has {self.classes_}. 'y' has {classes}."
+            )
+
+    def _weigh(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        if self.class_weight is None:
+            return weight
+        labels: Any = self._label_binarizer.inverse_transform(y.astype(int))
+        factors = compute_sample_weight(self.class_weight, labels)
+        return weight * factors.astype(weight.dtype)
+
+    def _choose_head(self) -> Head:
+        several = self._label_binarizer.y_type_ == "multiclass"
+        return Head("softmax_cross_entropy" if several else "sigmoid_binary_cross_entropy")
+
+    def _score_outputs(self, outputs: np.ndarray, y: np.ndarray, sample_weight: Any) -> float:
+        known = self._label_binarizer.inverse_transform(y)
+        return accuracy_score(known, self._label(outputs), sample_weight=sample_weight)
