@@ -3,8 +3,10 @@
 from numbers import Integral, Real
 from typing import Any, ClassVar, TypeAlias
 
+import jax
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from ..activations import ELEMENTWISE_ACTIVATIONS
@@ -40,54 +42,39 @@ class Arguments(BaseEstimator):
         "epsilon": [Interval(Real, 0, None, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+        "callbacks": [callable, list, tuple, None],
+        "progress": ["boolean", None],
+        "device": [str, jax.Device, None],
     }
 
-    def __init__(
-        self,
-        hidden_layer_sizes: Any,
-        activation: str,
-        solver: Any,
-        alpha: Number,
-        batch_size: Any,
-        learning_rate: str,
-        learning_rate_init: Number,
-        power_t: Number,
-        max_iter: int,
-        shuffle: bool,
-        random_state: Any,
-        tol: Number,
-        verbose: bool | int,
-        warm_start: bool,
-        momentum: Number,
-        nesterovs_momentum: bool,
-        early_stopping: bool,
-        validation_fraction: Number,
-        beta_1: Number,
-        beta_2: Number,
-        epsilon: Number,
-        n_iter_no_change: Number,
-        max_fun: int,
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
+    hidden_layer_sizes: Any
+    activation: str
+    solver: Any
+    alpha: Number
+    batch_size: Any
+    learning_rate: str
+    learning_rate_init: Number
+    power_t: Number
+    max_iter: int
+    shuffle: bool
+    random_state: Any
+    tol: Number
+    verbose: bool | int
+    warm_start: bool
+    momentum: Number
+    nesterovs_momentum: bool
+    early_stopping: bool
+    validation_fraction: Number
+    beta_1: Number
+    beta_2: Number
+    epsilon: Number
+    n_iter_no_change: Number
+    max_fun: int
+    scoring: Any
+    callbacks: Any
+    progress: bool | None
+    device: Any
+
+    def __init__(self, **arguments: Any) -> None:
+        vars(self).update(arguments)

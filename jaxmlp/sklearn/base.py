@@ -1,14 +1,21 @@
 """Turns a table and scikit-learn's arguments into a fitted network: what both estimators share."""
 
+import copy
+import warnings
 from abc import abstractmethod
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from sklearn.base import clone, is_classifier
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from .callbacks import as_callbacks
+from .devices import computing_on, find_device, name_device, predicting_on
 from .drop_in import DropIn
+from .estimator_files import read_estimator, write_estimator
 from .networks import as_params, compute_outputs
 from .splitting import Rows
 from .training_loop import NOT_FINITE
@@ -36,6 +43,76 @@ class BaseMLP(DropIn):
         tags.input_tags.sparse = True
         return tags
 
+    def __sklearn_clone__(self) -> Any:
+        """Returns an estimator with the same arguments; a device cannot be copied."""
+        if not isinstance(self.device, jax.Device):
+            return super().__sklearn_clone__()
+        copied: Any = clone(copy.copy(self).set_params(device=None))
+        return copied.set_params(device=self.device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Names the device, which cannot be pickled."""
+        state: Any = super().__getstate__()
+        return {**state, "device": name_device(self.device)}
+
+    def save(self, path: str | Path) -> None:
+        """Writes the estimator into one safetensors file, or leaves the file that was there.
+
+        The file holds the arguments, what was learned, and the state of the optimizer, so that
+        what `load` returns predicts and goes on training as this one would; it holds no rows, and
+        nothing in it is run.
+
+        Args:
+            path: The file, usually `*.safetensors`; its directory exists. A link is followed.
+
+        Raises:
+            OSError: It could not be written; the message tells why and what to do.
+            TypeError: An argument cannot be stored: `callbacks`, or `scoring` that is a function.
+        """
+        write_estimator(path, self)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Any:
+        """Reads an estimator of this class that `save` wrote.
+
+        Args:
+            path: The file, from whomever it comes.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            CheckpointError: The file is damaged, holds something else, or was written by a later
+                version.
+            OSError: It cannot be read.
+        """
+        return read_estimator(path, {cls.__name__: cls})
+
+    def plot_curves(self, ax: Any = None) -> Any:
+        """Draws the losses of all epochs, on rows to validate on too, and their scores.
+
+        Args:
+            ax: Axes of matplotlib; `None` makes a new figure.
+
+        Returns:
+            The axes with the losses.
+
+        Raises:
+            ImportError: Matplotlib is not installed.
+            ValueError: There was no epoch: "lbfgs" has none.
+        """
+        check_is_fitted(self)
+        if not getattr(self, "loss_curve_", None):
+            raise ValueError("plot_curves draws epochs, and solver='lbfgs' has none.")
+        from .curves import draw_curves
+
+        usual = "accuracy" if is_classifier(self) else "R2"
+        score = (self.scoring or usual) if not callable(self.scoring) else "score"
+        return draw_curves(
+            *(ax, self.loss_curve_, self.validation_loss_curve_, self.validation_scores_),
+            score=score,
+        )
+
     @abstractmethod
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         """Checks a table and its targets, and returns arrays; classes as columns of bools."""
@@ -58,6 +135,8 @@ class BaseMLP(DropIn):
         hidden = list(hidden) if hasattr(hidden, "__iter__") else [hidden]
         if any(units <= 0 for units in hidden):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+        device = find_device(self.device)
+        self._warn_of_unused(validates=self.early_stopping or validation[0] is not None)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._validate_input(X, y, incremental, reset=first_pass)
         if sample_weight is not None:
@@ -78,7 +157,7 @@ class BaseMLP(DropIn):
             )
         weight = np.ones(X.shape[0], X.dtype) if sample_weight is None else sample_weight
         weight = self._weigh(y, weight)
-        with jax.enable_x64(X.dtype == np.float64):
+        with computing_on(device), jax.enable_x64(X.dtype == np.float64):
             if self.solver == "lbfgs":
                 self._fit_lbfgs(X, y, weight)
             else:
@@ -86,6 +165,24 @@ class BaseMLP(DropIn):
         if not all(np.isfinite(array).all() for array in (*self.coefs_, *self.intercepts_)):
             raise ValueError(NOT_FINITE)
         return self
+
+    def _warn_of_unused(self, *, validates: bool) -> None:
+        """Warns of arguments that have no effect, from the method that a user called."""
+        has_callbacks = len(as_callbacks(self.callbacks)) > 0
+        if self.solver == "lbfgs":
+            given = {"callbacks": has_callbacks, "progress": self.progress}
+            if names := [name for name, is_given in given.items() if is_given]:
+                which, verb = " and ".join(names), "has" if len(names) == 1 else "have"
+                warnings.warn(
+                    f"{which} {verb} no effect with solver='lbfgs', which has no epochs.",
+                    stacklevel=5,
+                )
+        if self.scoring is not None and (self.solver == "lbfgs" or not validates):
+            warnings.warn(
+                "scoring has no effect without rows to validate on, of which solver='lbfgs' makes "
+                "no use: set early_stopping=True, or give X_val and y_val to fit.",
+                stacklevel=5,
+            )
 
     def _as_validation(self, X: Any, y: Any, sample_weight: Any, dtype: Any) -> Rows | None:
         """Checks rows to validate on, as those to train on."""
@@ -105,7 +202,7 @@ class BaseMLP(DropIn):
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         dtype = self.coefs_[0].dtype
-        with jax.enable_x64(dtype == np.float64):
+        with predicting_on(self.device), jax.enable_x64(dtype == np.float64):
             return compute_outputs(
                 as_params(self.coefs_, self.intercepts_, dtype),
                 X.astype(dtype, copy=False),

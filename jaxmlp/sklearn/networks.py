@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
@@ -137,18 +137,42 @@ def _row_losses(out_activation: OutActivation, outputs: Array, targets: Array) -
 def compute_outputs(
     params: Params, x: Any, *, config: MLPConfig, out_activation: OutActivation
 ) -> np.ndarray:
-    """Computes the outputs of any number of rows, dense or sparse, in blocks of a few sizes."""
+    """Computes the outputs of any number of rows, dense or sparse."""
+    return _in_blocks(lambda block: _outputs(params, block, config, out_activation), x)
+
+
+def compute_mean_loss(
+    params: Params, rows: Batch, *, config: MLPConfig, out_activation: OutActivation
+) -> float:
+    """Computes the mean over rows by their weight of the loss that is told, without a penalty."""
+
+    def told(x: Any, targets: Any) -> Array:
+        return _told(params, x, targets, config, out_activation)
+
+    weight: Any = rows.weight
+    return float(np.dot(weight, _in_blocks(told, rows.x, rows.y)) / np.sum(weight))
+
+
+def _in_blocks(compute: Callable[..., Array], x: Any, *others: np.ndarray) -> np.ndarray:
+    """Computes something per row, in blocks of a few sizes; `x` is dense or sparse."""
     blocks = []
     for first in range(0, x.shape[0], _BLOCK_ROWS):
-        block = x[first : first + _BLOCK_ROWS]
-        block = block if isinstance(block, np.ndarray) else block.toarray()
-        count = len(block)
+        place = slice(first, first + _BLOCK_ROWS)
+        block = x[place] if isinstance(x, np.ndarray) else x[place].toarray()
+        arrays, count = (block, *(other[place] for other in others)), len(block)
         if missing := max(bucket_of_rows(count), _FEWEST_ROWS) - count:
-            block = np.concatenate([block, np.repeat(block[-1:], missing, axis=0)])
-        blocks.append(np.asarray(_outputs(params, block, config, out_activation))[:count])
+            arrays = [np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) for a in arrays]
+        blocks.append(np.asarray(compute(*arrays))[:count])
     return np.concatenate(blocks) if len(blocks) > 1 else blocks[0]
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
 def _outputs(params: Params, x: Array, config: MLPConfig, out_activation: OutActivation) -> Array:
     return _OUTPUTS[out_activation](apply(params, x, config=config))
+
+
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _told(
+    params: Params, x: Array, targets: Array, config: MLPConfig, out_activation: OutActivation
+) -> Array:
+    return _row_losses(out_activation, apply(params, x, config=config), targets).told

@@ -46,14 +46,25 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         warm_start: Whether `fit` goes on from the weights of the last one.
         momentum: Of "sgd", in [0, 1].
         nesterovs_momentum: Whether that is Nesterov's.
-        early_stopping: Whether to set rows aside, stop by their score, R2, and
-            keep the weights of the best one.
+        early_stopping: Whether to set rows aside, stop by their score, R2 unless `scoring`
+            names another, and keep the weights of the best one.
         validation_fraction: Share of rows that is set aside, in [0, 1).
         beta_1: Decay of the first moment of "adam", in [0, 1).
         beta_2: Decay of the second moment of "adam", in [0, 1).
         epsilon: Added to the root of the second moment of "adam", above 0.
         n_iter_no_change: Epochs without improvement, in a row, after which one more ends it.
         max_fun: Most evaluations of the loss by "lbfgs", at least 1.
+        scoring: Score of rows to validate on: the name of one of scikit-learn's scorers, or a
+            function `(estimator, X, y)`, which is given `sample_weight` too where weights are not
+            all 1; the greater the better. This and all below are not in scikit-learn's.
+        callbacks: One or several functions `(estimator, metrics)`, called after every epoch. The
+            estimator is a copy as of then, which predicts and can be saved; `metrics` has "epoch",
+            from 1 in each fit, "loss", and with rows to validate on "validation_loss" and
+            "validation_score". Training stops where one returns True.
+        progress: Whether `fit` shows a bar of epochs; `None`: where someone sees it. Needs tqdm.
+        device: Where to compute: "cpu", "gpu", "tpu", "cuda:1" and so on or a `jax.Device`; `None`
+            leaves it to JAX. What is learned is NumPy's in any case. Where the device is missing,
+            `fit` fails, and predictions are computed where JAX chooses.
 
     Attributes:
         coefs_: Kernel of each layer, shape (inputs, outputs).
@@ -61,7 +72,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         loss_: The last loss.
         loss_curve_: Loss of each epoch.
         best_loss_: The smallest of them; `None` with early stopping.
-        validation_scores_: Score of each epoch, or `None`.
+        validation_scores_: Score of each epoch on rows to validate on, or `None`.
+        validation_loss_curve_: Their loss, without the penalty, or `None`.
         best_validation_score_: The largest of them, or `None`.
         n_iter_: Epochs, or iterations, of the last fit.
         t_: Rows that were trained on since the weights were drawn.
@@ -87,6 +99,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         **BaseMLP._parameter_constraints,
         "loss": [StrOptions({"squared_error", "poisson"})],
     }
+
+    loss: str
 
     def __init__(
         self,
@@ -115,33 +129,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         epsilon: Number = 1e-8,
         n_iter_no_change: Number = 10,
         max_fun: int = 15000,
+        scoring: Any = None,
+        callbacks: Any = None,
+        progress: bool | None = False,
+        device: Any = None,
     ) -> None:
-        self.loss = loss
-        super().__init__(
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            solver=solver,
-            alpha=alpha,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            learning_rate_init=learning_rate_init,
-            power_t=power_t,
-            max_iter=max_iter,
-            shuffle=shuffle,
-            random_state=random_state,
-            tol=tol,
-            verbose=verbose,
-            warm_start=warm_start,
-            momentum=momentum,
-            nesterovs_momentum=nesterovs_momentum,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
-            n_iter_no_change=n_iter_no_change,
-            max_fun=max_fun,
-        )
+        given = locals()
+        super().__init__(**{name: given[name] for name in MLPRegressor._get_param_names()})
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -215,6 +209,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _choose_out_activation(self) -> OutActivation:
         return "exp" if self.loss == "poisson" else "identity"
+
+    def _as_given(self, y: np.ndarray) -> np.ndarray:
+        return y.ravel() if self.n_outputs_ == 1 else y
 
     def _score_outputs(self, outputs: np.ndarray, y: np.ndarray, sample_weight: Any) -> float:
         if not np.isfinite(outputs).all():
