@@ -1,15 +1,20 @@
 """Turns a table and scikit-learn's arguments into a fitted network: what both estimators share."""
 
+import copy
 import warnings
 from abc import abstractmethod
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from sklearn.base import clone, is_classifier
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from .devices import computing_on, find_device, name_device, predicting_on
 from .drop_in import DropIn
+from .estimator_files import read_estimator, write_estimator
 from .networks import compute_outputs, require_same_layers
 from .splitting import Rows
 from .training_loop import NOT_FINITE
@@ -37,6 +42,76 @@ class BaseMLP(DropIn):
         tags.input_tags.sparse = True
         return tags
 
+    def __sklearn_clone__(self) -> Any:
+        """Returns an estimator with the same arguments; a device cannot be copied."""
+        if not isinstance(self.device, jax.Device):
+            return super().__sklearn_clone__()
+        copied: Any = clone(copy.copy(self).set_params(device=None))
+        return copied.set_params(device=self.device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Names the device, which cannot be pickled."""
+        state: Any = super().__getstate__()
+        return {**state, "device": name_device(self.device)}
+
+    def save(self, path: str | Path) -> None:
+        """Writes the estimator into one safetensors file, or leaves the file that was there.
+
+        The file holds the arguments, what was learned, and the state of the optimizer, so that
+        what `load` returns predicts and goes on training as this one would; it holds no rows, and
+        nothing in it is run.
+
+        Args:
+            path: The file, usually `*.safetensors`; its directory exists. A link is followed.
+
+        Raises:
+            OSError: It could not be written; the message tells why and what to do.
+            TypeError: An argument cannot be stored: `callbacks`, or `scoring` that is a function.
+        """
+        write_estimator(path, self)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Any:
+        """Reads an estimator of this class that `save` wrote.
+
+        Args:
+            path: The file, from whomever it comes.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            CheckpointError: The file is damaged, holds something else, or was written by a later
+                version.
+            OSError: It cannot be read.
+        """
+        return read_estimator(path, {cls.__name__: cls})
+
+    def plot_curves(self, ax: Any = None) -> Any:
+        """Draws the losses of all epochs, on rows to validate on too, and their scores.
+
+        Args:
+            ax: Axes of matplotlib; `None` makes a new figure.
+
+        Returns:
+            The axes with the losses.
+
+        Raises:
+            ImportError: Matplotlib is not installed.
+            ValueError: There was no epoch: "lbfgs" has none.
+        """
+        check_is_fitted(self)
+        if not getattr(self, "loss_curve_", None):
+            raise ValueError("plot_curves draws epochs, and solver='lbfgs' has none.")
+        from .curves import draw_curves
+
+        usual = "accuracy" if is_classifier(self) else "R2"
+        score = (self.scoring or usual) if not callable(self.scoring) else "score"
+        return draw_curves(
+            *(ax, self.loss_curve_, self.validation_loss_curve_, self.validation_scores_),
+            score=score,
+        )
+
     @abstractmethod
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         """Checks a table and its targets, and returns arrays; classes as columns of bools."""
@@ -56,8 +131,9 @@ class BaseMLP(DropIn):
         validation: tuple[Any, Any, Any] = (None, None, None),
     ) -> Any:
         hidden = self._hidden_units()
-        for argument in self._unused_arguments():
-            warnings.warn(argument, stacklevel=4)
+        device = find_device(self.device)
+        for unused in self._unused_arguments(self.early_stopping or validation[0] is not None):
+            warnings.warn(unused, stacklevel=4)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._validate_input(X, y, incremental, reset=first_pass)
         if sample_weight is not None:
@@ -76,7 +152,7 @@ class BaseMLP(DropIn):
         self._options = self._choose_options()
         weight = np.ones(X.shape[0], X.dtype) if sample_weight is None else sample_weight
         weight = self._weigh(y, weight)
-        with jax.enable_x64(X.dtype == np.float64):
+        with computing_on(device), jax.enable_x64(X.dtype == np.float64):
             if self.solver == "lbfgs":
                 self._fit_lbfgs(X, y, weight)
             else:
@@ -104,7 +180,7 @@ class BaseMLP(DropIn):
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         dtype = self.coefs_[0].dtype
-        with jax.enable_x64(dtype == np.float64):
+        with predicting_on(self.device), jax.enable_x64(dtype == np.float64):
             return compute_outputs(
                 self._params(dtype),
                 X.astype(dtype, copy=False),

@@ -58,14 +58,16 @@ class Classification(BaseMLP):
     def _weigh(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
         if self.class_weight is None:
             return weight
-        labels: Any = self._label_binarizer.inverse_transform(y.astype(int))
-        factors = compute_sample_weight(self.class_weight, labels)
+        factors = compute_sample_weight(self.class_weight, self._as_given(y))
         return weight * factors.astype(weight.dtype)
 
     def _choose_head(self) -> Head:
         several = self._label_binarizer.y_type_ == "multiclass"
         return Head("softmax_cross_entropy" if several else "sigmoid_binary_cross_entropy")
 
+    def _as_given(self, y: np.ndarray) -> np.ndarray:
+        given: Any = self._label_binarizer.inverse_transform(y.astype(int))
+        return given
+
     def _score_outputs(self, outputs: np.ndarray, y: np.ndarray, sample_weight: Any) -> float:
-        known = self._label_binarizer.inverse_transform(y)
-        return accuracy_score(known, self._label(outputs), sample_weight=sample_weight)
+        return accuracy_score(self._as_given(y), self._label(outputs), sample_weight=sample_weight)

@@ -57,8 +57,8 @@ class Regression(BaseMLP):
             raise ValueError(f"loss='poisson' requires non-negative y; got {y.min()}.")
         return X, y
 
-    def _unused_arguments(self) -> list[str]:
-        unused = super()._unused_arguments()
+    def _unused_arguments(self, validates: bool) -> list[str]:
+        unused = super()._unused_arguments(validates)
         if self.loss != "huber" and self.huber_delta != DEFAULT_DELTA:
             unused.append(f"huber_delta has no effect with loss={self.loss!r}.")
         given = tuple(as_levels(self.quantiles).tolist())
