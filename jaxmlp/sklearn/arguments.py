@@ -10,6 +10,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from ..activations import HIDDEN_ACTIVATIONS
+from ..tabular import Recipe
 from ..types import Activation
 
 # Beartype takes neither an int nor one of NumPy's numbers for a float.
@@ -46,6 +47,9 @@ class Arguments(BaseEstimator):
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "norm": [StrOptions({"layer", "rms"}), None],
         "residual": ["boolean"],
+        "preset": [StrOptions({"auto", "realmlp", "tabm", "sklearn"}), Recipe],
+        "n_ensemble": [Interval(Integral, 1, None, closed="left"), None],
+        "categorical_features": ["array-like", StrOptions({"from_dtype"})],
         "scoring": [StrOptions(set(get_scorer_names())), callable, None],
         "callbacks": [callable, list, tuple, None],
         "progress": ["boolean", None],
@@ -78,6 +82,9 @@ class Arguments(BaseEstimator):
     dropout: Number
     norm: Any
     residual: bool
+    preset: Any
+    n_ensemble: int | None
+    categorical_features: Any
     scoring: Any
     callbacks: Any
     progress: bool | None

@@ -8,14 +8,21 @@ from typing import Any
 
 import jax
 import numpy as np
-from sklearn.base import clone, is_classifier
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+import scipy.sparse
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    _check_y,
+    check_is_fitted,
+    validate_data,
+)
 
 from .devices import computing_on, find_device, name_device, predicting_on
-from .drop_in import DropIn
 from .estimator_files import read_estimator, write_estimator
 from .networks import compute_outputs, require_same_layers
+from .presets import find_recipe, uses_recipe
+from .recipe_fit import RecipeFit
 from .splitting import Rows
 from .training_loop import NOT_FINITE
 
@@ -26,6 +33,10 @@ def is_stochastic(estimator: Any) -> bool:
     Raises:
         AttributeError: It does not.
     """
+    if not isinstance(estimator.preset, str) or estimator.preset not in ("auto", "sklearn"):
+        raise AttributeError(
+            "partial_fit is only available with preset='sklearn', or 'auto', which then is that."
+        )
     if estimator.solver == "lbfgs":
         raise AttributeError(
             "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
@@ -33,13 +44,15 @@ def is_stochastic(estimator: Any) -> bool:
     return True
 
 
-class BaseMLP(DropIn):
+class BaseMLP(RecipeFit):
     """What classifier and regressor share; attributes of a fit are told in their docstrings."""
 
     def __sklearn_tags__(self) -> Any:
-        """Says that sparse tables are taken."""
+        """Says what tables are taken: sparse ones, and by a recipe any columns, missing values too."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = uses_recipe(self)
+        tags.input_tags.string = tags.input_tags.categorical = uses_recipe(self)
         return tags
 
     def __sklearn_clone__(self) -> Any:
@@ -113,8 +126,27 @@ class BaseMLP(DropIn):
         )
 
     @abstractmethod
+    def _encode_targets(self, y: np.ndarray, incremental: bool) -> np.ndarray:
+        """Checks targets and returns them as numbers, classes as columns of bools."""
+
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        """Checks a table and its targets, and returns arrays; classes as columns of bools."""
+        """Checks numbers and their targets, and returns arrays."""
+        X, y = validate_data(
+            *(self, X, y),
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=is_regressor(self),
+            dtype=(np.float64, np.float32),
+            reset=reset,
+        )
+        return X, self._encode_targets(_as_targets(y), incremental)
+
+    def _validate_table(self, X: Any, y: Any, *, reset: bool) -> np.ndarray:
+        """Checks names of columns, numbers of rows and targets, and returns targets."""
+        _, y = validate_data(self, X, y, skip_check_array=True, reset=reset)
+        y = _check_y(y, multi_output=True, y_numeric=is_regressor(self))
+        check_consistent_length(X, y)
+        return self._encode_targets(_as_targets(y), not reset)
 
     def _weigh(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Returns weights of rows with those of their classes."""
@@ -130,8 +162,12 @@ class BaseMLP(DropIn):
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
     ) -> Any:
-        hidden = self._hidden_units()
         device = find_device(self.device)
+        self.preset_ = "sklearn"
+        if uses_recipe(self) and not incremental and not scipy.sparse.issparse(X):
+            with computing_on(device):
+                return self._fit_table(X, y, sample_weight, validation)
+        hidden = self._hidden_units()
         for unused in self._unused_arguments(self.early_stopping or validation[0] is not None):
             warnings.warn(unused, stacklevel=4)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
@@ -162,6 +198,20 @@ class BaseMLP(DropIn):
             raise ValueError(NOT_FINITE)
         return self
 
+    def _fit_table(self, X: Any, y: Any, sample_weight: Any, validation: Any) -> Any:
+        del validation
+        X = X.toarray() if scipy.sparse.issparse(X) else X
+        y = self._validate_table(X, y, reset=True)
+        y = y.reshape(len(y), -1)
+        self.n_outputs_ = y.shape[1]
+        weight = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
+        recipe = find_recipe(self, *y.shape, regression=is_regressor(self))
+        self.preset_ = self.preset
+        self._fit_recipe(
+            recipe, X, y, self._weigh(y, weight), check_random_state(self.random_state)
+        )
+        return self
+
     def _as_validation(self, X: Any, y: Any, sample_weight: Any, dtype: Any) -> Rows | None:
         """Checks rows to validate on, as those to train on."""
         if X is None and y is None and sample_weight is None:
@@ -178,6 +228,11 @@ class BaseMLP(DropIn):
     def _compute_outputs(self, X: Any, *, activated: bool = True) -> np.ndarray:
         """Checks rows and computes the network's outputs for them, shape (rows, outputs)."""
         check_is_fitted(self)
+        if self.preset_ != "sklearn":
+            validate_data(self, X, skip_check_array=True, reset=False)
+            with predicting_on(self.device):
+                outputs = self._average(self._compute_recipe(X))
+            return outputs if activated else self._as_logits(outputs)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         dtype = self.coefs_[0].dtype
         with predicting_on(self.device), jax.enable_x64(dtype == np.float64):
@@ -187,3 +242,7 @@ class BaseMLP(DropIn):
                 config=self._config(dtype),
                 head=self._head if activated else None,
             )
+
+
+def _as_targets(y: np.ndarray) -> np.ndarray:
+    return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y

@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import unique_labels
-from sklearn.utils.validation import validate_data
 
 from .base import BaseMLP
 from .heads import Head
@@ -24,23 +23,14 @@ class Classification(BaseMLP):
         labels: Any = self._label_binarizer.inverse_transform(outputs)
         return labels
 
-    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        X, y = validate_data(
-            *(self, X, y),
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+    def _encode_targets(self, y: np.ndarray, incremental: bool) -> np.ndarray:
         known = hasattr(self, "classes_") and (self.warm_start or incremental)
         if not known:
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
         else:
             self._require_known(unique_labels(y))
-        return X, self._label_binarizer.transform(y).astype(bool)
+        return self._label_binarizer.transform(y).astype(bool)
 
     def _require_known(self, classes: np.ndarray) -> None:
         if self.warm_start:

@@ -59,6 +59,13 @@ class MLPClassifier(ClassifierMixin, Classification):
         residual: Whether hidden layers but the first add what they are given to what they give.
         class_weight: Factor on the weight of the rows of each class, a dict; "balanced" is inverse
             to how often a class occurs; of several labels per row a list of dicts.
+        preset: "auto" trains by the recipe for the size of the table, as long as no argument that
+            scikit-learn has is set but `max_iter`, `random_state` and `verbose`, and else as
+            "sklearn"; "realmlp" and "tabm" are published recipes; "sklearn" is scikit-learn's own
+            network and training; or a `jaxmlp.tabular.Recipe`.
+        n_ensemble: Networks that a recipe averages, at least 1; `None` leaves it to the recipe.
+        categorical_features: What columns a recipe takes as categories: "from_dtype", those of
+            strings, bools and categories, or names, places or a mask of columns.
         scoring: Score of rows to validate on: the name of one of scikit-learn's scorers, or a
             function `(estimator, X, y)`, which is given `sample_weight` too where weights are not
             all 1; the greater the better.
@@ -138,6 +145,9 @@ class MLPClassifier(ClassifierMixin, Classification):
         norm: str | None = None,
         residual: bool = False,
         class_weight: Any = None,
+        preset: Any = "auto",
+        n_ensemble: int | None = None,
+        categorical_features: Any = "from_dtype",
         scoring: Any = None,
         callbacks: Any = None,
         progress: bool | None = False,

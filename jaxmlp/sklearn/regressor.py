@@ -71,6 +71,13 @@ class MLPRegressor(RegressorMixin, Regression):
         huber_delta: Residual from which "huber" is linear, above 0, in units of the targets.
         quantiles: Levels that "quantile" predicts, increasing in (0, 1); of "gaussian" those that
             `predict_quantiles` gives if not told.
+        preset: "auto" trains by the recipe for the size of the table, as long as no argument that
+            scikit-learn has is set but `max_iter`, `random_state` and `verbose`, and else as
+            "sklearn"; "realmlp" and "tabm" are published recipes; "sklearn" is scikit-learn's own
+            network and training; or a `jaxmlp.tabular.Recipe`.
+        n_ensemble: Networks that a recipe averages, at least 1; `None` leaves it to the recipe.
+        categorical_features: What columns a recipe takes as categories: "from_dtype", those of
+            strings, bools and categories, or names, places or a mask of columns.
         scoring: Score of rows to validate on: the name of one of scikit-learn's scorers, or a
             function `(estimator, X, y)`, which is given `sample_weight` too where weights are not
             all 1; the greater the better.
@@ -161,6 +168,9 @@ class MLPRegressor(RegressorMixin, Regression):
         residual: bool = False,
         huber_delta: Number = DEFAULT_DELTA,
         quantiles: Any = DEFAULT_QUANTILES,
+        preset: Any = "auto",
+        n_ensemble: int | None = None,
+        categorical_features: Any = "from_dtype",
         scoring: Any = None,
         callbacks: Any = None,
         progress: bool | None = False,
