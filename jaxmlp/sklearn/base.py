@@ -18,6 +18,7 @@ from ..data import DataLoader
 from ..fitting import bucket_of_rows, fill_rows
 from ..types import Batch, Params
 from .arguments import Arguments
+from .disk_cache import programs_on_disk
 from .lbfgs import Limits, minimise
 from .networks import (
     OutActivation,
@@ -117,7 +118,7 @@ class BaseMLP(Arguments, ABC):
             )
         weight = np.ones(X.shape[0], X.dtype) if sample_weight is None else sample_weight
         weight = self._weigh(y, weight)
-        with jax.enable_x64(X.dtype == np.float64):
+        with programs_on_disk(), jax.enable_x64(X.dtype == np.float64):
             if self.solver == "lbfgs":
                 self._fit_lbfgs(X, y, weight)
             else:
@@ -250,7 +251,7 @@ class BaseMLP(Arguments, ABC):
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         dtype = self.coefs_[0].dtype
-        with jax.enable_x64(dtype == np.float64):
+        with programs_on_disk(), jax.enable_x64(dtype == np.float64):
             return compute_outputs(
                 as_params(self.coefs_, self.intercepts_, dtype),
                 X.astype(dtype, copy=False),
