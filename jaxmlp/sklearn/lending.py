@@ -29,7 +29,8 @@ class _Lent(threading.local):
 
 
 _lent = _Lent()
-_loading = threading.Lock()
+_joining = threading.Lock()
+_loading = threading.RLock()
 
 
 def may_lend() -> bool:
@@ -45,7 +46,8 @@ def lend(cache: Cache) -> Iterator[None]:
 
     Other threads and JAX's settings are left alone. Where JAX has no place for it, nothing happens.
     """
-    seconds_to_keep = _join_jax()
+    with _joining:
+        seconds_to_keep = _join_jax()
     if seconds_to_keep is None:
         yield
         return
@@ -106,6 +108,8 @@ def _quieten(compilation_cache: Any) -> None:
     settings: Any = jax.config
     theirs, levels = compilation_cache.get_executable_and_time, logs._tf_cpp_map
     set_level = logs.utils.absl_set_min_log_level
+    # As JAX sets it at its import.
+    default = int(os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1"))
 
     @functools.wraps(theirs)
     def get_executable_and_time(*args: Any, **kwargs: Any) -> Any:
@@ -113,11 +117,11 @@ def _quieten(compilation_cache: Any) -> None:
             return theirs(*args, **kwargs)
         # The level is one of the whole process, so that threads take turns.
         with _loading:
-            level = levels.get(settings.jax_logging_level)
+            before = levels.get(settings.jax_logging_level, default)
             set_level(levels["FATAL"])
             try:
                 return theirs(*args, **kwargs)
             finally:
-                set_level(int(os.environ["TF_CPP_MIN_LOG_LEVEL"]) if level is None else level)
+                set_level(before)
 
     compilation_cache.get_executable_and_time = get_executable_and_time
