@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from jaxmlp.sklearn import MLPRegressor, disk_cache
 from jaxmlp.sklearn.disk_cache import VARIABLE, programs_on_disk
@@ -18,9 +19,14 @@ posix = pytest.mark.skipif(os.name != "posix", reason="Windows has other permiss
 
 @pytest.fixture(autouse=True)
 def _opened_anew():
-    """As in a new process."""
+    """As in a new process whose user chose no cache, whatever tests came before."""
+    before = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", None)
+    compilation_cache.reset_cache()
     disk_cache._open_files.cache_clear()
     yield
+    jax.config.update("jax_compilation_cache_dir", before)
+    compilation_cache.reset_cache()
     disk_cache._open_files.cache_clear()
 
 

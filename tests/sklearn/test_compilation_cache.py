@@ -23,9 +23,14 @@ NAMES = [name for name in dir(jax.config) if "cache" in name]
 
 @pytest.fixture(autouse=True)
 def _opened_anew():
-    """As in a new process."""
+    """As in a new process whose user chose no cache, whatever tests came before."""
+    before = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", None)
+    compilation_cache.reset_cache()
     disk_cache._open_files.cache_clear()
     yield
+    jax.config.update("jax_compilation_cache_dir", before)
+    compilation_cache.reset_cache()
     disk_cache._open_files.cache_clear()
 
 
