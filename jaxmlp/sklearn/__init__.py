@@ -7,8 +7,9 @@ a network to ours), `orders` (shuffles of a RandomState), `splitting` (rows to v
 `stochastic` (sgd and adam as a loss and an optimizer for `fit`), `lbfgs`, `scorers` (of a network
 in training), `stopping` (whether to go on after an epoch), `callbacks` (what a user does then),
 `training_loop`, `drop_in` (in which they meet: scikit-learn's solvers); `presets`, `preparation`
-(of a table's columns), `recipe_training`, `recipe_fit`; `devices`, `storable` (values into arrays), `estimator_files`, `curves`
-(of losses, drawn); `base` (what both estimators share), `classification` (classes into targets and
+(of a table's columns), `recipe_training`, `recipe_fit`; `devices`, `storable` (values into
+arrays), `estimator_files`, `curves` (of losses, drawn); `program_files`, `lending` and `disk_cache`
+(programs that former processes compiled); `base` (what both estimators share), `classification` (classes into targets and
 back), `classifier`, `regression` (numbers into targets and back), `regressor`, `opening` (of files
 of either).
 """

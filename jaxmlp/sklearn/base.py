@@ -188,7 +188,7 @@ class BaseMLP(RecipeFit):
         self._options = self._choose_options()
         weight = np.ones(X.shape[0], X.dtype) if sample_weight is None else sample_weight
         weight = self._weigh(y, weight)
-        with computing_on(device), jax.enable_x64(X.dtype == np.float64):
+        with programs_on_disk(), computing_on(device), jax.enable_x64(X.dtype == np.float64):
             if self.solver == "lbfgs":
                 self._fit_lbfgs(X, y, weight)
             else:
@@ -235,7 +235,7 @@ class BaseMLP(RecipeFit):
             return outputs if activated else self._as_logits(outputs)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         dtype = self.coefs_[0].dtype
-        with predicting_on(self.device), jax.enable_x64(dtype == np.float64):
+        with programs_on_disk(), predicting_on(self.device), jax.enable_x64(dtype == np.float64):
             return compute_outputs(
                 self._params(dtype),
                 X.astype(dtype, copy=False),

@@ -5,7 +5,7 @@ of a file); `key_paths` (trees to names); `networks` and `states` (save and load
 `writer` (the checkpoints of a run).
 """
 
-from .atomic_files import write_atomically
+from .atomic_files import FileLayer, write_atomically
 from .container import Contents, encode, read, require_storable
 from .headers import CheckpointError, MismatchError
 from .key_paths import differences, flatten_by_path, restore_by_path, shapes_by_path
@@ -26,6 +26,7 @@ __all__ = [
     "CheckpointWriter",
     "Checkpoints",
     "Contents",
+    "FileLayer",
     "MismatchError",
     "as_checkpoints",
     "choose_config",
