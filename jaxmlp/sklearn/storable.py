@@ -133,6 +133,8 @@ def _flatten_array(value: Any, place: str, arrays: dict[str, np.ndarray]) -> Jso
         dtype = array.dtype.newbyteorder("<")
         arrays[place] = array.astype(dtype).view(np.int64)
         return {"times": [dtype.str, place]}
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     for name, other in arrays.items():
         if other is array:
             return {"array": name}
