@@ -19,16 +19,16 @@ from .losses.loss_function import make_loss
 from .losses.weights import weighted_mean
 from .metrics import Metric
 from .optimizers import kernel_mask
-from .standardization import with_standardization
 from .storage import CheckpointError, Checkpoints, load, load_state, save, save_state
 from .train_step import TrainState, init_state, make_train_step
 from .training import fit
 from .types import Activation, Batch, Dense, LossFn, Norm, Params, Standardization
 
 if TYPE_CHECKING:
-    from . import ensembles
+    from . import ensembles, tabular
     from .ensembles import MembersResult, SearchResult, fit_members, search
     from .inspection import deltas, per_example_grad_norms, summary
+    from .tabular import with_standardization
 
 __all__ = [
     "Activation",
@@ -78,6 +78,7 @@ __all__ = [
     "search",
     "sources",
     "summary",
+    "tabular",
     "train_test_split",
     "weighted_mean",
     "with_standardization",
@@ -87,6 +88,7 @@ __all__ = [
 _LAZY = {
     "ensembles": ("MembersResult", "SearchResult", "ensembles", "fit_members", "search"),
     "inspection": ("deltas", "per_example_grad_norms", "summary"),
+    "tabular": ("tabular", "with_standardization"),
 }
 
 

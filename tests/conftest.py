@@ -11,6 +11,9 @@ if jaxlib.version.__version_info__ < (0, 11):
     # These compile in twice the time; .ci/run has the tests of numbers run with them, too.
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
+# What former runs left on the disk changes nothing, and nothing is left there.
+os.environ["JAXMLP_COMPILATION_CACHE"] = "off"
+
 import jax
 
 jax.config.update("jax_num_cpu_devices", 2)

@@ -31,7 +31,7 @@ def public_callables():
     yield "jaxmlp.loading.order.permutation", permutation
 
 
-PUBLIC_MODULES = {"ensembles", "losses", "metrics", "sources"}
+PUBLIC_MODULES = {"ensembles", "losses", "metrics", "sources", "tabular"}
 CALLABLES = dict(public_callables())
 PROTOCOLS = (jaxmlp.LossFn, sources.Source)
 

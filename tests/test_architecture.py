@@ -20,7 +20,7 @@ PACKAGE = Path(jaxmlp.__file__).parent
 TOP = (
     *("checks", "types", "activations", "config", "init", "forward", "losses"),
     *("metrics", "inspection", "optimizers", "train_step", "sources", "loading", "data"),
-    *("standardization", "storage", "fitting", "training", "ensembles", "", "tensorboard"),
+    *("tabular", "storage", "fitting", "training", "ensembles", "", "tensorboard"),
     *("plot", "orbax", "sklearn"),
 )
 
@@ -34,7 +34,8 @@ PARTS = {
     "inspection": ("inspection",),
     "sources": ("sources",),
     "loading": ("loading",),
-    "data": ("data", "standardization"),
+    "data": ("data",),
+    "tabular": ("tabular",),
     "storage": ("storage",),
     "fitting": ("fitting",),
     "training": ("training",),
@@ -43,7 +44,7 @@ PARTS = {
 }
 ROOMS = (
     *("checks", "ensembles", "fitting", "inspection", "loading", "losses", "metrics", "sources"),
-    *("sklearn", "storage"),
+    *("sklearn", "storage", "tabular"),
 )
 # The doors of a room are the names that its `__init__` lists in `__all__`. Three rooms are public
 # as they are: there that is what users see, and these modules are the doors for the others.

@@ -85,7 +85,7 @@ class TestBatches:
 
     def test_a_large_array_is_read_block_by_block(self, monkeypatch):
         whole = wide_statistics(X, WEIGHT)
-        monkeypatch.setattr("jaxmlp.standardization._BLOCK_SIZE", 7 * FEATURES)
+        monkeypatch.setattr("jaxmlp.tabular.standardization._BLOCK_SIZE", 7 * FEATURES)
         assert_close(wide_statistics(X, WEIGHT), whole)
 
     @pytest.mark.parametrize("shuffle", [False, True])

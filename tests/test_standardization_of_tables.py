@@ -60,7 +60,7 @@ class TestKinds:
             assert statistics([Batch(KINDS[kind](), None, WEIGHT)]) == self.expected(kind, WEIGHT)
 
     def test_they_are_read_block_by_block(self, kind, monkeypatch):
-        monkeypatch.setattr("jaxmlp.standardization._BLOCK_SIZE", 21)
+        monkeypatch.setattr("jaxmlp.tabular.standardization._BLOCK_SIZE", 21)
         got = np.array(statistics(KINDS[kind]()))
         # The sums of other blocks.
         np.testing.assert_allclose(got, self.expected(kind), rtol=1e-6)

@@ -5,11 +5,12 @@ In reading order: `signatures`, `settings` (what is asked), `step_metrics`, `eva
 the same), `program_cache`, `buckets`, `calls` (compiled for one run); `pace`, `epoch_calls`,
 `chunk_calls`, `step_calls`, and `drivers`, which chooses one of them; `validation`, `nonfinite`,
 `progress`, `signals`, `run_files` (checkpoints of a run), `results`, and `loop`, in which they
-meet; `scoring` (of what was trained), `compilation_cache`.
+meet; `scoring` (of what was trained); `cache_directories`, `compilation_cache`.
 """
 
 from . import program
 from .buckets import bucket, bucket_of_rows, fill_rows, padded_index, padded_rows, padded_steps
+from .cache_directories import UnsafeDirectoryError, open_cache_directory
 from .compilation_cache import enable_compilation_cache
 from .drivers import Driver
 from .fit_state import FitState, init_fit_state
@@ -41,6 +42,7 @@ __all__ = [
     "ProgramCache",
     "ProgressBar",
     "SettingsGroup",
+    "UnsafeDirectoryError",
     "as_validation",
     "bucket",
     "bucket_of_rows",
@@ -53,6 +55,7 @@ __all__ = [
     "hash_tree",
     "init_fit_state",
     "make_plan",
+    "open_cache_directory",
     "padded_index",
     "padded_rows",
     "padded_steps",

@@ -4,13 +4,19 @@ Install `jaxmlp[sklearn]`. In reading order: `arguments` (what may be given), `c
 arrays), `columns` (of frames of any package), `tables` (into numbers and codes of categories),
 `heads` (what outputs mean: losses and predictions), `networks` (from scikit-learn's description of
 a network to ours), `orders` (shuffles of a RandomState), `splitting` (rows to validate on),
-`stochastic` (sgd and adam as a loss and an optimizer for `fit`), `lbfgs`, `stopping` (whether to go
-on after an epoch), `training_loop`, `drop_in` (in which they meet: scikit-learn's solvers), `base`
-(what both estimators share), `classification` (classes into targets and back), `classifier`,
-`regression` (numbers into targets and back), `regressor`.
+`stochastic` (sgd and adam as a loss and an optimizer for `fit`), `lbfgs`, `scorers` (of a network
+in training), `stopping` (whether to go on after an epoch), `callbacks` (what a user does then),
+`training_loop`, `drop_in` (in which they meet: scikit-learn's solvers); `presets`, `preparation`
+(of a table's columns), `recipe_training`, `recipe_fit`; `devices`, `storable` (values into
+arrays), `estimator_files`, `curves` (of losses, drawn); `program_files`, `lending` and `disk_cache`
+(programs that former processes compiled); `base` (what both estimators share), `classification` (classes into targets and
+back), `classifier`, `regression` (numbers into targets and back), `regressor`, `opening` (of files
+of either).
 """
 
 from .classifier import MLPClassifier
+from .opening import load
 from .regressor import MLPRegressor
+from .storable import make_storable
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["MLPClassifier", "MLPRegressor", "load", "make_storable"]

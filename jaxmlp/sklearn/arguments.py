@@ -3,11 +3,14 @@
 from numbers import Integral, Real
 from typing import Any, ClassVar, TypeAlias
 
+import jax
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from ..activations import HIDDEN_ACTIVATIONS
+from ..tabular import Recipe
 from ..types import Activation
 
 # Beartype takes neither an int nor one of NumPy's numbers for a float.
@@ -44,63 +47,51 @@ class Arguments(BaseEstimator):
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "norm": [StrOptions({"layer", "rms"}), None],
         "residual": ["boolean"],
+        "preset": [StrOptions({"auto", "realmlp", "tabm", "sklearn"}), Recipe],
+        "n_ensemble": [Interval(Integral, 1, None, closed="left"), None],
+        "categorical_features": ["array-like", StrOptions({"from_dtype"})],
+        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+        "callbacks": [callable, list, tuple, None],
+        "progress": ["boolean", None],
+        "device": [str, jax.Device, None],
     }
 
-    def __init__(
-        self,
-        hidden_layer_sizes: Any,
-        activation: str | Activation,
-        solver: Any,
-        alpha: Number,
-        batch_size: Any,
-        learning_rate: str,
-        learning_rate_init: Number,
-        power_t: Number,
-        max_iter: int,
-        shuffle: bool,
-        random_state: Any,
-        tol: Number,
-        verbose: bool | int,
-        warm_start: bool,
-        momentum: Number,
-        nesterovs_momentum: bool,
-        early_stopping: bool,
-        validation_fraction: Number,
-        beta_1: Number,
-        beta_2: Number,
-        epsilon: Number,
-        n_iter_no_change: Number,
-        max_fun: int,
-        dropout: Number,
-        norm: Any,
-        residual: bool,
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.dropout = dropout
-        self.norm = norm
-        self.residual = residual
+    hidden_layer_sizes: Any
+    activation: str | Activation
+    solver: Any
+    alpha: Number
+    batch_size: Any
+    learning_rate: str
+    learning_rate_init: Number
+    power_t: Number
+    max_iter: int
+    shuffle: bool
+    random_state: Any
+    tol: Number
+    verbose: bool | int
+    warm_start: bool
+    momentum: Number
+    nesterovs_momentum: bool
+    early_stopping: bool
+    validation_fraction: Number
+    beta_1: Number
+    beta_2: Number
+    epsilon: Number
+    n_iter_no_change: Number
+    max_fun: int
+    dropout: Number
+    norm: Any
+    residual: bool
+    preset: Any
+    n_ensemble: int | None
+    categorical_features: Any
+    scoring: Any
+    callbacks: Any
+    progress: bool | None
+    device: Any
+
+    def __init__(self, **arguments: Any) -> None:
+        vars(self).update(arguments)
 
     def _hidden_units(self) -> list[int]:
         """Returns the units of each hidden layer.
@@ -125,8 +116,19 @@ class Arguments(BaseEstimator):
             )
         return hidden
 
-    def _unused_arguments(self) -> list[str]:
+    def _unused_arguments(self, validates: bool) -> list[str]:
         """Returns what to warn of: arguments that were given and change nothing."""
-        if self.solver == "lbfgs" and self.dropout > 0:
-            return ["dropout has no effect with solver='lbfgs', which draws nothing."]
-        return []
+        unused = []
+        if self.solver == "lbfgs":
+            if self.dropout > 0:
+                unused.append("dropout has no effect with solver='lbfgs', which draws nothing.")
+            given = {"callbacks": bool(self.callbacks), "progress": self.progress}
+            if names := [name for name, is_given in given.items() if is_given]:
+                which, verb = " and ".join(names), "has" if len(names) == 1 else "have"
+                unused.append(f"{which} {verb} no effect with solver='lbfgs', which has no epochs.")
+        if self.scoring is not None and (self.solver == "lbfgs" or not validates):
+            unused.append(
+                "scoring has no effect without rows to validate on, of which solver='lbfgs' makes "
+                "no use: set early_stopping=True, or give X_val and y_val to fit."
+            )
+        return unused

@@ -1,16 +1,28 @@
 """Turns a table and scikit-learn's arguments into a fitted network: what both estimators share."""
 
+import copy
 import warnings
 from abc import abstractmethod
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+import scipy.sparse
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    _check_y,
+    check_is_fitted,
+    validate_data,
+)
 
-from .drop_in import DropIn
+from .devices import computing_on, find_device, name_device, predicting_on
+from .estimator_files import read_estimator, write_estimator
 from .networks import compute_outputs, require_same_layers
+from .presets import find_recipe, uses_recipe
+from .recipe_fit import RecipeFit
 from .splitting import Rows
 from .training_loop import NOT_FINITE
 
@@ -21,6 +33,10 @@ def is_stochastic(estimator: Any) -> bool:
     Raises:
         AttributeError: It does not.
     """
+    if not isinstance(estimator.preset, str) or estimator.preset not in ("auto", "sklearn"):
+        raise AttributeError(
+            "partial_fit is only available with preset='sklearn', or 'auto', which then is that."
+        )
     if estimator.solver == "lbfgs":
         raise AttributeError(
             "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
@@ -28,18 +44,109 @@ def is_stochastic(estimator: Any) -> bool:
     return True
 
 
-class BaseMLP(DropIn):
+class BaseMLP(RecipeFit):
     """What classifier and regressor share; attributes of a fit are told in their docstrings."""
 
     def __sklearn_tags__(self) -> Any:
-        """Says that sparse tables are taken."""
+        """Says what tables are taken: sparse ones, and by a recipe any columns, missing values too."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = uses_recipe(self)
+        tags.input_tags.string = tags.input_tags.categorical = uses_recipe(self)
         return tags
 
+    def __sklearn_clone__(self) -> Any:
+        """Returns an estimator with the same arguments; a device cannot be copied."""
+        if not isinstance(self.device, jax.Device):
+            return super().__sklearn_clone__()
+        copied: Any = clone(copy.copy(self).set_params(device=None))
+        return copied.set_params(device=self.device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Names the device, which cannot be pickled."""
+        state: Any = super().__getstate__()
+        return {**state, "device": name_device(self.device)}
+
+    def save(self, path: str | Path) -> None:
+        """Writes the estimator into one safetensors file, or leaves the file that was there.
+
+        The file holds the arguments, what was learned, and the state of the optimizer, so that
+        what `load` returns predicts and goes on training as this one would; it holds no rows, and
+        nothing in it is run.
+
+        Args:
+            path: The file, usually `*.safetensors`; its directory exists. A link is followed.
+
+        Raises:
+            OSError: It could not be written; the message tells why and what to do.
+            TypeError: An argument cannot be stored: `callbacks`, or `scoring` that is a function.
+        """
+        write_estimator(path, self)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Any:
+        """Reads an estimator of this class that `save` wrote.
+
+        Args:
+            path: The file, from whomever it comes.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            CheckpointError: The file is damaged, holds something else, or was written by a later
+                version.
+            OSError: It cannot be read.
+        """
+        return read_estimator(path, {cls.__name__: cls})
+
+    def plot_curves(self, ax: Any = None) -> Any:
+        """Draws the losses of all epochs, on rows to validate on too, and their scores.
+
+        Args:
+            ax: Axes of matplotlib; `None` makes a new figure.
+
+        Returns:
+            The axes with the losses.
+
+        Raises:
+            ImportError: Matplotlib is not installed.
+            ValueError: There was no epoch: "lbfgs" has none.
+        """
+        check_is_fitted(self)
+        if not getattr(self, "loss_curve_", None):
+            raise ValueError("plot_curves draws epochs, and solver='lbfgs' has none.")
+        from .curves import draw_curves
+
+        usual = "accuracy" if is_classifier(self) else "R2"
+        score = (self.scoring or usual) if not callable(self.scoring) else "score"
+        return draw_curves(
+            *(ax, self.loss_curve_, self.validation_loss_curve_, self.validation_scores_),
+            score=score,
+        )
+
     @abstractmethod
+    def _encode_targets(self, y: np.ndarray, incremental: bool) -> np.ndarray:
+        """Checks targets and returns them as numbers, classes as columns of bools."""
+
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        """Checks a table and its targets, and returns arrays; classes as columns of bools."""
+        """Checks numbers and their targets, and returns arrays."""
+        X, y = validate_data(
+            *(self, X, y),
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=is_regressor(self),
+            dtype=(np.float64, np.float32),
+            reset=reset,
+        )
+        return X, self._encode_targets(_as_targets(y), incremental)
+
+    def _validate_table(self, X: Any, y: Any, *, reset: bool) -> np.ndarray:
+        """Checks names of columns, numbers of rows and targets, and returns targets."""
+        _, y = validate_data(self, X, y, skip_check_array=True, reset=reset)
+        y = _check_y(y, multi_output=True, y_numeric=is_regressor(self))
+        check_consistent_length(X, y)
+        return self._encode_targets(_as_targets(y), not reset)
 
     def _weigh(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Returns weights of rows with those of their classes."""
@@ -55,9 +162,14 @@ class BaseMLP(DropIn):
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
     ) -> Any:
+        device = find_device(self.device)
+        self.preset_ = "sklearn"
+        if uses_recipe(self) and not incremental and not scipy.sparse.issparse(X):
+            with computing_on(device):
+                return self._fit_table(X, y, sample_weight, validation)
         hidden = self._hidden_units()
-        for argument in self._unused_arguments():
-            warnings.warn(argument, stacklevel=4)
+        for unused in self._unused_arguments(self.early_stopping or validation[0] is not None):
+            warnings.warn(unused, stacklevel=4)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._validate_input(X, y, incremental, reset=first_pass)
         if sample_weight is not None:
@@ -79,7 +191,7 @@ class BaseMLP(DropIn):
         self._options = self._choose_options()
         weight = np.ones(X.shape[0], X.dtype) if sample_weight is None else sample_weight
         weight = self._weigh(y, weight)
-        with jax.enable_x64(X.dtype == np.float64):
+        with programs_on_disk(), computing_on(device), jax.enable_x64(X.dtype == np.float64):
             if self.solver == "lbfgs":
                 self._fit_lbfgs(X, y, weight)
             else:
@@ -87,6 +199,20 @@ class BaseMLP(DropIn):
         weights = self.coefs_, self.intercepts_, self.norms_
         if not all(np.isfinite(array).all() for array in jax.tree.leaves(weights)):
             raise ValueError(NOT_FINITE)
+        return self
+
+    def _fit_table(self, X: Any, y: Any, sample_weight: Any, validation: Any) -> Any:
+        del validation
+        X = X.toarray() if scipy.sparse.issparse(X) else X
+        y = self._validate_table(X, y, reset=True)
+        y = y.reshape(len(y), -1)
+        self.n_outputs_ = y.shape[1]
+        weight = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
+        recipe = find_recipe(self, *y.shape, regression=is_regressor(self))
+        self.preset_ = self.preset
+        self._fit_recipe(
+            recipe, X, y, self._weigh(y, weight), check_random_state(self.random_state)
+        )
         return self
 
     def _as_validation(self, X: Any, y: Any, sample_weight: Any, dtype: Any) -> Rows | None:
@@ -105,12 +231,21 @@ class BaseMLP(DropIn):
     def _compute_outputs(self, X: Any, *, activated: bool = True) -> np.ndarray:
         """Checks rows and computes the network's outputs for them, shape (rows, outputs)."""
         check_is_fitted(self)
+        if self.preset_ != "sklearn":
+            validate_data(self, X, skip_check_array=True, reset=False)
+            with predicting_on(self.device):
+                outputs = self._average(self._compute_recipe(X))
+            return outputs if activated else self._as_logits(outputs)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         dtype = self.coefs_[0].dtype
-        with jax.enable_x64(dtype == np.float64):
+        with programs_on_disk(), predicting_on(self.device), jax.enable_x64(dtype == np.float64):
             return compute_outputs(
                 self._params(dtype),
                 X.astype(dtype, copy=False),
                 config=self._config(dtype),
                 head=self._head if activated else None,
             )
+
+
+def _as_targets(y: np.ndarray) -> np.ndarray:
+    return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y

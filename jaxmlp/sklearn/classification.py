@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import unique_labels
-from sklearn.utils.validation import validate_data
 
 from .base import BaseMLP
 from .heads import Head
@@ -24,23 +23,14 @@ class Classification(BaseMLP):
         labels: Any = self._label_binarizer.inverse_transform(outputs)
         return labels
 
-    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        X, y = validate_data(
-            *(self, X, y),
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+    def _encode_targets(self, y: np.ndarray, incremental: bool) -> np.ndarray:
         known = hasattr(self, "classes_") and (self.warm_start or incremental)
         if not known:
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
         else:
             self._require_known(unique_labels(y))
-        return X, self._label_binarizer.transform(y).astype(bool)
+        return self._label_binarizer.transform(y).astype(bool)
 
     def _require_known(self, classes: np.ndarray) -> None:
         if self.warm_start:
@@ -58,14 +48,16 @@ class Classification(BaseMLP):
     def _weigh(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
         if self.class_weight is None:
             return weight
-        labels: Any = self._label_binarizer.inverse_transform(y.astype(int))
-        factors = compute_sample_weight(self.class_weight, labels)
+        factors = compute_sample_weight(self.class_weight, self._as_given(y))
         return weight * factors.astype(weight.dtype)
 
     def _choose_head(self) -> Head:
         several = self._label_binarizer.y_type_ == "multiclass"
         return Head("softmax_cross_entropy" if several else "sigmoid_binary_cross_entropy")
 
+    def _as_given(self, y: np.ndarray) -> np.ndarray:
+        given: Any = self._label_binarizer.inverse_transform(y.astype(int))
+        return given
+
     def _score_outputs(self, outputs: np.ndarray, y: np.ndarray, sample_weight: Any) -> float:
-        known = self._label_binarizer.inverse_transform(y)
-        return accuracy_score(known, self._label(outputs), sample_weight=sample_weight)
+        return accuracy_score(self._as_given(y), self._label(outputs), sample_weight=sample_weight)

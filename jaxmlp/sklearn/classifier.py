@@ -45,8 +45,8 @@ class MLPClassifier(ClassifierMixin, Classification):
         warm_start: Whether `fit` goes on from the weights of the last one.
         momentum: Of "sgd", in [0, 1].
         nesterovs_momentum: Whether that is Nesterov's.
-        early_stopping: Whether to set rows aside, stop by their score, accuracy, and
-            keep the weights of the best one.
+        early_stopping: Whether to set rows aside, stop by their score, accuracy unless `scoring`
+            names another, and keep the weights of the best one.
         validation_fraction: Share of rows that is set aside, in [0, 1).
         beta_1: Decay of the first moment of "adam", in [0, 1).
         beta_2: Decay of the second moment of "adam", in [0, 1).
@@ -59,6 +59,24 @@ class MLPClassifier(ClassifierMixin, Classification):
         residual: Whether hidden layers but the first add what they are given to what they give.
         class_weight: Factor on the weight of the rows of each class, a dict; "balanced" is inverse
             to how often a class occurs; of several labels per row a list of dicts.
+        preset: "auto" trains by the recipe for the size of the table, as long as no argument that
+            scikit-learn has is set but `max_iter`, `random_state` and `verbose`, and else as
+            "sklearn"; "realmlp" and "tabm" are published recipes; "sklearn" is scikit-learn's own
+            network and training; or a `jaxmlp.tabular.Recipe`.
+        n_ensemble: Networks that a recipe averages, at least 1; `None` leaves it to the recipe.
+        categorical_features: What columns a recipe takes as categories: "from_dtype", those of
+            strings, bools and categories, or names, places or a mask of columns.
+        scoring: Score of rows to validate on: the name of one of scikit-learn's scorers, or a
+            function `(estimator, X, y)`, which is given `sample_weight` too where weights are not
+            all 1; the greater the better.
+        callbacks: One or several functions `(estimator, metrics)`, called after every epoch. The
+            estimator is a copy as of then, which predicts and can be saved; `metrics` has "epoch",
+            from 1 in each fit, "loss", and with rows to validate on "validation_loss" and
+            "validation_score". Training stops where one returns True.
+        progress: Whether `fit` shows a bar of epochs; `None`: where someone sees it. Needs tqdm.
+        device: Where to compute: "cpu", "gpu", "tpu", "cuda:1" and so on or a `jax.Device`; `None`
+            leaves it to JAX. What is learned is NumPy's in any case. Where the device is missing,
+            `fit` fails, and predictions are computed where JAX chooses.
 
     Attributes:
         classes_: Labels, shape (classes,).
@@ -68,7 +86,8 @@ class MLPClassifier(ClassifierMixin, Classification):
         loss_: The last loss.
         loss_curve_: Loss of each epoch.
         best_loss_: The smallest of them; `None` with early stopping.
-        validation_scores_: Score of each epoch, or `None`.
+        validation_scores_: Score of each epoch on rows to validate on, or `None`.
+        validation_loss_curve_: Their loss, without the penalty, or `None`.
         best_validation_score_: The largest of them, or `None`.
         n_iter_: Epochs, or iterations, of the last fit.
         t_: Rows that were trained on since the weights were drawn.
@@ -93,6 +112,8 @@ class MLPClassifier(ClassifierMixin, Classification):
         **Classification._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
     }
+
+    class_weight: Any
 
     def __init__(
         self,
@@ -124,36 +145,16 @@ class MLPClassifier(ClassifierMixin, Classification):
         norm: str | None = None,
         residual: bool = False,
         class_weight: Any = None,
+        preset: Any = "auto",
+        n_ensemble: int | None = None,
+        categorical_features: Any = "from_dtype",
+        scoring: Any = None,
+        callbacks: Any = None,
+        progress: bool | None = False,
+        device: Any = None,
     ) -> None:
-        self.class_weight = class_weight
-        super().__init__(
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            solver=solver,
-            alpha=alpha,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            learning_rate_init=learning_rate_init,
-            power_t=power_t,
-            max_iter=max_iter,
-            shuffle=shuffle,
-            random_state=random_state,
-            tol=tol,
-            verbose=verbose,
-            warm_start=warm_start,
-            momentum=momentum,
-            nesterovs_momentum=nesterovs_momentum,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
-            n_iter_no_change=n_iter_no_change,
-            max_fun=max_fun,
-            dropout=dropout,
-            norm=norm,
-            residual=residual,
-        )
+        given = locals()
+        super().__init__(**{name: given[name] for name in MLPClassifier._get_param_names()})
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(

@@ -1,5 +1,6 @@
 """Turns rows and scikit-learn's arguments into the weights that scikit-learn's own MLP learns."""
 
+import copy
 import functools
 import warnings
 from abc import ABC, abstractmethod
@@ -16,21 +17,24 @@ from ..data import DataLoader
 from ..fitting import bucket_of_rows, fill_rows
 from ..types import Batch, Norm, Params
 from .arguments import Arguments
+from .callbacks import as_callbacks, call_back
 from .heads import Head, OutActivation
 from .lbfgs import Limits, minimise
 from .networks import (
     as_coefs,
     as_params,
+    compute_mean_loss,
     compute_outputs,
     draw_coefs,
     first_norms,
     make_config,
 )
 from .orders import ShuffledOrders, choose_batch_size
+from .scorers import score_by
 from .splitting import Rows, split_rows
 from .stochastic import Loss, Model, Optimizer, Settings
-from .stopping import History, Stopping
-from .training_loop import NOT_FINITE, train, warn_of_end
+from .stopping import History, Stopping, Validation
+from .training_loop import NOT_FINITE, Reached, train, warn_of_end
 
 
 class DropIn(Arguments, ABC):
@@ -50,6 +54,10 @@ class DropIn(Arguments, ABC):
     loss_: float
     loss_curve_: list[float]
     best_loss_: float | None
+    validation_scores_: list[float] | None
+    validation_loss_curve_: list[float] | None
+    best_validation_score_: float | None
+    _best: tuple[list[np.ndarray], list[np.ndarray], list[Norm]] | None
 
     @abstractmethod
     def _choose_head(self) -> Head:
@@ -63,6 +71,10 @@ class DropIn(Arguments, ABC):
     def _score_outputs(self, outputs: np.ndarray, y: np.ndarray, sample_weight: Any) -> float:
         """Scores outputs for early stopping; targets as `_validate_input` returns them."""
 
+    @abstractmethod
+    def _as_given(self, y: np.ndarray) -> np.ndarray:
+        """Turns targets that `_validate_input` returned into those that a user gives."""
+
     def _start(self, units: list[int], dtype: Any, random_state: np.random.RandomState) -> None:
         """Draws first parameters, and forgets what was learned before."""
         self.n_iter_ = self.t_ = 0
@@ -71,11 +83,11 @@ class DropIn(Arguments, ABC):
         self.out_activation_ = self._head.out_activation
         self.coefs_, self.intercepts_ = draw_coefs(units, self.activation, dtype, random_state)
         self.norms_ = first_norms(units, self.activation, self.norm, dtype)
-        self._best = self.coefs_, self.intercepts_, self.norms_
+        self._best = None
         self._optimizer_state = None, None
         self._dropout_seed = None
         if self.solver != "lbfgs":
-            self._keep_history(History([], None, None, None, 0))
+            self._keep_history(History([], None, None, None, 0, None))
 
     def _fit_lbfgs(self, X: Any, y: np.ndarray, weight: np.ndarray) -> None:
         x = X if isinstance(X, np.ndarray) else X.toarray()
@@ -141,6 +153,16 @@ class DropIn(Arguments, ABC):
         )
         optimizer = Optimizer(self.solver, bool(self.nesterovs_momentum), inverse_scaling)
         settings = self._settings(stopping.learning_rate, rows, len(loader), dtype)
+        callbacks = as_callbacks(self.callbacks)
+
+        def observe(reached: Reached, metrics: Any) -> bool:
+            present = copy.copy(self)
+            # So that it can be saved.
+            present.callbacks = None
+            present._keep(reached, stopping, rows)
+            present._keep_history(stopping.history.copy())
+            return call_back(callbacks, present, metrics)
+
         trained = train(
             Loss(self._config(dtype), self._head, bool(self.dropout > 0)),
             optax.GradientTransformation(optimizer.init, optimizer.update),
@@ -152,28 +174,47 @@ class DropIn(Arguments, ABC):
             epochs=1 if incremental else self.max_iter,
             key=key,
             validate=None if validation is None else functools.partial(self._validate, validation),
+            observe=observe if callbacks else None,
+            progress=False if incremental else self.progress,
         )
-        self.n_iter_ = stopping.epochs
-        self.t_ += rows * stopping.epochs
-        self._keep_history(stopping.history)
-        self._optimizer_state = self.solver, trained.optimizer_state
-        self._rate = stopping.learning_rate
-        if inverse_scaling:
-            self._rate = self.learning_rate_init / (self.t_ + 1) ** self.power_t
-        if trained.best is not None:
-            self._best = as_coefs(trained.best)
-        self.coefs_, self.intercepts_, self.norms_ = (
-            self._best if self.early_stopping else as_coefs(trained.params)
-        )
+        start = self.coefs_, self.intercepts_, self.norms_
+        self._keep(trained.reached, stopping, rows)
+        if self.early_stopping:
+            self.coefs_, self.intercepts_, self.norms_ = self._best or start
         if trained.ended == "nonfinite" and not self.early_stopping:
             raise ValueError(NOT_FINITE)
         if not (incremental and trained.ended == "epochs"):
             warn_of_end(trained.ended, self.n_iter_, self.max_iter)
 
-    def _validate(self, rows: Rows, params: Params) -> float:
-        config = self._config(rows.x.dtype)
-        outputs = compute_outputs(params, rows.x, config=config, head=self._head)
-        return float(self._score_outputs(outputs, rows.y, rows.weight))
+    def _keep(self, reached: Reached, stopping: Stopping, rows: int) -> None:
+        """Holds what a fit on so many rows has reached."""
+        self.n_iter_ = stopping.epochs
+        self.t_ += rows * stopping.epochs
+        self._keep_history(stopping.history)
+        self._optimizer_state = self.solver, reached.optimizer_state
+        self._rate = stopping.learning_rate
+        if self.solver == "sgd" and self.learning_rate == "invscaling":
+            self._rate = self.learning_rate_init / (self.t_ + 1) ** self.power_t
+        if reached.best is not None:
+            self._best = as_coefs(reached.best)
+        self.coefs_, self.intercepts_, self.norms_ = as_coefs(reached.params)
+
+    def _validate(self, rows: Rows, params: Params) -> Validation:
+        network: Any = {
+            "config": self._config(rows.x.dtype),
+            "head": self._head,
+        }
+        if self.scoring is None:
+            outputs = compute_outputs(params, rows.x, **network)
+            score = float(self._score_outputs(outputs, rows.y, rows.weight))
+        else:
+            present = copy.copy(self)
+            present.coefs_, present.intercepts_, present.norms_ = as_coefs(params)
+            score = score_by(self.scoring, present, rows._replace(y=self._as_given(rows.y)))
+        targets = self._as_targets(rows.y, rows.weight, rows.x.dtype)
+        validated = Batch(rows.x, targets, rows.weight)
+        loss = compute_mean_loss(params, validated, self._options.astype(rows.x.dtype), **network)
+        return Validation(score, loss)
 
     def _config(self, dtype: Any) -> MLPConfig:
         units = (*map(len, self.coefs_), len(self.intercepts_[-1]))
@@ -215,17 +256,20 @@ class DropIn(Arguments, ABC):
         """Returns what a former fit left, or the beginning of what it did not look at."""
         best_loss = getattr(self, "best_loss_", None)
         scores = getattr(self, "validation_scores_", None)
+        losses = getattr(self, "validation_loss_curve_", None)
         best_score = getattr(self, "best_validation_score_", None)
         if validates and scores is None:
-            scores, best_score = [], -np.inf
+            scores, losses, best_score = [], [], -np.inf
         if best_loss is None and not self.early_stopping:
             best_loss = np.inf
         count = getattr(self, "_no_improvement_count", 0)
-        return History(getattr(self, "loss_curve_", []), best_loss, scores, best_score, count)
+        curve = getattr(self, "loss_curve_", [])
+        return History(curve, best_loss, scores, best_score, count, losses)
 
     def _keep_history(self, history: History) -> None:
         self.loss_curve_, self.best_loss_ = history.loss_curve, history.best_loss
         self.validation_scores_ = history.validation_scores
+        self.validation_loss_curve_ = history.validation_losses
         self.best_validation_score_ = history.best_validation_score
         self._no_improvement_count = history.no_improvement_count
         if self.loss_curve_:

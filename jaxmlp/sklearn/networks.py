@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -156,14 +156,31 @@ def compute_outputs(params: Params, x: Any, *, config: MLPConfig, head: Head | N
 
     Without a head it is the outputs as they are.
     """
+    return _in_blocks(lambda block: _outputs(params, block, config, head), x)
+
+
+def compute_mean_loss(
+    params: Params, rows: Batch, options: np.ndarray, *, config: MLPConfig, head: Head
+) -> float:
+    """Computes the mean over rows by their weight of the loss that is told, without a penalty."""
+
+    def told(x: Any, targets: Any) -> Array:
+        return _told(params, x, targets, options, config, head)
+
+    weight: Any = rows.weight
+    return float(np.dot(weight, _in_blocks(told, rows.x, rows.y)) / np.sum(weight))
+
+
+def _in_blocks(compute: Callable[..., Array], x: Any, *others: np.ndarray) -> np.ndarray:
+    """Computes something per row, in blocks of a few sizes; `x` is dense or sparse."""
     blocks = []
     for first in range(0, x.shape[0], _BLOCK_ROWS):
-        block = x[first : first + _BLOCK_ROWS]
-        block = block if isinstance(block, np.ndarray) else block.toarray()
-        count = len(block)
+        place = slice(first, first + _BLOCK_ROWS)
+        block = x[place] if isinstance(x, np.ndarray) else x[place].toarray()
+        arrays, count = (block, *(other[place] for other in others)), len(block)
         if missing := max(bucket_of_rows(count), _FEWEST_ROWS) - count:
-            block = np.concatenate([block, np.repeat(block[-1:], missing, axis=0)])
-        blocks.append(np.asarray(_outputs(params, block, config, head))[:count])
+            arrays = [np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) for a in arrays]
+        blocks.append(np.asarray(compute(*arrays))[:count])
     return np.concatenate(blocks) if len(blocks) > 1 else blocks[0]
 
 
@@ -171,6 +188,13 @@ def compute_outputs(params: Params, x: Any, *, config: MLPConfig, head: Head | N
 def _outputs(params: Params, x: Array, config: MLPConfig, head: Head | None) -> Array:
     outputs = apply(params, x, config=config)
     return outputs if head is None else head.activate(outputs)
+
+
+@functools.partial(jax.jit, static_argnums=(4, 5))
+def _told(
+    params: Params, x: Array, targets: Array, options: Array, config: MLPConfig, head: Head
+) -> Array:
+    return head.row_losses(apply(params, x, config=config), targets, options).told
 
 
 def _widths(layer_units: Sequence[int], activation: str | Activation) -> list[int]:

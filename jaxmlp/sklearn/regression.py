@@ -4,8 +4,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.metrics import mean_pinball_loss, r2_score
-from sklearn.utils import column_or_1d
-from sklearn.utils.validation import validate_data
 
 from .base import BaseMLP
 from .heads import Head, in_target_units
@@ -40,25 +38,16 @@ class Regression(BaseMLP):
     quantiles: Any
     target_mean_: np.ndarray | None
     target_scale_: np.ndarray | None
+    target_range_: tuple[np.ndarray, np.ndarray] | None
 
-    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
+    def _encode_targets(self, y: np.ndarray, incremental: bool) -> np.ndarray:
         del incremental
-        X, y = validate_data(
-            *(self, X, y),
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
         if self.loss == "poisson" and (y < 0).any():
             raise ValueError(f"loss='poisson' requires non-negative y; got {y.min()}.")
-        return X, y
+        return y
 
-    def _unused_arguments(self) -> list[str]:
-        unused = super()._unused_arguments()
+    def _unused_arguments(self, validates: bool) -> list[str]:
+        unused = super()._unused_arguments(validates)
         if self.loss != "huber" and self.huber_delta != DEFAULT_DELTA:
             unused.append(f"huber_delta has no effect with loss={self.loss!r}.")
         given = tuple(as_levels(self.quantiles).tolist())
@@ -85,6 +74,20 @@ class Regression(BaseMLP):
             return np.array([float(self.huber_delta)])
         return as_levels(self.quantiles) if self._head.loss == "quantile" else np.zeros(0)
 
+    def _as_recipe_targets(self, y: np.ndarray, weight: np.ndarray, dtype: Any) -> np.ndarray:
+        self.target_mean_ = self.target_scale_ = self.target_range_ = None
+        if self._head.loss == "poisson":
+            return super()._as_targets(y, weight, dtype)
+        self.target_mean_, self.target_scale_ = mean_and_deviation(y, weight)
+        y = y.astype(np.float64)
+        self.target_range_ = y.min(axis=0), y.max(axis=0)
+        return ((y - self.target_mean_) / self.target_scale_).astype(dtype)
+
+    def _scaled_options(self) -> np.ndarray:
+        # One delta for all targets, of the mean scale.
+        huber = self._head.loss == "huber" and self.target_scale_ is not None
+        return self._options / self.target_scale_.mean() if huber else self._options
+
     def _as_targets(self, y: np.ndarray, weight: np.ndarray, dtype: Any) -> np.ndarray:
         if self._head.loss == "gaussian":
             if self.target_mean_ is None:
@@ -97,7 +100,10 @@ class Regression(BaseMLP):
         named = self._head.predictions(outputs, self._options)
         if self.target_mean_ is None:
             return named
-        return in_target_units(named, self.target_mean_, self.target_scale_)
+        named = in_target_units(named, self.target_mean_, self.target_scale_)
+        if self.preset_ != "sklearn" and self.recipe_.clip:
+            named["prediction"] = np.clip(named["prediction"], *self.target_range_)
+        return named
 
     def _score_outputs(self, outputs: np.ndarray, y: np.ndarray, sample_weight: Any) -> float:
         if not np.isfinite(outputs).all():

@@ -57,7 +57,7 @@ class MLPRegressor(RegressorMixin, Regression):
         momentum: Of "sgd", in [0, 1].
         nesterovs_momentum: Whether that is Nesterov's.
         early_stopping: Whether to set rows aside, stop by their score, R2 (of "quantile" minus the
-            mean pinball loss), and keep the weights of the best one.
+            mean pinball loss) unless `scoring` names another, and keep the weights of the best one.
         validation_fraction: Share of rows that is set aside, in [0, 1).
         beta_1: Decay of the first moment of "adam", in [0, 1).
         beta_2: Decay of the second moment of "adam", in [0, 1).
@@ -71,6 +71,24 @@ class MLPRegressor(RegressorMixin, Regression):
         huber_delta: Residual from which "huber" is linear, above 0, in units of the targets.
         quantiles: Levels that "quantile" predicts, increasing in (0, 1); of "gaussian" those that
             `predict_quantiles` gives if not told.
+        preset: "auto" trains by the recipe for the size of the table, as long as no argument that
+            scikit-learn has is set but `max_iter`, `random_state` and `verbose`, and else as
+            "sklearn"; "realmlp" and "tabm" are published recipes; "sklearn" is scikit-learn's own
+            network and training; or a `jaxmlp.tabular.Recipe`.
+        n_ensemble: Networks that a recipe averages, at least 1; `None` leaves it to the recipe.
+        categorical_features: What columns a recipe takes as categories: "from_dtype", those of
+            strings, bools and categories, or names, places or a mask of columns.
+        scoring: Score of rows to validate on: the name of one of scikit-learn's scorers, or a
+            function `(estimator, X, y)`, which is given `sample_weight` too where weights are not
+            all 1; the greater the better.
+        callbacks: One or several functions `(estimator, metrics)`, called after every epoch. The
+            estimator is a copy as of then, which predicts and can be saved; `metrics` has "epoch",
+            from 1 in each fit, "loss", and with rows to validate on "validation_loss" and
+            "validation_score". Training stops where one returns True.
+        progress: Whether `fit` shows a bar of epochs; `None`: where someone sees it. Needs tqdm.
+        device: Where to compute: "cpu", "gpu", "tpu", "cuda:1" and so on or a `jax.Device`; `None`
+            leaves it to JAX. What is learned is NumPy's in any case. Where the device is missing,
+            `fit` fails, and predictions are computed where JAX chooses.
 
     Attributes:
         coefs_: Kernel of each layer, shape (inputs, outputs).
@@ -79,7 +97,8 @@ class MLPRegressor(RegressorMixin, Regression):
         loss_: The last loss.
         loss_curve_: Loss of each epoch.
         best_loss_: The smallest of them; `None` with early stopping.
-        validation_scores_: Score of each epoch, or `None`.
+        validation_scores_: Score of each epoch on rows to validate on, or `None`.
+        validation_loss_curve_: Their loss, without the penalty, or `None`.
         best_validation_score_: The largest of them, or `None`.
         n_iter_: Epochs, or iterations, of the last fit.
         t_: Rows that were trained on since the weights were drawn.
@@ -115,6 +134,8 @@ class MLPRegressor(RegressorMixin, Regression):
         "quantiles": ["array-like"],
     }
 
+    loss: str
+
     def __init__(
         self,
         loss: str = "squared_error",
@@ -147,38 +168,16 @@ class MLPRegressor(RegressorMixin, Regression):
         residual: bool = False,
         huber_delta: Number = DEFAULT_DELTA,
         quantiles: Any = DEFAULT_QUANTILES,
+        preset: Any = "auto",
+        n_ensemble: int | None = None,
+        categorical_features: Any = "from_dtype",
+        scoring: Any = None,
+        callbacks: Any = None,
+        progress: bool | None = False,
+        device: Any = None,
     ) -> None:
-        self.loss = loss
-        self.huber_delta = huber_delta
-        self.quantiles = quantiles
-        super().__init__(
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            solver=solver,
-            alpha=alpha,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            learning_rate_init=learning_rate_init,
-            power_t=power_t,
-            max_iter=max_iter,
-            shuffle=shuffle,
-            random_state=random_state,
-            tol=tol,
-            verbose=verbose,
-            warm_start=warm_start,
-            momentum=momentum,
-            nesterovs_momentum=nesterovs_momentum,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
-            n_iter_no_change=n_iter_no_change,
-            max_fun=max_fun,
-            dropout=dropout,
-            norm=norm,
-            residual=residual,
-        )
+        given = locals()
+        super().__init__(**{name: given[name] for name in MLPRegressor._get_param_names()})
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -285,3 +284,6 @@ class MLPRegressor(RegressorMixin, Regression):
 
     def _by_row(self, predictions: np.ndarray) -> np.ndarray:
         return predictions[:, 0] if self.n_outputs_ == 1 else predictions
+
+    def _as_given(self, y: np.ndarray) -> np.ndarray:
+        return y.ravel() if self.n_outputs_ == 1 else y

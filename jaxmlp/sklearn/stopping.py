@@ -1,7 +1,7 @@
 """Turns the losses and scores of epochs into whether to go on, as scikit-learn decides it."""
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 # Where "adaptive" stops to divide by 5.
 _SMALLEST_RATE = 1e-6
@@ -13,7 +13,7 @@ _MOST_AT_ONCE = 16
 class History:
     """What is remembered from epoch to epoch, and from fit to fit with `warm_start`.
 
-    The scores are `None` without early stopping, and `best_loss` with it.
+    `best_loss` is `None` with early stopping; what is validated is without rows for it.
     """
 
     loss_curve: list[float]
@@ -21,6 +21,22 @@ class History:
     validation_scores: list[float] | None
     best_validation_score: float | None
     no_improvement_count: int
+    validation_losses: list[float] | None
+
+    def copy(self) -> "History":
+        """Returns one that stays as it is when training goes on."""
+        copied: dict[str, Any] = {
+            name: value.copy() if isinstance(value, list) else value
+            for name, value in vars(self).items()
+        }
+        return History(**copied)
+
+
+class Validation(NamedTuple):
+    """What rows to validate on tell after an epoch; the loss is without the penalty."""
+
+    score: float
+    loss: float
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -49,14 +65,16 @@ class Stopping:
         certain = self.n_iter_no_change + 1 - self.history.no_improvement_count
         return int(min(max(certain, 1), _MOST_AT_ONCE))
 
-    def after_epoch(self, loss: float, score: float | None) -> Literal["go on", "lower", "stop"]:
+    def after_epoch(
+        self, loss: float, validation: Validation | None
+    ) -> Literal["go on", "lower", "stop"]:
         """Takes note of an epoch, and decides; "lower" has divided the learning rate by 5."""
         history = self.history
         history.loss_curve.append(loss)
         if self.verbose:
             print(f"Iteration {self.epochs}, loss = {loss:.8f}")
         improved_loss = self._note_loss(loss)
-        improved_score = score is not None and self._note_score(score)
+        improved_score = validation is not None and self._note_validation(validation)
         improved = improved_score if self.by_score else improved_loss
         history.no_improvement_count = 0 if improved else history.no_improvement_count + 1
         if history.no_improvement_count <= self.n_iter_no_change:
@@ -89,14 +107,17 @@ class Stopping:
         self.history.best_loss = min(best, loss)
         return not loss > best - self.tol
 
-    def _note_score(self, score: float) -> bool:
-        history = self.history
+    def _note_validation(self, validation: Validation) -> bool:
+        history, score = self.history, validation.score
         scores, best = history.validation_scores, history.best_validation_score
+        losses = history.validation_losses
         assert scores is not None
+        assert losses is not None
         assert best is not None
         if self.verbose:
             print(f"Validation score: {score:f}")
         scores.append(score)
+        losses.append(validation.loss)
         if self.is_best(score):
             history.best_validation_score = score
         return not score < best + self.tol

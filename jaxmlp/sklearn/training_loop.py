@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +13,13 @@ from jaxtyping import Array, Key, PyTree
 from sklearn.exceptions import ConvergenceWarning
 
 from ..data import DataLoader
-from ..fitting import NonFiniteError
+from ..fitting import NonFiniteError, ProgressBar
 from ..train_step import TrainState, init_state
 from ..training import fit
 from ..types import LossFn, Params
 from .orders import ShuffledOrders
 from .stochastic import Model, Settings, SolverState
-from .stopping import Stopping
+from .stopping import Stopping, Validation
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
@@ -27,8 +27,8 @@ NOT_FINITE = (
 )
 
 
-class Trained(NamedTuple):
-    """How a fit ended; `best` are the parameters with the best score so far, if one was above all.
+class Reached(NamedTuple):
+    """What was learned so far; `best` are the parameters with a score above all before, if any.
 
     `optimizer_state` is that of the solver without its count of steps, on the host.
     """
@@ -36,7 +36,16 @@ class Trained(NamedTuple):
     params: Params
     best: Params | None
     optimizer_state: PyTree
-    ended: Literal["epochs", "stop", "interrupt", "nonfinite"]
+
+
+class Trained(NamedTuple):
+    """What was learned, and how a fit ended."""
+
+    reached: Reached
+    ended: Literal["epochs", "stop", "callback", "interrupt", "nonfinite"]
+
+
+Observe: TypeAlias = Callable[[Reached, Mapping[str, int | float]], bool]
 
 
 def train(
@@ -50,12 +59,15 @@ def train(
     *,
     epochs: int,
     key: Key[Array, ""],
-    validate: Callable[[Params], float] | None,
+    validate: Callable[[Params], Validation] | None,
+    observe: Observe | None = None,
+    progress: bool | None = False,
 ) -> Trained:
     """Trains for so many epochs at most, from an optimizer's state of before if there is one.
 
-    Whenever the learning rate is lowered, `fit` begins anew with the state that was reached: the
-    rate is part of what it is given.
+    After every epoch `observe` is told its metrics, and stops training by returning True. Whenever
+    the learning rate is lowered, `fit` begins anew with the state that was reached: the rate is
+    part of what it is given.
     """
     state = init_state(model, optimizer, key=key)
     if optimizer_state is not None:
@@ -65,46 +77,64 @@ def train(
 
     def after_epoch(state: TrainState, metrics: Mapping[str, int | float]) -> bool:
         nonlocal best, decision
-        assert validate is not None
-        score = validate(state.params.params)
-        if stopping.is_best(score):
-            best = jax.tree.map(np.asarray, state.params.params)
-        decision = stopping.after_epoch(float(metrics["loss"]), score)
+        loss, params = float(metrics["loss"]), state.params.params
+        told: dict[str, int | float] = {"epoch": stopping.epochs + 1, "loss": loss}
+        validation = None
+        if validate is not None:
+            validation = validate(params)
+            told |= {"validation_loss": validation.loss, "validation_score": validation.score}
+            if stopping.is_best(validation.score):
+                best = jax.tree.map(np.asarray, params)
+        decision = stopping.after_epoch(loss, validation)
+        bar.update(1, told)
+        if observe is not None and observe(_reached(state, best), told):
+            decision = "callback"
         return decision != "go on"
 
-    while ended is None:
-        left = epochs - stopping.epochs
-        if validate is None:
-            # Several epochs in one call, since nothing can be decided before the last of them.
-            left = min(left, stopping.certain_epochs)
-        on_epoch = None if validate is None else after_epoch
-        settings = {"epochs": left, "state": state, "on_epoch": on_epoch, "progress": False}
-        try:
-            result = fit(loss_fn, optimizer, None, loader, **settings)
-        except NonFiniteError as error:
-            reached: Any = error.result
-            result, ended = reached, "nonfinite"
-        if validate is None:
-            for loss in result.history.get("loss", ()):
-                decision = stopping.after_epoch(float(loss), None)
-        if ended == "nonfinite":
-            stopping.after_epoch(math.nan, None if validate is None else math.nan)
-        elif result.stopped_by == "interrupt":
-            ended = "interrupt"
-        elif decision == "stop":
-            ended = "stop"
-        elif stopping.epochs == epochs:
-            ended = "epochs"
-        state = result.state
-        if decision == "lower":
-            state = _begin_again(state, stopping.learning_rate)
-            if orders is not None:
-                orders.begin(stopping.epochs)
+    each_epoch = validate is not None or observe is not None
+    with ProgressBar(epochs, show=progress) as bar:
+        while ended is None:
+            left = epochs - stopping.epochs
+            if not each_epoch:
+                # Several epochs in one call, as nothing can be decided before the last of them.
+                left = min(left, stopping.certain_epochs)
+            on_epoch = after_epoch if each_epoch else None
+            settings = {"epochs": left, "state": state, "on_epoch": on_epoch, "progress": False}
+            try:
+                result = fit(loss_fn, optimizer, None, loader, **settings)
+            except NonFiniteError as error:
+                reached: Any = error.result
+                result, ended = reached, "nonfinite"
+            if not each_epoch:
+                history: Any = result.history
+                losses = [float(loss) for loss in history.get("loss", ())]
+                for loss in losses:
+                    decision = stopping.after_epoch(loss, None)
+                bar.update(len(losses), {"loss": losses[-1]} if losses else {})
+            if ended == "nonfinite":
+                nothing = None if validate is None else Validation(math.nan, math.nan)
+                stopping.after_epoch(math.nan, nothing)
+            elif result.stopped_by == "interrupt":
+                ended = "interrupt"
+            elif decision in ("stop", "callback"):
+                ended = decision
+            elif stopping.epochs == epochs:
+                ended = "epochs"
+            state = result.state
+            if decision == "lower":
+                state = _begin_again(state, stopping.learning_rate)
+                if orders is not None:
+                    orders.begin(stopping.epochs)
     if orders is not None and stopping.epochs:
         orders.wind_back(stopping.epochs)
+    return Trained(_reached(state, best), ended)
+
+
+def _reached(state: TrainState, best: Params | None) -> Reached:
+    """Copies to the host what `fit` may write over when it goes on."""
     solver_state: Any = state.opt_state
-    inner = jax.tree.map(np.asarray, solver_state.inner)
-    return Trained(state.params.params, best, inner, ended)
+    params, inner = jax.tree.map(np.array, (state.params.params, solver_state.inner))
+    return Reached(params, best, inner)
 
 
 def warn_of_end(ended: str, iterations: int, most: int) -> None:

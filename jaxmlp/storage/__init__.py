@@ -5,7 +5,8 @@ of a file); `key_paths` (trees to names); `networks` and `states` (save and load
 `writer` (the checkpoints of a run).
 """
 
-from .container import Contents, encode, require_storable
+from .atomic_files import FileLayer, write_atomically
+from .container import Contents, encode, read, require_storable
 from .headers import CheckpointError, MismatchError
 from .key_paths import differences, flatten_by_path, restore_by_path, shapes_by_path
 from .networks import (
@@ -25,6 +26,7 @@ __all__ = [
     "CheckpointWriter",
     "Checkpoints",
     "Contents",
+    "FileLayer",
     "MismatchError",
     "as_checkpoints",
     "choose_config",
@@ -37,10 +39,12 @@ __all__ = [
     "named_params",
     "open_writer",
     "params_skeleton",
+    "read",
     "require_arrays",
     "require_storable",
     "restore_by_path",
     "save",
     "save_state",
     "shapes_by_path",
+    "write_atomically",
 ]

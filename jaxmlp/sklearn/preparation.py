@@ -1,0 +1,101 @@
+"""Turns a table's numbers and codes into rows of a network for tables, as training rows tell."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from ..tabular import (
+    Bins,
+    RobustScaling,
+    TabularRows,
+    fit_robust_scaling,
+    one_hot_columns,
+    quantile_bins,
+    robust_scale,
+    smooth_clip,
+)
+from .tables import Column, Encoded, describe_table, encode_table
+
+# Columns of more categories become embeddings.
+_MOST_ONE_HOT = 8
+
+
+class Preparation(NamedTuple):
+    """What is known of the columns of a table."""
+
+    columns: tuple[Column, ...]
+    """How each is encoded."""
+    scaling: RobustScaling
+    """Of all numbers of the table."""
+    missing: np.ndarray
+    """Whether a number was missing in training rows, shape (numbers,)."""
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """How many codes each column has that becomes an embedding."""
+        return tuple(len(c.categories) + 1 for c in self.columns if _is_embedded(c))
+
+
+def prepare_columns(
+    table: Any, weight: np.ndarray, *, categorical_features: Any, dtype: Any
+) -> tuple[Preparation, TabularRows]:
+    """Learns how to prepare a table, and prepares it.
+
+    Args:
+        table: Rows to train on.
+        weight: Weight of each.
+        categorical_features: As for `describe_table`.
+        dtype: Type of the prepared numbers.
+
+    Raises:
+        TypeError: As `describe_table`.
+        ValueError: As `describe_table`.
+    """
+    columns = describe_table(table, categorical_features=categorical_features)
+    encoded = encode_table(table, columns)
+    scaling = fit_robust_scaling(encoded.numbers, weight)
+    missing: Any = np.isnan(encoded.numbers).any(axis=0)
+    preparation = Preparation(columns, scaling, missing)
+    return preparation, _prepare(preparation, encoded, dtype)
+
+
+def prepare_rows(preparation: Preparation, table: Any, *, dtype: Any) -> TabularRows:
+    """Prepares rows of a table.
+
+    Raises:
+        TypeError: As `encode_table`.
+        ValueError: As `encode_table`.
+    """
+    return _prepare(preparation, encode_table(table, preparation.columns), dtype)
+
+
+def _prepare(preparation: Preparation, encoded: Encoded, dtype: Any) -> TabularRows:
+    scaling = preparation.scaling
+    # A column without two different numbers says nothing but where it is missing.
+    used = scaling.factor > 0
+    numbers = robust_scale(encoded.numbers, scaling)[:, used]
+    columns = [np.isnan(encoded.numbers[:, preparation.missing])]
+    codes = []
+    categories = [column for column in preparation.columns if column.kind == "category"]
+    for column, own in zip(categories, encoded.codes.T, strict=True):
+        if _is_embedded(column):
+            codes.append(own)
+        elif column.categories:
+            count = len(column.categories)
+            columns.append(one_hot_columns(own, count, has_missing=column.has_missing))
+    rows = len(encoded.numbers)
+    return TabularRows(
+        numbers.astype(dtype),
+        np.concatenate(columns, axis=1).astype(dtype),
+        np.stack(codes, axis=1) if codes else np.zeros((rows, 0), np.int32),
+    )
+
+
+def find_bins(rows: TabularRows, bins: int, weight: np.ndarray) -> Bins:
+    """Cuts prepared numbers at their quantiles."""
+    return quantile_bins(np.asarray(smooth_clip(jnp.asarray(rows.numbers))), bins, weight=weight)
+
+
+def _is_embedded(column: Column) -> bool:
+    return len(column.categories) > _MOST_ONE_HOT

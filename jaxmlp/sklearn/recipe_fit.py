@@ -1,0 +1,132 @@
+"""Turns a table into an estimator trained by a recipe."""
+
+import copy
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+from scipy.special import logit
+from sklearn.utils import _safe_indexing
+
+from ..tabular import Recipe, TabularRows
+from .drop_in import DropIn
+from .preparation import Preparation, prepare_columns, prepare_rows
+from .recipe_training import Members, Task, compute_members, train_members
+from .training_loop import NOT_FINITE
+
+# Tables of no more rows are trained on all at once, in float64 and without dropout: then a row of
+# weight 2 is the same as two rows, to rounding.
+_TINY = 128
+
+
+class RecipeFit(DropIn):
+    """Trains by a recipe, and holds what it leaves."""
+
+    recipe_: Recipe
+    members_: Members
+    preparation_: Preparation
+
+    def _fit_recipe(
+        self,
+        recipe: Recipe,
+        X: Any,
+        y: np.ndarray,
+        weight: np.ndarray,
+        random_state: np.random.RandomState,
+    ) -> None:
+        if not weight.any():
+            raise ValueError("sample_weight must be above 0 for at least one row; got 0 for all.")
+        if not weight.all():
+            kept = np.flatnonzero(weight)
+            X, y, weight = _safe_indexing(X, kept), y[kept], weight[kept]
+        if len(weight) <= _TINY:
+            recipe = dataclasses.replace(recipe, dropout_rate=0.0, batch_size=_TINY)
+        dtype = np.dtype(np.float64 if len(weight) <= _TINY else np.float32)
+        self._head = self._choose_head()
+        self.out_activation_ = self._head.out_activation
+        self._options = self._choose_options()
+        self.preparation_, rows = prepare_columns(
+            *(X, weight), categorical_features=self.categorical_features, dtype=dtype
+        )
+        targets = self._as_recipe_targets(y, weight, dtype)
+        # Weights of mean 1, so that no sum of float32 runs over.
+        scaled = (weight / weight.mean()).astype(dtype)
+        with jax.enable_x64(dtype == np.float64):
+            self.members_, result = train_members(
+                recipe,
+                Task(
+                    self.n_outputs_ * self._head.outputs_per_target,
+                    _Told(self._head),
+                    self._scaled_options(),
+                ),
+                rows,
+                targets,
+                scaled,
+                codes=self.preparation_.codes,
+                epochs=recipe.epochs,
+                random_state=random_state,
+                settings={"progress": self.progress},
+            )
+        if not all(np.isfinite(a).all() for a in jax.tree.leaves(self.members_.params)):
+            raise ValueError(NOT_FINITE)
+        self.recipe_ = recipe
+        self._keep_recipe(result, len(weight))
+
+    def _keep_recipe(self, result: Any, rows: int) -> None:
+        params = self.members_.params
+        layers = (*params.hidden, params.output)
+        self.coefs_ = [np.array(layer.kernel[0]) for layer in layers]
+        self.intercepts_ = [np.array(layer.bias[0]) for layer in layers]
+        self.norms_ = []
+        losses = np.asarray(result.history["loss"], np.float64).mean(axis=0)
+        self.loss_curve_ = losses.tolist()
+        self.loss_, self.best_loss_ = self.loss_curve_[-1], min(self.loss_curve_)
+        self.validation_scores_ = self.validation_loss_curve_ = self.best_validation_score_ = None
+        self.n_iter_, self.n_layers_ = len(losses), len(layers) + 1
+        self.t_ = rows * self.n_iter_
+        if self.verbose:
+            for number, loss in enumerate(self.loss_curve_, 1):
+                print(f"Iteration {number}, loss = {loss:.8f}")
+
+    def _as_recipe_targets(self, y: np.ndarray, weight: np.ndarray, dtype: Any) -> np.ndarray:
+        """Returns targets as the loss takes them."""
+        return self._as_targets(y, weight, dtype)
+
+    def _scaled_options(self) -> np.ndarray:
+        """Returns the numbers of the head's loss, in the units of targets as the loss takes them."""
+        return self._options
+
+    def _compute_recipe(self, X: Any) -> np.ndarray:
+        """Computes what every member gives for rows, shape (members, rows, outputs)."""
+        dtype = self.members_.params.output.kernel.dtype
+        rows = prepare_rows(self.preparation_, X, dtype=dtype)
+        with jax.enable_x64(dtype == np.float64):
+            config = self.recipe_.network
+            return compute_members(self.members_, rows, config=config, predict=self._head.activate)
+
+    def _average(self, outputs: np.ndarray) -> np.ndarray:
+        """Averages over members, as a mixture of what they say; shape (rows, outputs)."""
+        mean = outputs.mean(axis=0, dtype=np.float64)
+        if self._head.loss == "gaussian":
+            # Var = E[Var] + Var[E], of each target.
+            center, spread = np.split(outputs.astype(np.float64), 2, axis=-1)
+            mean[:, mean.shape[1] // 2 :] = np.sqrt((spread**2).mean(axis=0) + center.var(axis=0))
+        return mean
+
+    def _as_logits(self, probabilities: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore"):
+            if self.out_activation_ == "softmax":
+                return np.log(probabilities)
+            return logit(probabilities)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Told:
+    """The loss of a head that is told; equal ones share programs."""
+
+    head: Any
+
+    def __call__(self, outputs: Any, targets: Any, options: Any) -> Any:
+        """Computes the loss of each row."""
+        return self.head.row_losses(outputs, targets, options).told

@@ -1,0 +1,48 @@
+"""Turns weighted numbers into quantiles, as if each number was there as often as it weighs."""
+
+import numpy as np
+from jaxtyping import Float, Real
+
+
+def weighted_quantiles(
+    values: Real[np.ndarray, " rows"],
+    weight: Real[np.ndarray, " rows"] | None,
+    levels: Real[np.ndarray, " levels"],
+) -> Float[np.ndarray, " levels"]:
+    """Computes quantiles by linear interpolation, in float64.
+
+    With weights that are whole numbers they are NumPy's of every number repeated so often.
+
+    Args:
+        values: Finite numbers, at least one of positive weight.
+        weight: Weight of each, at least 0; `None` is 1.
+        levels: Shares in [0, 1].
+
+    Returns:
+        The quantiles.
+
+    References:
+        Hyndman & Fan 1996, definition 7.
+
+    Example:
+        >>> weighted_quantiles(np.array([3.0, 1.0]), np.array([1, 3]), np.array([0.5, 0.75]))
+        array([1. , 1.5])
+    """
+    values = np.asarray(values, np.float64)
+    if weight is None:
+        return np.quantile(values, levels)
+    kept = weight > 0
+    values, weight = values[kept], np.asarray(weight, np.float64)[kept]
+    order = np.argsort(values, kind="stable")
+    values, ends = values[order], np.cumsum(weight[order])
+    # Place of each level among the repeated numbers, the first of which has place 0.
+    places = np.asarray(levels, np.float64) * max(ends[-1] - 1, 0)
+    lower = np.floor(places)
+    low = values[_at(ends, lower)]
+    high = values[_at(ends, np.ceil(places))]
+    return low + (places - lower) * (high - low)
+
+
+def _at(ends: np.ndarray, places: np.ndarray) -> np.ndarray:
+    # Sums of weights are rounded.
+    return np.minimum(np.searchsorted(ends * (1 - 1e-12), places, side="right"), len(ends) - 1)
