@@ -9,9 +9,9 @@ in training), `stopping` (whether to go on after an epoch), `callbacks` (what a 
 `training_loop`, `drop_in` (in which they meet: scikit-learn's solvers); `presets`, `preparation`
 (of a table's columns), `recipe_training`, `recipe_fit`; `devices`, `storable` (values into
 arrays), `estimator_files`, `curves` (of losses, drawn); `program_files`, `lending` and `disk_cache`
-(programs that former processes compiled); `base` (what both estimators share), `classification` (classes into targets and
-back), `classifier`, `regression` (numbers into targets and back), `regressor`, `opening` (of files
-of either).
+(programs that former processes compiled); `base` (what both estimators share), `classification`
+(classes into targets and back), `classifier`, `regression` (numbers into targets and back),
+`regressor`, `opening` (of files of either).
 """
 
 from .classifier import MLPClassifier

@@ -14,11 +14,15 @@ from sklearn.utils import check_consistent_length, check_random_state, column_or
 from sklearn.utils.validation import (
     _check_sample_weight,
     _check_y,
+    _num_features,
+    _num_samples,
     check_is_fitted,
     validate_data,
 )
 
+from .columns import open_table
 from .devices import computing_on, find_device, name_device, predicting_on
+from .disk_cache import programs_on_disk
 from .estimator_files import read_estimator, write_estimator
 from .networks import compute_outputs, require_same_layers
 from .presets import find_recipe, uses_recipe
@@ -33,9 +37,10 @@ def is_stochastic(estimator: Any) -> bool:
     Raises:
         AttributeError: It does not.
     """
-    if not isinstance(estimator.preset, str) or estimator.preset not in ("auto", "sklearn"):
+    by_recipe = getattr(estimator, "preset_", "sklearn") != "sklearn"
+    if by_recipe or estimator.preset not in ("auto", "sklearn"):
         raise AttributeError(
-            "partial_fit is only available with preset='sklearn', or 'auto', which then is that."
+            "partial_fit is only available with preset='sklearn': recipes look at all rows at once."
         )
     if estimator.solver == "lbfgs":
         raise AttributeError(
@@ -48,7 +53,7 @@ class BaseMLP(RecipeFit):
     """What classifier and regressor share; attributes of a fit are told in their docstrings."""
 
     def __sklearn_tags__(self) -> Any:
-        """Says what tables are taken: sparse ones, and by a recipe any columns, missing values too."""
+        """Says what tables are taken: sparse ones, and by a recipe any columns."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = uses_recipe(self)
@@ -143,10 +148,12 @@ class BaseMLP(RecipeFit):
 
     def _validate_table(self, X: Any, y: Any, *, reset: bool) -> np.ndarray:
         """Checks names of columns, numbers of rows and targets, and returns targets."""
+        open_table(X)
         _, y = validate_data(self, X, y, skip_check_array=True, reset=reset)
         y = _check_y(y, multi_output=True, y_numeric=is_regressor(self))
         check_consistent_length(X, y)
-        return self._encode_targets(_as_targets(y), not reset)
+        y = self._encode_targets(_as_targets(y), not reset)
+        return y.reshape(len(y), -1)
 
     def _weigh(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Returns weights of rows with those of their classes."""
@@ -165,7 +172,7 @@ class BaseMLP(RecipeFit):
         device = find_device(self.device)
         self.preset_ = "sklearn"
         if uses_recipe(self) and not incremental and not scipy.sparse.issparse(X):
-            with computing_on(device):
+            with programs_on_disk(), computing_on(device):
                 return self._fit_table(X, y, sample_weight, validation)
         hidden = self._hidden_units()
         for unused in self._unused_arguments(self.early_stopping or validation[0] is not None):
@@ -201,18 +208,20 @@ class BaseMLP(RecipeFit):
             raise ValueError(NOT_FINITE)
         return self
 
-    def _fit_table(self, X: Any, y: Any, sample_weight: Any, validation: Any) -> Any:
-        del validation
+    def _fit_table(
+        self, X: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any, Any]
+    ) -> Any:
         X = X.toarray() if scipy.sparse.issparse(X) else X
         y = self._validate_table(X, y, reset=True)
-        y = y.reshape(len(y), -1)
         self.n_outputs_ = y.shape[1]
         weight = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
-        recipe = find_recipe(self, *y.shape, regression=is_regressor(self))
+        rows = None
+        if any(part is not None for part in validation):
+            rows = self._as_validation(*validation, np.float64)
+        recipe = find_recipe(self, _num_samples(X), _num_features(X), regression=is_regressor(self))
         self.preset_ = self.preset
-        self._fit_recipe(
-            recipe, X, y, self._weigh(y, weight), check_random_state(self.random_state)
-        )
+        random_state = check_random_state(self.random_state)
+        self._fit_recipe(recipe, X, y, self._weigh(y, weight), rows, random_state)
         return self
 
     def _as_validation(self, X: Any, y: Any, sample_weight: Any, dtype: Any) -> Rows | None:
@@ -221,19 +230,23 @@ class BaseMLP(RecipeFit):
             return None
         if X is None or y is None:
             raise ValueError("X_val and y_val must be given together.")
-        if self.solver == "lbfgs":
+        if uses_recipe(self):
+            y = self._validate_table(X, y, reset=False)
+        elif self.solver == "lbfgs":
             raise ValueError("X_val has no effect with solver='lbfgs', which has no epochs.")
-        X, y = self._validate_input(X, y, incremental=True, reset=False)
-        X = X.astype(dtype, copy=False)
-        weight = _check_sample_weight(sample_weight, X, dtype=dtype, ensure_non_negative=True)
+        else:
+            X, y = self._validate_input(X, y, incremental=True, reset=False)
+            X = X.astype(dtype, copy=False)
+        weight = _check_sample_weight(sample_weight, y, dtype=dtype, ensure_non_negative=True)
         return Rows(X, y.reshape(len(y), -1), weight)
 
     def _compute_outputs(self, X: Any, *, activated: bool = True) -> np.ndarray:
         """Checks rows and computes the network's outputs for them, shape (rows, outputs)."""
         check_is_fitted(self)
         if self.preset_ != "sklearn":
+            open_table(X)
             validate_data(self, X, skip_check_array=True, reset=False)
-            with predicting_on(self.device):
+            with programs_on_disk(), predicting_on(self.device):
                 outputs = self._average(self._compute_recipe(X))
             return outputs if activated else self._as_logits(outputs)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)

@@ -51,6 +51,11 @@ class Classification(BaseMLP):
         factors = compute_sample_weight(self.class_weight, self._as_given(y))
         return weight * factors.astype(weight.dtype)
 
+    def _fold_labels(self, y: np.ndarray) -> np.ndarray | None:
+        if y.shape[1] == 1:
+            return y.ravel()
+        return y.argmax(axis=1) if self.out_activation_ == "softmax" else None
+
     def _choose_head(self) -> Head:
         several = self._label_binarizer.y_type_ == "multiclass"
         return Head("softmax_cross_entropy" if several else "sigmoid_binary_cross_entropy")

@@ -1,6 +1,5 @@
 """Turns a table into an estimator trained by a recipe."""
 
-import copy
 import dataclasses
 from typing import Any
 
@@ -9,15 +8,16 @@ import numpy as np
 from scipy.special import logit
 from sklearn.utils import _safe_indexing
 
-from ..tabular import Recipe, TabularRows
+from ..tabular import Recipe, for_few_rows
+from ..types import Batch
 from .drop_in import DropIn
 from .preparation import Preparation, prepare_columns, prepare_rows
 from .recipe_training import Members, Task, compute_members, train_members
+from .splitting import Rows
 from .training_loop import NOT_FINITE
 
-# Tables of no more rows are trained on all at once, in float64 and without dropout: then a row of
-# weight 2 is the same as two rows, to rounding.
-_TINY = 128
+# Tables of no more rows are computed in float64, and a row of weight 2 is the same as two rows.
+_TINY = 48
 
 
 class RecipeFit(DropIn):
@@ -33,6 +33,7 @@ class RecipeFit(DropIn):
         X: Any,
         y: np.ndarray,
         weight: np.ndarray,
+        validation: Rows | None,
         random_state: np.random.RandomState,
     ) -> None:
         if not weight.any():
@@ -41,7 +42,7 @@ class RecipeFit(DropIn):
             kept = np.flatnonzero(weight)
             X, y, weight = _safe_indexing(X, kept), y[kept], weight[kept]
         if len(weight) <= _TINY:
-            recipe = dataclasses.replace(recipe, dropout_rate=0.0, batch_size=_TINY)
+            recipe = for_few_rows(recipe)
         dtype = np.dtype(np.float64 if len(weight) <= _TINY else np.float32)
         self._head = self._choose_head()
         self.out_activation_ = self._head.out_activation
@@ -50,8 +51,6 @@ class RecipeFit(DropIn):
             *(X, weight), categorical_features=self.categorical_features, dtype=dtype
         )
         targets = self._as_recipe_targets(y, weight, dtype)
-        # Weights of mean 1, so that no sum of float32 runs over.
-        scaled = (weight / weight.mean()).astype(dtype)
         with jax.enable_x64(dtype == np.float64):
             self.members_, result = train_members(
                 recipe,
@@ -62,11 +61,12 @@ class RecipeFit(DropIn):
                 ),
                 rows,
                 targets,
-                scaled,
+                weight,
                 codes=self.preparation_.codes,
-                epochs=recipe.epochs,
                 random_state=random_state,
-                settings={"progress": self.progress},
+                labels=self._fold_labels(y),
+                validation=self._as_held_out(validation, dtype),
+                progress=self.progress,
             )
         if not all(np.isfinite(a).all() for a in jax.tree.leaves(self.members_.params)):
             raise ValueError(NOT_FINITE)
@@ -82,19 +82,38 @@ class RecipeFit(DropIn):
         losses = np.asarray(result.history["loss"], np.float64).mean(axis=0)
         self.loss_curve_ = losses.tolist()
         self.loss_, self.best_loss_ = self.loss_curve_[-1], min(self.loss_curve_)
-        self.validation_scores_ = self.validation_loss_curve_ = self.best_validation_score_ = None
+        self.validation_scores_ = self.best_validation_score_ = self.validation_loss_curve_ = None
+        if "validation_loss" in result.history:
+            held_out = np.asarray(result.history["validation_loss"], np.float64).mean(axis=0)
+            self.validation_loss_curve_ = held_out.tolist()
         self.n_iter_, self.n_layers_ = len(losses), len(layers) + 1
         self.t_ = rows * self.n_iter_
         if self.verbose:
             for number, loss in enumerate(self.loss_curve_, 1):
                 print(f"Iteration {number}, loss = {loss:.8f}")
 
+    def _as_held_out(self, rows: Rows | None, dtype: Any) -> Batch | None:
+        if rows is None:
+            return None
+        x = prepare_rows(self.preparation_, rows.x, dtype=dtype)
+        targets = self._scale_targets(rows.y, dtype)
+        return Batch(x, targets, (rows.weight / rows.weight.mean()).astype(dtype))
+
+    def _fold_labels(self, y: np.ndarray) -> np.ndarray | None:
+        """Returns labels of which all folds are to have the same share."""
+        del y
+        return None
+
+    def _scale_targets(self, y: np.ndarray, dtype: Any) -> np.ndarray:
+        """Returns targets of further rows as the loss takes them."""
+        return self._as_targets(y, np.ones(len(y)), dtype)
+
     def _as_recipe_targets(self, y: np.ndarray, weight: np.ndarray, dtype: Any) -> np.ndarray:
         """Returns targets as the loss takes them."""
         return self._as_targets(y, weight, dtype)
 
     def _scaled_options(self) -> np.ndarray:
-        """Returns the numbers of the head's loss, in the units of targets as the loss takes them."""
+        """Returns the numbers of the head's loss, in units of the targets that it is given."""
         return self._options
 
     def _compute_recipe(self, X: Any) -> np.ndarray:

@@ -11,8 +11,8 @@ import optax
 from jaxtyping import Array
 
 from ..data import DataLoader
-from ..ensembles import MembersResult, fit_members
-from ..fitting import bucket_of_rows
+from ..ensembles import MembersResult, fit_members, fold_weights
+from ..fitting import bucket_of_rows, fill_rows
 from ..tabular import (
     Bins,
     Recipe,
@@ -26,6 +26,7 @@ from ..tabular import (
     init_tabular,
     pack_settings,
 )
+from ..types import Batch
 from .preparation import find_bins
 
 # Rows to which layers are fitted at the start.
@@ -60,9 +61,10 @@ def train_members(
     weight: np.ndarray,
     *,
     codes: tuple[int, ...],
-    epochs: int,
     random_state: np.random.RandomState,
-    settings: dict[str, Any],
+    labels: np.ndarray | None,
+    validation: Batch | None,
+    progress: bool | None,
 ) -> tuple[Members, MembersResult]:
     """Trains the members of a recipe in one program.
 
@@ -73,17 +75,20 @@ def train_members(
         targets: Targets of rows, as the criterion takes them.
         weight: Weight of each row.
         codes: How many codes each column of `rows.codes` has.
-        epochs: Passes over the rows.
-        random_state: Where start, orders and dropout come from.
-        settings: Further ones of `fit_members`.
+        random_state: Where start, orders, dropout and folds come from.
+        labels: Labels that folds are to have equal shares of, if any.
+        validation: Rows by which members choose their best epochs, in place of folds.
+        progress: As for `fit_members`.
 
     Returns:
         The members, and how their run went.
     """
     config, count, dtype = recipe.network, len(weight), rows.numbers.dtype
     batch_size = recipe.batch_size if recipe.batch_size < count else bucket_of_rows(count)
+    # Weights of mean 1, so that no sum of float32 runs over.
+    scaled = (weight / weight.mean()).astype(dtype)
     loader = DataLoader(
-        *(rows, targets, weight), batch_size=batch_size, shuffle=True, check_finite=False
+        *(rows, targets, scaled), batch_size=batch_size, shuffle=True, check_finite=False
     )
     most = np.iinfo(np.int32).max
     seeds = random_state.randint(most, size=recipe.members, dtype=np.int64)
@@ -95,35 +100,65 @@ def train_members(
     if count > _START_ROWS:
         some = random_state.permutation(count)[:_START_ROWS]
     sample = TabularRows(*(part[some] for part in rows))
-    drawn = [
-        init_tabular(
-            *(config, sample),
-            outputs=task.outputs,
-            codes=codes,
-            key=key,
-            bins=bins,
-            weight=weight[some],
-        )
-        for key in jax.random.split(start_key, recipe.members)
-    ]
-    packed = pack_settings(recipe, steps=epochs * len(loader), dtype=dtype)
-    models = [
-        TabularModel(params, packed, bins, jnp.asarray(task.options, dtype)) for params in drawn
-    ]
+    filled = fill_rows(Batch(sample, None, scaled[some]), bucket_of_rows(len(some)))
+    draw = functools.partial(_draw, config, task.outputs, codes)
+    params = draw(filled.x, filled.weight, bins, jax.random.split(start_key, recipe.members))
+    packed = pack_settings(recipe, steps=recipe.epochs * len(loader), dtype=dtype)
+    alike = packed, bins, np.asarray(task.options, dtype)
+    repeated = jax.tree.map(lambda a: np.repeat(np.asarray(a)[None], recipe.members, axis=0), alike)
     optimizer = TabularOptimizer(recipe.schedule)
-    settings = {"progress": False, **settings}
+    settings: dict[str, Any] = {}
+    if validation is not None:
+        settings = {"validation": fill_rows(validation, bucket_of_rows(len(validation.y)))}
+    elif 2 <= recipe.folds <= count:
+        whole = Batch(rows, targets, scaled)
+        settings = _hold_out(whole, recipe, labels, seed=int(random_state.randint(most)))
     result = fit_members(
         TabularLoss(config, task.criterion, recipe.dropout_rate > 0),
         optax.GradientTransformation(optimizer.init, optimizer.update),
-        jax.tree.map(lambda *leaves: np.stack(leaves), *models),
+        TabularModel(params, *repeated),
         loader,
-        epochs=epochs,
+        epochs=recipe.epochs,
         keys=jax.random.split(run_key, recipe.members),
         seeds=seeds,
+        progress=progress,
         **settings,
     )
     trained: Any = result.params
     return Members(jax.tree.map(np.asarray, trained.params), bins), result
+
+
+def _hold_out(whole: Batch, recipe: Recipe, labels: Any, *, seed: int) -> dict[str, Any]:
+    """Returns settings of `fit_members` by which every member has a fold that it does not see."""
+    count = len(whole.y)
+    fold = np.arange(recipe.members) % recipe.folds
+    seen, unseen = fold_weights(count, recipe.folds, seed=seed, stratify=labels)
+    filled = fill_rows(whole, bucket_of_rows(count))
+    places = ((0, 0), (0, len(filled.y) - count))
+    return {
+        "row_weights": seen[fold],
+        "validation": filled,
+        "validation_weights": np.pad(unseen[fold], places),
+    }
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _draw(
+    config: TabularConfig,
+    outputs: int,
+    codes: tuple[int, ...],
+    rows: TabularRows,
+    weight: Array,
+    bins: Bins | None,
+    keys: Array,
+) -> TabularParams:
+    """Draws the first parameters of every member, one after the other."""
+
+    def draw(key: Array) -> TabularParams:
+        named = {"outputs": outputs, "codes": codes, "bins": bins, "weight": weight}
+        return init_tabular(config, rows, key=key, **named)
+
+    return jax.lax.map(draw, keys)
 
 
 def compute_members(

@@ -81,12 +81,18 @@ class Regression(BaseMLP):
         self.target_mean_, self.target_scale_ = mean_and_deviation(y, weight)
         y = y.astype(np.float64)
         self.target_range_ = y.min(axis=0), y.max(axis=0)
+        return self._scale_targets(y, dtype)
+
+    def _scale_targets(self, y: np.ndarray, dtype: Any) -> np.ndarray:
+        if self.target_mean_ is None or self.target_scale_ is None:
+            return super()._scale_targets(y, dtype)
         return ((y - self.target_mean_) / self.target_scale_).astype(dtype)
 
     def _scaled_options(self) -> np.ndarray:
         # One delta for all targets, of the mean scale.
-        huber = self._head.loss == "huber" and self.target_scale_ is not None
-        return self._options / self.target_scale_.mean() if huber else self._options
+        if self._head.loss == "huber" and self.target_scale_ is not None:
+            return self._options / self.target_scale_.mean()
+        return self._options
 
     def _as_targets(self, y: np.ndarray, weight: np.ndarray, dtype: Any) -> np.ndarray:
         if self._head.loss == "gaussian":
@@ -101,7 +107,7 @@ class Regression(BaseMLP):
         if self.target_mean_ is None:
             return named
         named = in_target_units(named, self.target_mean_, self.target_scale_)
-        if self.preset_ != "sklearn" and self.recipe_.clip:
+        if self.preset_ != "sklearn" and self.recipe_.clip and self.target_range_ is not None:
             named["prediction"] = np.clip(named["prediction"], *self.target_range_)
         return named
 

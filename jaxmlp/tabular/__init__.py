@@ -26,7 +26,7 @@ from .network import (
     embed_rows,
 )
 from .quantiles import weighted_quantiles
-from .recipes import Recipe, choose_recipe, realmlp, tabm
+from .recipes import Recipe, choose_recipe, for_few_rows, realmlp, tabm
 from .scaling import (
     RobustScaling,
     fit_robust_scaling,
@@ -66,6 +66,7 @@ __all__ = [
     "fit_layer",
     "fit_robust_scaling",
     "flat_cos",
+    "for_few_rows",
     "init_periodic_embedding",
     "init_piecewise_linear_embedding",
     "init_tabular",

@@ -48,7 +48,7 @@ def shared_dense(
     own = layer.kernel.ndim == 3
     z = jnp.einsum("rmi,mio->rmo", h, layer.kernel) if own else h @ layer.kernel
     if ntk:
-        z = z * h.shape[-1] ** -0.5
+        z = z * max(h.shape[-1], 1) ** -0.5
     if layer.output_scale is not None:
         z = z * layer.output_scale
     return z + layer.bias

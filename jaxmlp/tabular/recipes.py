@@ -5,6 +5,11 @@ from typing import Literal
 
 from .network import TabularConfig
 
+# Embeddings of more numbers cost more than they bring.
+_MOST_EMBEDDED = 100
+# Of a training, at the most.
+_STEPS = 2500
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -13,12 +18,15 @@ class Recipe:
     Args:
         network: How it is built.
         members: Networks that are trained apart, of which predictions are averaged.
+        folds: Parts into which rows are dealt; member k does not train on part k (modulo folds), on
+            which it chooses its best epoch. 0 trains all on all rows, and keeps the last epoch.
         epochs: Passes over the rows.
         batch_size: Rows per step.
         learning_rate: Largest learning rate.
         schedule: What it is multiplied by, from the share of training that is done: "coslog4" or
             "flat_cos", or "constant".
         beta_2: Decay of the second moment of adam; that of the first is 0.9.
+        epsilon: Added to the root of the second moment of adam.
         weight_decay: Decoupled, times the learning rate, of kernels; it goes down with "flat_cos".
         dropout_rate: Share of hidden units that a step drops; it goes down with "flat_cos".
         scale_factor: On the learning rate of the scaling layer and of the scales of members.
@@ -30,11 +38,13 @@ class Recipe:
 
     network: TabularConfig
     members: int = 1
+    folds: int = 0
     epochs: int = 256
     batch_size: int = 256
     learning_rate: float = 0.2
     schedule: Literal["coslog4", "flat_cos", "constant"] = "coslog4"
     beta_2: float = 0.95
+    epsilon: float = 1e-8
     weight_decay: float = 0.02
     dropout_rate: float = 0.15
     scale_factor: float = 6.0
@@ -57,6 +67,7 @@ def realmlp(*, regression: bool) -> Recipe:
     """
     return Recipe(
         network=TabularConfig(activation="mish" if regression else "selu"),
+        folds=5,
         learning_rate=0.2 if regression else 0.04,
     )
 
@@ -84,6 +95,7 @@ def tabm(*, regression: bool) -> Recipe:
     )
     return Recipe(
         network=network,
+        folds=5,
         epochs=100,
         learning_rate=2e-3,
         schedule="flat_cos",
@@ -97,23 +109,41 @@ def tabm(*, regression: bool) -> Recipe:
 
 
 def choose_recipe(rows: int, features: int, *, regression: bool) -> Recipe:
-    """Returns the recipe for a table of some size: RealMLP's training of another network.
+    """Returns the recipe for a table of some size: RealMLP's training of other networks.
 
-    Numbers become piecewise-linear functions in place of periodic ones, and several smaller
-    networks are averaged.
+    Numbers become piecewise-linear functions, which cost less than periodic ones and fit better in
+    `benchmarks/NOTES.md`, and several smaller networks are averaged, each with its own held-out
+    rows.
 
     Args:
-        rows: Number of rows.
+        rows: Number of rows, at least 1.
         features: Number of columns.
         regression: Whether targets are numbers, and not classes.
     """
+    few_features = features <= _MOST_EMBEDDED
     network = TabularConfig(
         hidden_features=(128, 128, 128),
         activation="mish" if regression else "selu",
-        embedding="piecewise_linear",
-        bins=48,
+        embedding="piecewise_linear" if few_features else None,
         embedded=4,
     )
+    batch_size = 64 if rows <= 1024 else 128 if rows <= 8192 else 256 if rows <= 65536 else 512
+    return Recipe(
+        network=network,
+        members=8 if rows <= 65536 else 4,
+        folds=8,
+        epochs=min(max(_STEPS * batch_size // rows, 16), 200),
+        batch_size=batch_size,
+        learning_rate=0.2 if regression else 0.04,
+    )
+
+
+def for_few_rows(recipe: Recipe) -> Recipe:
+    """Returns a recipe without chance for tables of a few dozen rows, which are seen all at once.
+
+    Adam's epsilon is large and its steps are small, so that rounding does not grow: a row of weight
+    2 then trains the same network as two rows.
+    """
     return dataclasses.replace(
-        realmlp(regression=regression), network=network, members=8, epochs=40
+        recipe, folds=0, batch_size=2**16, dropout_rate=0.0, learning_rate=0.02, epsilon=0.03
     )

@@ -117,7 +117,7 @@ def _init_layer(
     kernel_key, bias_key = jax.random.split(key)
     shape = (h.shape[1], units)
     if not config.fit_start:
-        bound = 1.0 if config.ntk else h.shape[1] ** -0.5
+        bound = 1.0 if config.ntk else max(h.shape[1], 1) ** -0.5
         kernel = jax.random.uniform(kernel_key, shape, h.dtype, -bound, bound)
         bias = jax.random.uniform(bias_key, (units,), h.dtype, -bound, bound)
         return SharedDense(kernel, bias, slope=slope), jnp.zeros((1, units), h.dtype)

@@ -31,6 +31,7 @@ class TabularSettings(NamedTuple):
 
     learning_rate: Any
     beta_2: Any
+    epsilon: Any
     weight_decay: Any
     dropout_rate: Any
     scale_factor: Any
@@ -121,7 +122,7 @@ class TabularOptimizer:
     def update(self, updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         """Returns changes, which move progress on, and the next state."""
         settings: TabularSettings = params.settings
-        adam = optax.scale_by_adam(b1=0.9, b2=settings.beta_2)
+        adam = optax.scale_by_adam(b1=0.9, b2=settings.beta_2, eps=settings.epsilon)
         directions, inner = adam.update(updates.params, state.adam)
         rate = settings.learning_rate * _SCHEDULES[self.schedule](settings.progress)
         decay = settings.weight_decay * flat_cos(settings.progress)
