@@ -57,7 +57,7 @@ class BaseMLP(RecipeFit):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = uses_recipe(self)
-        tags.input_tags.string = tags.input_tags.categorical = uses_recipe(self)
+        tags.input_tags.string = uses_recipe(self)
         return tags
 
     def __sklearn_clone__(self) -> Any:
