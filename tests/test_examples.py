@@ -26,6 +26,7 @@ OUTPUTS = {
     "schedules": {"schedules.png"},
     "streaming": {"table.parquet"},
     "sweep": {"sweep.png"},
+    "table": {"table.png", "table.safetensors"},
 }
 
 

@@ -205,3 +205,31 @@ class TestErrors:
         # Of large numbers that float32 holds exactly nothing is lost.
         x = np.float32(2**27) + 8 * np.arange(300, dtype=np.float32)[:, None] * np.ones(FEATURES)
         assert isinstance(with_standardization(params_of(), x), Params)
+
+
+class TestFeatures:
+    @pytest.mark.parametrize("features", [[0, 3], [True, False, False, True], [0, -1]])
+    def test_only_those_are_standardised(self, features):
+        params = params_of(FEATURES)
+        got = with_standardization(params, X, features=features).standardization
+        whole = with_standardization(params, X).standardization
+        assert got.mean.tolist() == [whole.mean[0], 0, 0, whole.mean[3]]
+        assert got.scale.tolist() == [whole.scale[0], 1, 1, whole.scale[3]]
+
+    def test_the_others_may_vary_as_little_as_they_like(self):
+        x = np.column_stack([X[:, 0], 1 + 1e-12 * X[:, 0], X[:, 2], X[:, 3]])
+        with pytest.raises(ValueError, match="must vary on a scale"):
+            with_standardization(params_of(), x)
+        assert with_standardization(params_of(), x, features=[0, 2, 3]).standardization is not None
+
+    def test_none_of_them_leaves_the_inputs_as_they_are(self):
+        got = with_standardization(params_of(), X, features=[]).standardization
+        assert (got.mean.tolist(), got.scale.tolist()) == ([0] * FEATURES, [1] * FEATURES)
+
+    def test_a_place_that_there_is_not_is_refused(self):
+        with pytest.raises(ValueError, match=r"places in \[0, 4\).*got \[4\]"):
+            with_standardization(params_of(), X, features=[4])
+
+    def test_names_are_refused(self):
+        with pytest.raises(TypeError, match="features must be places"):
+            with_standardization(params_of(), X, features=["age"])

@@ -46,6 +46,8 @@ def with_standardization(
     params: Params,
     data: DataLoader | Iterable[Any] | Any,
     weight: Real[np.ndarray | jax.Array, " rows"] | Any | None = None,
+    *,
+    features: Any | None = None,
 ) -> Params:
     """Returns the parameters with the mean and standard deviation of every feature of the data.
 
@@ -67,14 +69,19 @@ def with_standardization(
             not count.
         weight: Weight of each row of an array or frame, finite and at least 0, shape (rows,): an
             array or a column of a frame.
+        features: Which features to standardise: their places, or a mask of shape (in_features,);
+            `None` takes all. The others stay as they are, as columns of 0 and 1 should: scaled by
+            its deviation, a rare category would weigh more than all numbers.
 
     Returns:
         The parameters with a `Standardization` of float32, or float64 for float64 parameters.
 
     Raises:
-        TypeError: `params` are no `Params`, or `data` gives no real arrays.
-        ValueError: There are no rows; a number is missing, masked or not finite; a shape or weight
-            is wrong; or a feature varies too little around its mean for the type of the statistics.
+        TypeError: `params` are no `Params`, `data` gives no real arrays, or `features` are no ints
+            or bools.
+        ValueError: There are no rows; there is no such feature; a number is missing, masked or not
+            finite; a shape or weight is wrong; or a feature varies too little around its mean for
+            the type of the statistics.
 
     References:
         Chan, Golub & LeVeque 1983: the corrected two-pass algorithm for a block of rows, the
@@ -96,6 +103,7 @@ def with_standardization(
     kernel = (*params.hidden, params.output)[0].kernel
     dtype = np.promote_types(kernel.dtype, np.float32)
     *members, in_features, _ = kernel.shape
+    chosen = _as_mask(features, in_features)
     origin, total = None, None
     rounding = np.zeros(in_features)
     for block in _blocks(data, weight, in_features):
@@ -112,11 +120,33 @@ def with_standardization(
     deviation = np.sqrt(total.squares / total.weight)
     # What is left of a constant feature is the rounding of its numbers.
     is_constant = deviation <= 4 * np.finfo(np.float64).eps * np.abs(mean)
-    _check_resolution(mean, deviation, rounding, is_constant, dtype)
-    scale = np.where(is_constant, 1, deviation)
+    _check_resolution(mean, deviation, rounding, is_constant | ~chosen, dtype)
+    mean, scale = np.where(chosen, mean, 0), np.where(is_constant | ~chosen, 1, deviation)
     shape = (*members, in_features)
     statistics = [jnp.asarray(np.broadcast_to(a, shape), dtype) for a in (mean, scale)]
     return params._replace(standardization=Standardization(*statistics))
+
+
+def _as_mask(features: Any, in_features: int) -> np.ndarray:
+    if features is None:
+        return np.ones(in_features, bool)
+    places = np.asarray(features)
+    if places.dtype == bool and places.shape == (in_features,):
+        return places
+    mask = np.zeros(in_features, bool)
+    if not places.size:
+        return mask
+    if places.dtype.kind not in "iu":
+        raise TypeError(
+            f"features must be places, or a mask of {in_features} bools; got {features!r}."
+        )
+    if places.min() < -in_features or places.max() >= in_features:
+        raise ValueError(
+            f"features must be places in [0, {in_features}), the in_features of params; got "
+            f"{features!r}."
+        )
+    mask[places] = True
+    return mask
 
 
 def _block_moments(block: _Block, origin: Float[np.ndarray, " features"]) -> _Moments:
