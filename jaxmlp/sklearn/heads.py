@@ -1,13 +1,14 @@
 """Turns a network's outputs into losses of rows and into predictions, by what it is trained for."""
 
 import dataclasses
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .. import losses
+from ..checks import require_name
 
 LossName: TypeAlias = Literal[
     "absolute_error",
@@ -50,10 +51,16 @@ class Head:
     Args:
         loss: Name of the criterion in `jaxmlp.losses`.
         outputs_per_target: 2 of "gaussian", as many as levels of "quantile", else 1.
+
+    Raises:
+        ValueError: There is no such loss.
     """
 
     loss: LossName
     outputs_per_target: int = 1
+
+    def __post_init__(self) -> None:
+        require_name("loss", self.loss, get_args(LossName))
 
     @property
     def out_activation(self) -> OutActivation:

@@ -14,7 +14,8 @@ import numpy as np
 import optax
 from sklearn.preprocessing import LabelBinarizer
 
-from ..types import Dense, Params
+from ..types import Dense, Norm, Params
+from .heads import Head
 
 Json: TypeAlias = Any
 
@@ -175,7 +176,15 @@ def _take_apart_random_state(value: np.random.RandomState) -> dict[str, Any]:
     return {"state": value.get_state(legacy=False)}
 
 
-for _kind in (Dense, Params, optax.EmptyState, optax.ScaleByAdamState, optax.TraceState):
+for _kind in (
+    Dense,
+    Head,
+    Norm,
+    Params,
+    optax.EmptyState,
+    optax.ScaleByAdamState,
+    optax.TraceState,
+):
     make_storable(_kind)
 make_storable(LabelBinarizer, _take_apart_label_binarizer, _make_label_binarizer)
 make_storable(np.random.RandomState, _take_apart_random_state, _make_random_state)

@@ -74,6 +74,14 @@ def test_sorting_quantiles_never_raises_the_loss(outputs, targets):
     assert (np.asarray(after) <= np.asarray(before) + 1e-12).all()
 
 
+@pytest.mark.bad_input
+def test_losses_of_other_names_are_refused():
+    with pytest.raises(
+        ValueError, match=r"loss must be one of .*'gaussian'.*; got 'target_scaling'"
+    ):
+        Head("target_scaling")
+
+
 def test_units_are_those_of_rows_by_their_weight():
     y = np.array([[1.0, 5.0], [3.0, 5.0], [99.0, 0.0]])
     mean, scale = mean_and_deviation(y, np.array([1.0, 1.0, 0.0]))

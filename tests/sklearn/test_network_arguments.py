@@ -215,6 +215,15 @@ def test_dropout_goes_on_where_it_stood():
     assert len(set(np.round(model.loss_curve_, 6))) == 4
 
 
+def test_a_file_keeps_head_norms_and_what_is_dropped_next(tmp_path):
+    arguments = {"norm": "layer", "dropout": 0.3, "activation": "swiglu"}
+    model = regressor(loss="gaussian", **arguments).partial_fit(X, NUMBERS)
+    model.save(tmp_path / "model.safetensors")
+    loaded = MLPRegressor.load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(loaded.predict_dist(X).std(), model.predict_dist(X).std())
+    assert_same(loaded.partial_fit(X, NUMBERS), model.partial_fit(X, NUMBERS))
+
+
 def test_dropout_may_begin_in_a_later_fit():
     model = regressor().partial_fit(X, NUMBERS)
     plain = copy.deepcopy(model).partial_fit(X, NUMBERS)
