@@ -10,12 +10,12 @@ import sys
 import pytest
 
 import jaxmlp
-from jaxmlp import ensembles, losses, metrics, sources
+from jaxmlp import ensembles, losses, metrics, sources, tabular
 
 
 def public_callables():
     """Name and object of every public function and class, members of `losses` included."""
-    for module in (jaxmlp, ensembles, losses, metrics, sources):
+    for module in (jaxmlp, ensembles, losses, metrics, sources, tabular):
         for name in module.__all__:
             value = getattr(module, name)
             if callable(value) and not isinstance(value, metrics.Metric):
@@ -55,6 +55,11 @@ def test_metrics_all_lists_exactly_its_names():
     modules = {name for name, value in vars(metrics).items() if inspect.ismodule(value)}
     public = {name for name in vars(metrics) if not name.startswith("_")}
     assert public - modules == set(metrics.__all__)
+
+
+def test_tabular_all_is_in_order_and_there():
+    assert list(tabular.__all__) == sorted(tabular.__all__) == dir(tabular)
+    assert all(hasattr(tabular, name) for name in tabular.__all__)
 
 
 @pytest.mark.parametrize("name", CALLABLES)

@@ -6,6 +6,7 @@ them), `embeddings` (of numbers), `schedules`, `layers` (that members share), `n
 which `jaxmlp.fit` takes).
 """
 
+from ..checks import did_you_mean as _did_you_mean
 from .embeddings import (
     Bins,
     PeriodicEmbedding,
@@ -85,3 +86,12 @@ __all__ = [
     "weighted_quantiles",
     "with_standardization",
 ]
+
+
+def __getattr__(name: str) -> object:
+    hint = _did_you_mean(name, __all__, "tabular")
+    raise AttributeError(f"jaxmlp.tabular has no {name!r}.{hint}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -7,11 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, Real
 
-from .quantiles import weighted_quantiles
+from ..checks import require_int
+from .quantiles import require_columns, weighted_quantiles
 
 
 class PeriodicEmbedding(NamedTuple):
-    """Parameters of `periodic_embedding`, for every feature its own."""
+    """Parameters of `periodic_embedding`, for every feature its own.
+
+    `frequency` is in periods per unit, `phase` in radians.
+    """
 
     frequency: Float[Array, "features frequencies"]
     phase: Float[Array, "features frequencies"]
@@ -74,10 +78,22 @@ def periodic_embedding(
 ) -> Float[Array, "rows features embedded_and_one"]:
     """Computes `[kernel^T cos(2 pi x frequency + phase) + bias, x]` of every feature.
 
+    Args:
+        params: Parameters of the embedding.
+        x: Scaled numbers.
+
+    Returns:
+        What each number has become, itself last.
+
     References:
         Gorishniy, Rubachev & Babenko 2022 (arXiv 2203.05556), section 3.3, for periodic
         activations; Holzmüller, Grinsztajn & Steinwart 2024, appendix A.1, for phases and the
         number itself beside them (PBLD).
+
+    Example:
+        >>> params = init_periodic_embedding(2, key=jax.random.key(0), embedded=3)
+        >>> periodic_embedding(params, jnp.ones((5, 2))).shape
+        (5, 2, 4)
     """
     waves = jnp.cos(2 * np.pi * x[..., None] * params.frequency + params.phase)
     embedded = jnp.einsum("rfk,fke->rfe", waves, params.kernel) + params.bias
@@ -93,19 +109,32 @@ def quantile_bins(
     """Cuts every feature at its quantiles, into bins of about as many rows each.
 
     Args:
-        x: Rows, at least one; NaN does not count.
+        x: Rows, scaled as for `piecewise_linear_encoding`, so that their differences are finite;
+            NaN does not count.
         bins: Most bins per feature, at least 1.
         weight: Weight of each row, at least 0; `None` weighs all alike.
 
     Returns:
-        Bins in increasing order; a feature of fewer different numbers has fewer, and a constant one
-        none.
+        Bins in increasing order, of the type of x, or float64 for integers. A feature of fewer
+        different quantiles has fewer, and one that is constant or has no values none.
+
+    Raises:
+        TypeError: `bins` is no int.
+        ValueError: `bins` is below 1, `x` has not two axes, or `weight` is not one per row.
 
     References:
         Gorishniy, Rubachev & Babenko 2022 (arXiv 2203.05556), section 3.2.1.
+
+    Example:
+        >>> found = quantile_bins(np.array([[0.0], [1.0], [2.0], [4.0]]), 3)
+        >>> found.low.tolist(), found.width.tolist()
+        ([[0.0, 1.0, 2.0]], [[1.0, 1.0, 2.0]])
     """
+    require_int("bins", bins, 1, None)
+    require_columns(x, weight)
     features = x.shape[1]
-    low, width = np.zeros((features, bins), x.dtype), np.zeros((features, bins), x.dtype)
+    dtype = x.dtype if np.issubdtype(x.dtype, np.floating) else np.dtype(np.float64)
+    low, width = np.zeros((features, bins), dtype), np.zeros((features, bins), dtype)
     levels = np.linspace(0, 1, bins + 1)
     for number in range(features):
         known = (
@@ -114,7 +143,9 @@ def quantile_bins(
         if not known.any():
             continue
         own = None if weight is None else weight[known]
-        edges = np.unique(weighted_quantiles(x[known, number], own, levels).astype(x.dtype))
+        edges = np.unique(weighted_quantiles(x[known, number], own, levels).astype(dtype))
+        # Programs may take subnormal widths for 0, in the midst of those that are used.
+        edges = edges[np.diff(edges, prepend=-np.inf) >= np.finfo(dtype).tiny]
         low[number, : len(edges) - 1] = edges[:-1]
         width[number, : len(edges) - 1] = np.diff(edges)
     return Bins(low, width)
@@ -127,6 +158,13 @@ def piecewise_linear_encoding(
 
     The first bin goes on below and the last one above, so that no number is cut off; bins that are
     not used are 0.
+
+    Args:
+        x: Numbers, of the type of the bins.
+        bins: Those of every feature, as `quantile_bins` cuts them.
+
+    Returns:
+        One number per bin.
 
     References:
         Gorishniy, Rubachev & Babenko 2022 (arXiv 2203.05556), equation 1.
@@ -177,6 +215,14 @@ def piecewise_linear_embedding(
     params: PiecewiseLinearEmbedding, x: Float[Array, "rows features"], bins: Bins
 ) -> Float[Array, "rows features embedded"]:
     """Computes `x weight + bias + encoding(x) kernel` of every feature.
+
+    Args:
+        params: Parameters of the embedding.
+        x: Numbers, scaled as those that the bins were cut from.
+        bins: Bins of every feature, as many as the parameters have kernels for.
+
+    Returns:
+        What each number has become.
 
     References:
         Gorishniy, Kotelnikov & Babenko 2024 (TabM, arXiv 2410.24210), appendix, "version B".

@@ -14,8 +14,8 @@ class SharedDense(NamedTuple):
     """Parameters of a dense layer whose kernel all members share, and which scale it for each.
 
     `net input = (h * input_scale) @ kernel * output_scale + bias`; a scale that is `None` is 1. The
-    kernel of an output layer has a leading axis of members where they do not share it. `slope` is
-    that of the parametric activation behind the layer.
+    kernel of an output layer has a leading axis of members, which do not share it, if there are
+    several. `slope` is that of the parametric activation behind the layer, `None` where it is 1.
     """
 
     kernel: Float[Array, "*members in_features features"]
@@ -31,17 +31,22 @@ def shared_dense(
     """Computes the net inputs of a layer for all members.
 
     Args:
-        layer: Its parameters.
-        h: What comes in, by member.
+        layer: Parameters of the layer.
+        h: What comes in, by member; of one member alone where all are given the same.
         ntk: Whether the product is divided by `sqrt(in_features)`, the neural tangent
             parametrisation, in which kernels are of size 1.
 
     Returns:
-        Net inputs by member.
+        Net inputs by member, of one alone where nothing of the layer differs by member.
 
     References:
         Wen, Tran & Ba 2020 (BatchEnsemble), equation 4, as Gorishniy, Kotelnikov & Babenko 2024
         (TabM, arXiv 2410.24210) use it; Jacot, Gabriel & Hongler 2018 for the parametrisation.
+
+    Example:
+        >>> layer = SharedDense(jnp.eye(2), jnp.zeros(2), jnp.array([[1.0, 1.0], [2.0, 3.0]]))
+        >>> shared_dense(layer, jnp.ones((1, 1, 2))).tolist()
+        [[[1.0, 1.0], [2.0, 3.0]]]
     """
     if layer.input_scale is not None:
         h = h * layer.input_scale
@@ -55,12 +60,12 @@ def shared_dense(
 
 
 def parametric_activation(
-    function: str, z: Float[Array, "*rows features"], slope: Float[Array, " features"] | None
+    activation: str, z: Float[Array, "*rows features"], slope: Float[Array, " features"] | None
 ) -> Float[Array, "*rows features"]:
     """Computes `z + slope * (f(z) - z)`: linear for slope 0, the activation itself for slope 1.
 
     Args:
-        function: Name of an activation, as in `MLPConfig`.
+        activation: Name of an elementwise one, as in `MLPConfig`.
         z: Net inputs.
         slope: Slope of each unit; `None` is 1.
 
@@ -69,12 +74,16 @@ def parametric_activation(
 
     References:
         Holzmüller, Grinsztajn & Steinwart 2024 (RealMLP, arXiv 2407.04491), section 3.
+
+    Example:
+        >>> parametric_activation("relu", jnp.array([-2.0, -2.0]), jnp.array([1.0, 0.25])).tolist()
+        [0.0, -1.5]
     """
-    activated = activate(function, z)
+    activated = activate(activation, z)
     return activated if slope is None else z + slope * (activated - z)
 
 
-@functools.partial(jax.jit, static_argnames=("ntk", "function"))
+@functools.partial(jax.jit, static_argnames=("ntk", "activation"))
 def fit_layer(
     h: Float[Array, "rows in_features"],
     weight: Float[Array, " rows"],
@@ -83,23 +92,24 @@ def fit_layer(
     slope: Float[Array, " features"] | None,
     key: Key[Array, ""],
     ntk: bool,
-    function: str,
+    activation: str,
 ) -> tuple[SharedDense, Float[Array, "rows features"]]:
     """Draws a layer to fit rows: net inputs of variance 1, and kinks where the rows are.
 
     Args:
         h: What comes in from rows of the training set.
-        weight: Weight of each row, at least 0 and one of them above.
+        weight: Weight of each row, at least 0 and one of them above. A row of weight k counts as k
+            rows do, and one of weight 0 as none.
         kernel: Kernel to begin with, such as N(0, 1).
         slope: Slopes of the parametric activation.
         key: Random key for the biases.
         ntk: As for `shared_dense`.
-        function: As for `parametric_activation`.
+        activation: As for `parametric_activation`.
 
     Returns:
-        The layer, whose kernel is divided by the standard deviation of each net input, and whose
-        bias is minus a random mean of 5 of a unit's net inputs, weighted by a draw from the
-        simplex; and the activations of the rows.
+        The layer, whose kernel is divided by the standard deviation over rows of each net input
+        (where that is 0, by 1), and whose bias is minus a random mean of 5 of a unit's net inputs,
+        weighted by a draw from the simplex; and the activations of the rows.
 
     References:
         Holzmüller, Grinsztajn & Steinwart 2024 (RealMLP, arXiv 2407.04491), section 3 and appendix
@@ -122,4 +132,4 @@ def fit_layer(
     simplex = jax.random.exponential(simplex_key, (5, features), z.dtype)
     bias = -jnp.sum(simplex * chosen, axis=0) / jnp.sum(simplex, axis=0)
     layer = SharedDense(kernel / deviation, bias, slope=slope)
-    return layer, parametric_activation(function, z + bias, slope)
+    return layer, parametric_activation(activation, z + bias, slope)

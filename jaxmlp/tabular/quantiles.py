@@ -1,7 +1,11 @@
 """Turns weighted numbers into quantiles, as if each number was there as often as it weighs."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float, Real
+
+from ..checks import is_real_array
 
 
 def weighted_quantiles(
@@ -21,6 +25,9 @@ def weighted_quantiles(
     Returns:
         The quantiles.
 
+    Raises:
+        ValueError: No number has positive weight, or weights are not one per number.
+
     References:
         Hyndman & Fan 1996, definition 7.
 
@@ -29,10 +36,20 @@ def weighted_quantiles(
         array([1. , 1.5])
     """
     values = np.asarray(values, np.float64)
+    weight = None if weight is None else np.asarray(weight, np.float64)
+    if weight is not None and weight.shape != values.shape:
+        raise ValueError(
+            f"weight must have shape {values.shape}, one per number; got {weight.shape}."
+        )
+    if not (len(values) if weight is None else np.any(weight > 0)):
+        raise ValueError(
+            "values must have at least one of positive weight, since there are no quantiles of "
+            f"none; got {len(values)} values."
+        )
     if weight is None:
         return np.quantile(values, levels)
     kept = weight > 0
-    values, weight = values[kept], np.asarray(weight, np.float64)[kept]
+    values, weight = values[kept], weight[kept]
     order = np.argsort(values, kind="stable")
     values, ends = values[order], np.cumsum(weight[order])
     # Place of each level among the repeated numbers, the first of which has place 0.
@@ -41,6 +58,18 @@ def weighted_quantiles(
     low = values[_at(ends, lower)]
     high = values[_at(ends, np.ceil(places))]
     return low + (places - lower) * (high - low)
+
+
+def require_columns(x: Any, weight: Any) -> None:
+    """Refuses anything but rows of real numbers, and weights that are not one per row."""
+    if not is_real_array(x):
+        raise TypeError(f"x must be an array of real numbers; got a {type(x).__name__}.")
+    if x.ndim != 2:
+        raise ValueError(f"x must have shape (rows, features); got {x.shape}.")
+    if weight is not None and np.shape(weight) != x.shape[:1]:
+        raise ValueError(
+            f"weight must have shape {x.shape[:1]}, one per row; got {np.shape(weight)}."
+        )
 
 
 def _at(ends: np.ndarray, places: np.ndarray) -> np.ndarray:

@@ -5,9 +5,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Real
+from jaxtyping import Array, Float, Int, Real
 
-from .quantiles import weighted_quantiles
+from ..checks import require_int
+from .quantiles import require_columns, weighted_quantiles
 
 
 class RobustScaling(NamedTuple):
@@ -26,11 +27,15 @@ def fit_robust_scaling(
     has no values has factor 0, and so is 0 once scaled.
 
     Args:
-        x: Rows; NaN is a missing value, which does not count.
+        x: Rows, of any finite size; NaN is a missing value, which does not count.
         weight: Weight of each row, at least 0; `None` weighs all alike.
 
     Returns:
         The statistics of its columns.
+
+    Raises:
+        TypeError: `x` is no array of real numbers.
+        ValueError: `x` has not two axes or holds infinity, or `weight` is not one per row.
 
     References:
         Holzmüller, Grinsztajn & Steinwart 2024 (RealMLP, arXiv 2407.04491), section 3.
@@ -40,7 +45,14 @@ def fit_robust_scaling(
         >>> scaling.center.tolist(), scaling.factor.tolist()
         ([0.0], [0.2])
     """
+    require_columns(x, weight)
     x = np.asarray(x, np.float64)
+    if np.isinf(x).any():
+        row, feature = (int(i) for i in np.argwhere(np.isinf(x))[0])
+        raise ValueError(
+            f"x must be finite, or NaN where it is missing; got {x[row, feature]} in feature "
+            f"{feature} of row {row}."
+        )
     features = x.shape[1]
     center, factor = np.zeros(features), np.zeros(features)
     for number in range(features):
@@ -65,7 +77,30 @@ def fit_robust_scaling(
 def robust_scale(
     x: Real[np.ndarray, "rows features"], scaling: RobustScaling
 ) -> Float[np.ndarray, "rows features"]:
-    """Returns `(x - center) * factor` by column, in float64; NaN becomes 0, the scaled median."""
+    """Computes `(x - center) * factor` by column; NaN becomes 0, the scaled median.
+
+    Args:
+        x: Rows; NaN is a missing value. Infinity is taken for the largest number.
+        scaling: Statistics of the columns of the training set.
+
+    Returns:
+        Finite numbers, in float64, but none that float32 does not hold.
+
+    Raises:
+        TypeError: `x` is no array of real numbers.
+        ValueError: `x` has not the columns of which the statistics are.
+
+    Example:
+        >>> x = np.array([[0.0, 5.0], [1.0, 5.0], [2.0, 5.0], [np.nan, 9.0]])
+        >>> robust_scale(x, fit_robust_scaling(x[:3])).tolist()
+        [[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0], [0.0, 0.0]]
+    """
+    require_columns(x, None)
+    if x.shape[1:] != scaling.center.shape:
+        raise ValueError(
+            f"x must have {len(scaling.center)} features, as the rows that the statistics are of; "
+            f"got x.shape={x.shape}."
+        )
     x = np.asarray(x, np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         # Both parts are scaled first where their difference would be infinite.
@@ -75,7 +110,8 @@ def robust_scale(
             x * scaling.factor - scaling.center * scaling.factor,
         )
     limits = np.finfo(np.float32)
-    return np.clip(np.where(np.isnan(x), 0.0, scaled), limits.min, limits.max)
+    # Of infinity, a column without a scale is NaN.
+    return np.clip(np.where(np.isnan(scaled), 0.0, scaled), limits.min, limits.max)
 
 
 def smooth_clip(x: Float[Array, "*shape"], limit: float = 3.0) -> Float[Array, "*shape"]:
@@ -100,18 +136,22 @@ def smooth_clip(x: Float[Array, "*shape"], limit: float = 3.0) -> Float[Array, "
 
 
 def one_hot_columns(
-    codes: Real[np.ndarray | jax.Array, " rows"], categories: int, *, has_missing: bool
+    codes: Int[np.ndarray | jax.Array, " rows"], categories: int, *, has_missing: bool
 ) -> Float[np.ndarray, "rows columns"]:
     """Turns codes of one column into few columns: one per category.
 
     Args:
         codes: 0 where the category is missing or unknown, and 1 to `categories`.
-        categories: Number of categories.
+        categories: Number of categories, at least 1.
         has_missing: Whether what is missing has a column of its own; else it is 0 in all.
 
     Returns:
-        -1 and 1 in one column, and 0 where missing, for two categories and nothing missing; else 1
-        in the column of the category and 0 in the others.
+        Float64. For two categories without a column for what is missing, one column that is -1 or
+        1, and 0 where missing; else 1 in the column of the category and 0 in the others.
+
+    Raises:
+        TypeError: `codes` are no whole numbers, or `categories` is no int.
+        ValueError: A code is below 0 or above `categories`, which is at least 1.
 
     References:
         Holzmüller, Grinsztajn & Steinwart 2024 (RealMLP, arXiv 2407.04491), section 3.
@@ -120,7 +160,15 @@ def one_hot_columns(
         >>> one_hot_columns(np.array([1, 2, 0]), 2, has_missing=False).ravel().tolist()
         [-1.0, 1.0, 0.0]
     """
+    require_int("categories", categories, 1, None)
     codes = np.asarray(codes)
+    if not np.issubdtype(codes.dtype, np.integer):
+        raise TypeError(f"codes must be an array of whole numbers; got one of {codes.dtype}.")
+    if np.any((codes < 0) | (codes > categories)):
+        raise ValueError(
+            f"codes must be 0, or 1 to categories={categories}; got some in [{codes.min()}, "
+            f"{codes.max()}]. Give 0 for a category that is unknown."
+        )
     if categories == 2 and not has_missing:
         return np.array([0.0, -1.0, 1.0])[codes][:, None]
     first = 0 if has_missing else 1

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from ..checks import require_int, require_key
 from .embeddings import (
     Bins,
     PeriodicEmbedding,
@@ -26,24 +27,44 @@ def init_tabular(
     bins: Bins | None = None,
     weight: Float[Array, " rows"] | np.ndarray | None = None,
 ) -> TabularParams:
-    """Draws the parameters of a network.
+    """Draws the parameters of a network, which with `config.fit_start` are fitted to rows.
+
+    Members differ by their heads and, where there are hidden layers, by the scales of the first
+    one's input: one scale for all features that a number or a code has become, and one for each of
+    `rows.columns`, random signs without embeddings of numbers and else from N(0, 1). All other
+    scales begin at 1. Layers are fitted as if those scales, too, were 1.
 
     Args:
         config: How it is built.
-        rows: Rows of the training set, to which layers are fitted if the config says so.
-        outputs: Outputs of each member.
-        codes: How many codes each column of `rows.codes` has.
+        rows: Rows of the training set, some thousands of them; for what is not fitted, only their
+            shapes count.
+        outputs: Outputs of each member, at least 1.
+        codes: How many codes each column of `rows.codes` has, 0 for what is unknown among them.
         key: Random key.
-        bins: Those of a piecewise-linear embedding.
-        weight: Weight of each row; `None` weighs all alike.
+        bins: Bins of a piecewise-linear embedding, `config.bins` for each number.
+        weight: Weight of each row, at least 0; `None` weighs all alike.
 
     Returns:
         The parameters, of the type of the numbers of the rows.
 
+    Raises:
+        TypeError: `outputs` or a number of codes is no int, or `key` is no random key.
+        ValueError: `outputs` or a number of codes is below 1; a piecewise-linear embedding is given
+            no bins, or the shape of `codes`, `bins` or `weight` is not that of the rows.
+
     References:
         Holzmüller, Grinsztajn & Steinwart 2024 (RealMLP, arXiv 2407.04491), appendix A.1;
         Gorishniy, Kotelnikov & Babenko 2024 (TabM, arXiv 2410.24210), section 3.
+
+    Example:
+        >>> rows = TabularRows(jnp.ones((5, 2)), jnp.zeros((5, 0)), jnp.zeros((5, 1), int))
+        >>> config = TabularConfig(hidden_features=(8,), category_features=3)
+        >>> params = init_tabular(config, rows, outputs=1, codes=(4,), key=jax.random.key(0))
+        >>> params.hidden[0].kernel.shape  # of 2 numbers, 4 features each, and a category of 3
+        (11, 8)
     """
+    _check_shapes(config, rows, outputs, codes, bins, weight)
+    require_key("init_tabular", key)
     embedding_key, category_key, layer_key, member_key = jax.random.split(key, 4)
     dtype = jnp.asarray(rows.numbers).dtype
     nothing = SharedDense(jnp.zeros((0, 0), dtype), jnp.zeros(0, dtype))
@@ -54,6 +75,7 @@ def init_tabular(
         (),
         nothing,
     )
+    params = jax.tree.map(lambda a: a.astype(dtype), params)
     h = embed_rows(params, rows, bins=bins)
     weight = jnp.ones(len(h), dtype) if weight is None else jnp.asarray(weight, dtype)
     features = h.shape[1]
@@ -74,6 +96,33 @@ def init_tabular(
         hidden=tuple(layers),
         output=head,
     )
+
+
+def _check_shapes(
+    config: TabularConfig,
+    rows: TabularRows,
+    outputs: int,
+    codes: tuple[int, ...],
+    bins: Bins | None,
+    weight: Float[Array, " rows"] | np.ndarray | None,
+) -> None:
+    require_int("outputs", outputs, 1, None)
+    for place, count in enumerate(codes):
+        require_int(f"codes[{place}]", count, 1, None)
+    if len(codes) != rows.codes.shape[1]:
+        raise ValueError(
+            f"codes must have one number per column of rows.codes, {rows.codes.shape[1]}; got "
+            f"{codes}."
+        )
+    shape = (rows.numbers.shape[1], config.bins)
+    if config.embedding == "piecewise_linear" and bins is not None and bins.low.shape != shape:
+        raise ValueError(
+            f"bins must have shape (numbers, config.bins), {shape}; got {bins.low.shape}."
+        )
+    if weight is not None and np.shape(weight) != rows.numbers.shape[:1]:
+        raise ValueError(
+            f"weight must have shape {rows.numbers.shape[:1]}, one per row; got {np.shape(weight)}."
+        )
 
 
 def _init_embedding(
@@ -117,12 +166,13 @@ def _init_layer(
     kernel_key, bias_key = jax.random.split(key)
     shape = (h.shape[1], units)
     if not config.fit_start:
-        bound = 1.0 if config.ntk else max(h.shape[1], 1) ** -0.5
-        kernel = jax.random.uniform(kernel_key, shape, h.dtype, -bound, bound)
+        bound = max(h.shape[1], 1) ** -0.5
+        own = 1.0 if config.ntk else bound
+        kernel = jax.random.uniform(kernel_key, shape, h.dtype, -own, own)
         bias = jax.random.uniform(bias_key, (units,), h.dtype, -bound, bound)
         return SharedDense(kernel, bias, slope=slope), jnp.zeros((1, units), h.dtype)
     kernel = jax.random.normal(kernel_key, shape, h.dtype)
-    settings = {"ntk": config.ntk, "function": config.activation}
+    settings = {"ntk": config.ntk, "activation": config.activation}
     return fit_layer(h, weight, kernel=kernel, slope=slope, key=bias_key, **settings)
 
 

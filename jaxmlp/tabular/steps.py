@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
+from ..checks import require_bool, require_function, require_int, require_name
 from ..losses.weights import weighted_mean
 from ..types import Batch
 from .embeddings import Bins
 from .network import TabularConfig, TabularParams, apply_tabular
-from .recipes import Recipe
+from .recipes import Recipe, Schedule
 from .schedules import coslog4, flat_cos
 
 _SCHEDULES: dict[str, Callable[[Array], Array]] = {
@@ -24,9 +25,10 @@ _SCHEDULES: dict[str, Callable[[Array], Array]] = {
 
 
 class TabularSettings(NamedTuple):
-    """Numbers of a recipe, in an array, so that no value of them compiles a program.
+    """Numbers of a recipe by name; in a model they are one array, so that no value compiles anew.
 
-    `progress` is the share of training that is done, `per_step` what a step adds to it.
+    `progress` is the share of training that is done, in [0, 1], `per_step` what a step adds to it;
+    the others are fields of `Recipe`.
     """
 
     learning_rate: Any
@@ -45,7 +47,9 @@ class TabularSettings(NamedTuple):
 class TabularModel(NamedTuple):
     """What is given to a training loop as parameters: of all but `params` nothing is learned.
 
-    `options` are numbers of the criterion.
+    `packed` are the settings, as `pack_settings` gives them, `bins` those of a piecewise-linear
+    embedding, and `options` numbers of the criterion, such as a quantile's level; they may be none,
+    `jnp.zeros(0)`.
     """
 
     params: TabularParams
@@ -66,7 +70,24 @@ class TabularState(NamedTuple):
 
 
 def pack_settings(recipe: Recipe, *, steps: int, dtype: Any) -> Float[Array, " settings"]:
-    """Returns the numbers of a recipe for a training of so many steps, at its beginning."""
+    """Returns the numbers of a recipe as a `TabularModel` holds them, at the start of training.
+
+    Args:
+        recipe: Its network, members, folds, epochs and batches are not among them.
+        steps: Steps of the whole training, at least 1; schedules end with the last.
+        dtype: Type of the numbers, that of the parameters.
+
+    Raises:
+        TypeError: `steps` is no int.
+        ValueError: `steps` is below 1.
+
+    Example:
+        >>> recipe = Recipe(network=TabularConfig())
+        >>> packed = pack_settings(recipe, steps=100, dtype=jnp.float32)
+        >>> round(float(TabularSettings(*packed).per_step), 6)
+        0.01
+    """
+    require_int("steps", steps, 1, None)
     names = TabularSettings._fields[:-2]
     numbers = [getattr(recipe, name) for name in names]
     return jnp.asarray([*numbers, 1 / steps, 0.0], dtype)
@@ -76,21 +97,51 @@ def pack_settings(recipe: Recipe, *, steps: int, dtype: Any) -> Float[Array, " s
 class TabularLoss:
     """The mean loss over members and rows, as `fit` takes it; equal ones share programs.
 
+    It is a function `(model, batch, key) -> (loss, {})` of a `TabularModel` and a `Batch` of
+    `TabularRows`. Each member has its own loss, never that of a mean of outputs, and rows count by
+    `batch.weight`. Nothing but `model.params` has a gradient.
+
     Args:
         config: How the network is built.
-        criterion: `(outputs, targets, options) -> losses` by row; outputs have shape (rows,
-            outputs).
-        drops: Whether units are dropped in training.
+        criterion: `(outputs, targets, options) -> losses` by row, of one member, whose outputs have
+            shape (rows, outputs); `options` are the model's.
+        drops: Whether units are dropped where a key is given, as in training: `dropout_rate` of
+            the settings times `flat_cos(progress)`.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+
+    References:
+        Gorishniy, Kotelnikov & Babenko 2024 (TabM, arXiv 2410.24210), section 3, for the mean of
+        the members' losses; Holzmüller, Grinsztajn & Steinwart 2024 (RealMLP, arXiv 2407.04491),
+        section 3, for dropout that goes down.
+
+    Example:
+        >>> config = TabularConfig(hidden_features=(8,))
+        >>> loss_fn = TabularLoss(config, lambda z, y, _: jnp.square(z[:, 0] - y), drops=True)
     """
 
     config: TabularConfig
     criterion: Callable[[Array, Any, Array], Array]
     drops: bool
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.config, TabularConfig):
+            raise TypeError(f"config must be a TabularConfig; got {self.config!r}.")
+        require_function(
+            "criterion",
+            self.criterion,
+            "(outputs, targets, options) -> losses",
+            "one per row, of outputs of shape (rows, outputs)",
+        )
+        require_bool("drops", self.drops)
+
     def __call__(
         self, model: TabularModel, batch: Batch, key: Key[Array, ""] | None
     ) -> tuple[Array, dict[str, Array]]:
-        """Computes the loss; each member has its own, never that of a mean of outputs."""
+        """Computes the loss."""
+        fixed = jax.lax.stop_gradient((model.packed, model.bins, model.options))
+        model = TabularModel(model.params, *fixed)
         settings = model.settings
         outputs = apply_tabular(
             model.params,
@@ -110,10 +161,38 @@ class TabularLoss:
 class TabularOptimizer:
     """Adam with a learning rate of its own for each kind of parameter; equal ones share programs.
 
-    The update of a parameter p is `-rate * factor * (adam + weight_decay * flat_cos * p)`.
+    It has `init` and `update`, as an optax optimizer, and trains `TabularModel`s, whose settings it
+    reads and whose progress it moves on. With `factor` and `decay` by kind of parameter, the update
+    of p is `-learning_rate * schedule * factor * (adam + decay * p)`:
+
+    - kernels of layers, tables of categories: factor 1, `decay = weight_decay * flat_cos`;
+    - scaling layer: `scale_factor`, and the same decay;
+    - scales of members: `scale_factor`, no decay;
+    - biases, slopes, embeddings of numbers: their own factors, no decay.
+
+    Args:
+        schedule: As in `Recipe`.
+
+    Raises:
+        TypeError: `schedule` is no text.
+        ValueError: There is no schedule of that name.
+
+    References:
+        Kingma & Ba 2015, algorithm 1, for Adam; Loshchilov & Hutter 2019, algorithm 2, for decay
+        that is decoupled.
+
+    Example:
+        >>> import optax
+        >>> trained = TabularOptimizer("coslog4")
+        >>> clipped = optax.chain(
+        ...     optax.clip_by_global_norm(1.0),
+        ...     optax.GradientTransformation(trained.init, trained.update))
     """
 
-    schedule: str
+    schedule: Schedule
+
+    def __post_init__(self) -> None:
+        require_name("schedule", self.schedule, _SCHEDULES)
 
     def init(self, params: Any) -> Any:
         """Returns the first state."""
