@@ -4,7 +4,7 @@ import copy
 import warnings
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
@@ -27,8 +27,10 @@ from .estimator_files import read_estimator, write_estimator
 from .networks import compute_outputs, require_same_layers
 from .presets import find_recipe, uses_recipe
 from .recipe_fit import RecipeFit
+from .recipe_training import MembersRun
 from .splitting import Rows
-from .training_loop import NOT_FINITE
+from .together import take_trained, train_alone
+from .training_loop import NOT_FINITE, SolverRun
 
 
 def is_stochastic(estimator: Any) -> bool:
@@ -47,6 +49,10 @@ def is_stochastic(estimator: Any) -> bool:
             "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
         )
     return True
+
+
+# Rows to validate on, their targets and weights, as they were given.
+Validating: TypeAlias = tuple[Any, Any, Any]
 
 
 class BaseMLP(RecipeFit):
@@ -167,16 +173,31 @@ class BaseMLP(RecipeFit):
         sample_weight: Any,
         *,
         incremental: bool = False,
-        validation: tuple[Any, Any, Any] = (None, None, None),
+        validation: Validating = (None, None, None),
     ) -> Any:
         device = find_device(self.device)
+        with programs_on_disk(), computing_on(device):
+            found = None
+            if not incremental:
+                found = take_trained(self, (X, y, sample_weight, validation))
+            if found is None:
+                run = self._begin(X, y, sample_weight, incremental, validation)
+                trained = train_alone(run)
+            else:
+                run, trained = found
+            self._end(run, trained, incremental)
+        return self
+
+    def _begin(
+        self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: Validating
+    ) -> Any:
+        """Does all of a fit that comes before the training, which it returns."""
         self.preset_ = "sklearn"
         if uses_recipe(self) and not incremental and not scipy.sparse.issparse(X):
-            with programs_on_disk(), computing_on(device):
-                return self._fit_table(X, y, sample_weight, validation)
+            return self._begin_table(X, y, sample_weight, validation)
         hidden = self._hidden_units()
         for unused in self._unused_arguments(self.early_stopping or validation[0] is not None):
-            warnings.warn(unused, stacklevel=4)
+            warnings.warn(unused, stacklevel=5)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._validate_input(X, y, incremental, reset=first_pass)
         if sample_weight is not None:
@@ -198,19 +219,12 @@ class BaseMLP(RecipeFit):
         self._options = self._choose_options()
         weight = np.ones(X.shape[0], X.dtype) if sample_weight is None else sample_weight
         weight = self._weigh(y, weight)
-        with programs_on_disk(), computing_on(device), jax.enable_x64(X.dtype == np.float64):
-            if self.solver == "lbfgs":
-                self._fit_lbfgs(X, y, weight)
-            else:
-                self._fit_stochastic(X, y, weight, rows, random_state, incremental)
-        weights = self.coefs_, self.intercepts_, self.norms_
-        if not all(np.isfinite(array).all() for array in jax.tree.leaves(weights)):
-            raise ValueError(NOT_FINITE)
-        return self
+        if self.solver == "lbfgs":
+            return Rows(X, y, weight)
+        with jax.enable_x64(X.dtype == np.float64):
+            return self._begin_stochastic(X, y, weight, rows, random_state, incremental)
 
-    def _fit_table(
-        self, X: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any, Any]
-    ) -> Any:
+    def _begin_table(self, X: Any, y: Any, sample_weight: Any, validation: Validating) -> Any:
         X = X.toarray() if scipy.sparse.issparse(X) else X
         y = self._validate_table(X, y, reset=True)
         self.n_outputs_ = y.shape[1]
@@ -221,8 +235,21 @@ class BaseMLP(RecipeFit):
         recipe = find_recipe(self, _num_samples(X), _num_features(X), regression=is_regressor(self))
         self.preset_ = self.preset
         random_state = check_random_state(self.random_state)
-        self._fit_recipe(recipe, X, y, self._weigh(y, weight), rows, random_state)
-        return self
+        return self._begin_recipe(recipe, X, y, self._weigh(y, weight), rows, random_state)
+
+    def _end(self, run: Any, trained: Any, incremental: bool) -> None:
+        """Holds what training has reached; "lbfgs" trains now."""
+        if isinstance(run, MembersRun):
+            self._end_recipe(run, trained)
+            return
+        if isinstance(run, SolverRun):
+            self._end_stochastic(run, trained, incremental)
+        else:
+            with jax.enable_x64(run.x.dtype == np.float64):
+                self._fit_lbfgs(*run)
+        weights = self.coefs_, self.intercepts_, self.norms_
+        if not all(np.isfinite(array).all() for array in jax.tree.leaves(weights)):
+            raise ValueError(NOT_FINITE)
 
     def _as_validation(self, X: Any, y: Any, sample_weight: Any, dtype: Any) -> Rows | None:
         """Checks rows to validate on, as those to train on."""

@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from sklearn.exceptions import ConvergenceWarning
 
 from ..config import MLPConfig
@@ -34,7 +33,7 @@ from .scorers import score_by
 from .splitting import Rows, split_rows
 from .stochastic import Loss, Model, Optimizer, Settings
 from .stopping import History, Stopping, Validation
-from .training_loop import NOT_FINITE, Reached, train, warn_of_end
+from .training_loop import NOT_FINITE, Reached, SolverRun, Trained, warn_of_end
 
 
 class DropIn(Arguments, ABC):
@@ -113,10 +112,10 @@ class DropIn(Arguments, ABC):
                 f"{int(end.evaluations)} evaluations of the loss: max_iter={self.max_iter} or "
                 f"max_fun={self.max_fun} was reached.",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
 
-    def _fit_stochastic(
+    def _begin_stochastic(
         self,
         X: Any,
         y: np.ndarray,
@@ -124,7 +123,7 @@ class DropIn(Arguments, ABC):
         validation: Rows | None,
         random_state: np.random.RandomState,
         incremental: bool,
-    ) -> None:
+    ) -> SolverRun:
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         of, optimizer_state = getattr(self, "_optimizer_state", (None, None))
@@ -163,22 +162,24 @@ class DropIn(Arguments, ABC):
             present._keep_history(stopping.history.copy())
             return call_back(callbacks, present, metrics)
 
-        trained = train(
-            Loss(self._config(dtype), self._head, bool(self.dropout > 0)),
-            optax.GradientTransformation(optimizer.init, optimizer.update),
-            Model(self._params(dtype), settings),
-            optimizer_state if goes_on else None,
-            loader,
-            orders,
-            stopping,
+        return SolverRun(
+            loss_fn=Loss(self._config(dtype), self._head, bool(self.dropout > 0)),
+            optimizer=optimizer,
+            model=Model(self._params(dtype), settings),
+            optimizer_state=optimizer_state if goes_on else None,
+            loader=loader,
+            orders=orders,
+            stopping=stopping,
             epochs=1 if incremental else self.max_iter,
             key=key,
             validate=None if validation is None else functools.partial(self._validate, validation),
             observe=observe if callbacks else None,
             progress=False if incremental else self.progress,
         )
+
+    def _end_stochastic(self, run: SolverRun, trained: Trained, incremental: bool) -> None:
         start = self.coefs_, self.intercepts_, self.norms_
-        self._keep(trained.reached, stopping, rows)
+        self._keep(trained.reached, run.stopping, len(run.loader.source))
         if self.early_stopping:
             self.coefs_, self.intercepts_, self.norms_ = self._best or start
         if trained.ended == "nonfinite" and not self.early_stopping:

@@ -44,6 +44,15 @@ class ShuffledOrders:
             self._count += 1
         return self._orders[number - self._count]
 
+    def draws_like(self, other: "ShuffledOrders") -> bool:
+        """Whether another, of which no order was drawn either, draws the same by itself."""
+        generators = self._random_state, other._random_state
+        mine, theirs = (generator.get_state(legacy=False) for generator in generators)
+        same = mine["state"]["pos"] == theirs["state"]["pos"] and np.array_equal(
+            mine["state"]["key"], theirs["state"]["key"]
+        )
+        return same and len(self) == len(other) and generators[0] is not generators[1]
+
     def begin(self, epoch: int) -> None:
         """Begins a run whose epoch 0 is this one of all."""
         self._begin = epoch
@@ -59,6 +68,6 @@ def choose_batch_size(batch_size: Any, rows: int) -> int:
     if size > rows:
         warnings.warn(
             f"batch_size={size} is larger than the number of rows, and is clipped to {rows}.",
-            stacklevel=5,
+            stacklevel=6,
         )
     return bucket_of_rows(rows) if size >= rows else int(size)

@@ -12,7 +12,14 @@ from ..tabular import Recipe, for_few_rows
 from ..types import Batch
 from .drop_in import DropIn
 from .preparation import Preparation, prepare_columns, prepare_rows
-from .recipe_training import Members, Task, compute_members, train_members
+from .recipe_training import (
+    Members,
+    MembersRun,
+    Task,
+    TrainedMembers,
+    compute_members,
+    plan_members,
+)
 from .splitting import Rows
 from .training_loop import NOT_FINITE
 
@@ -27,7 +34,7 @@ class RecipeFit(DropIn):
     members_: Members
     preparation_: Preparation
 
-    def _fit_recipe(
+    def _begin_recipe(
         self,
         recipe: Recipe,
         X: Any,
@@ -35,7 +42,7 @@ class RecipeFit(DropIn):
         weight: np.ndarray,
         validation: Rows | None,
         random_state: np.random.RandomState,
-    ) -> None:
+    ) -> MembersRun:
         if not weight.any():
             raise ValueError("sample_weight must be above 0 for at least one row; got 0 for all.")
         if not weight.all():
@@ -52,7 +59,7 @@ class RecipeFit(DropIn):
         )
         targets = self._as_recipe_targets(y, weight, dtype)
         with jax.enable_x64(dtype == np.float64):
-            self.members_, result = train_members(
+            return plan_members(
                 recipe,
                 Task(
                     self.n_outputs_ * self._head.outputs_per_target,
@@ -68,23 +75,26 @@ class RecipeFit(DropIn):
                 validation=self._as_held_out(validation, dtype),
                 progress=self.progress,
             )
+
+    def _end_recipe(self, run: MembersRun, trained: TrainedMembers) -> None:
+        self.members_ = trained.members
         if not all(np.isfinite(a).all() for a in jax.tree.leaves(self.members_.params)):
             raise ValueError(NOT_FINITE)
-        self.recipe_ = recipe
-        self._keep_recipe(result, len(weight))
+        self.recipe_ = run.recipe
+        self._keep_recipe(trained.history, len(run.loader.source))
 
-    def _keep_recipe(self, result: Any, rows: int) -> None:
+    def _keep_recipe(self, history: dict[str, np.ndarray], rows: int) -> None:
         params = self.members_.params
         layers = (*params.hidden, params.output)
         self.coefs_ = [np.array(layer.kernel[0]) for layer in layers]
         self.intercepts_ = [np.array(layer.bias[0]) for layer in layers]
         self.norms_ = []
-        losses = np.asarray(result.history["loss"], np.float64).mean(axis=0)
+        losses = np.asarray(history["loss"], np.float64).mean(axis=0)
         self.loss_curve_ = losses.tolist()
         self.loss_, self.best_loss_ = self.loss_curve_[-1], min(self.loss_curve_)
         self.validation_scores_ = self.best_validation_score_ = self.validation_loss_curve_ = None
-        if "validation_loss" in result.history:
-            held_out = np.asarray(result.history["validation_loss"], np.float64).mean(axis=0)
+        if "validation_loss" in history:
+            held_out = np.asarray(history["validation_loss"], np.float64).mean(axis=0)
             self.validation_loss_curve_ = held_out.tolist()
         self.n_iter_, self.n_layers_ = len(losses), len(layers) + 1
         self.t_ = rows * self.n_iter_
@@ -122,7 +132,7 @@ class RecipeFit(DropIn):
         rows = prepare_rows(self.preparation_, X, dtype=dtype)
         with jax.enable_x64(dtype == np.float64):
             config = self.recipe_.network
-            return compute_members(self.members_, rows, config=config, predict=self._head.activate)
+            return compute_members(self.members_, rows, config=config, predict=_Activated(self._head))
 
     def _average(self, outputs: np.ndarray) -> np.ndarray:
         """Averages over members, as a mixture of what they say; shape (rows, outputs)."""
@@ -149,3 +159,14 @@ class _Told:
     def __call__(self, outputs: Any, targets: Any, options: Any) -> Any:
         """Computes the loss of each row."""
         return self.head.row_losses(outputs, targets, options).told
+
+
+@dataclasses.dataclass(frozen=True)
+class _Activated:
+    """What the outputs of a head mean; equal ones share programs, as bound methods do not."""
+
+    head: Any
+
+    def __call__(self, outputs: Any) -> Any:
+        """Computes predictions."""
+        return self.head.activate(outputs)

@@ -1,7 +1,7 @@
 """Turns prepared rows and a recipe into trained members, and rows into their outputs."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +11,7 @@ import optax
 from jaxtyping import Array
 
 from ..data import DataLoader
-from ..ensembles import MembersResult, fit_members, fold_weights
+from ..ensembles import fit_members, fold_weights
 from ..fitting import bucket_of_rows, fill_rows
 from ..tabular import (
     Bins,
@@ -53,7 +53,37 @@ class Task(NamedTuple):
     """Numbers of the criterion."""
 
 
-def train_members(
+class MembersRun(NamedTuple):
+    """Members of a recipe before their first epoch.
+
+    `model` has a leading member axis, as have `keys`, as their data, `seeds`, and of `settings` of
+    `fit_members` all but "validation".
+    """
+
+    recipe: Recipe
+    loss: TabularLoss
+    model: TabularModel
+    loader: DataLoader
+    bins: Bins | None
+    keys: np.ndarray
+    seeds: np.ndarray
+    settings: dict[str, Any]
+    progress: bool | None
+
+    @property
+    def dtype(self) -> Any:
+        """The type in which all is computed."""
+        return self.model.packed.dtype
+
+
+class TrainedMembers(NamedTuple):
+    """Trained members, and their metrics by epoch, shape (members, epochs) each."""
+
+    members: Members
+    history: dict[str, np.ndarray]
+
+
+def plan_members(
     recipe: Recipe,
     task: Task,
     rows: TabularRows,
@@ -65,8 +95,8 @@ def train_members(
     labels: np.ndarray | None,
     validation: Batch | None,
     progress: bool | None,
-) -> tuple[Members, MembersResult]:
-    """Trains the members of a recipe in one program.
+) -> MembersRun:
+    """Draws the first parameters of the members of a recipe, and all else that training takes.
 
     Args:
         recipe: What is trained.
@@ -81,7 +111,7 @@ def train_members(
         progress: As for `fit_members`.
 
     Returns:
-        The members, and how their run went.
+        The run.
     """
     config, count, dtype = recipe.network, len(weight), rows.numbers.dtype
     batch_size = recipe.batch_size if recipe.batch_size < count else bucket_of_rows(count)
@@ -106,26 +136,65 @@ def train_members(
     packed = pack_settings(recipe, steps=recipe.epochs * len(loader), dtype=dtype)
     alike = packed, bins, np.asarray(task.options, dtype)
     repeated = jax.tree.map(lambda a: np.repeat(np.asarray(a)[None], recipe.members, axis=0), alike)
-    optimizer = TabularOptimizer(recipe.schedule)
     settings: dict[str, Any] = {}
     if validation is not None:
         settings = {"validation": fill_rows(validation, bucket_of_rows(len(validation.y)))}
     elif 2 <= recipe.folds <= count:
         whole = Batch(rows, targets, scaled)
         settings = _hold_out(whole, recipe, labels, seed=int(random_state.randint(most)))
-    result = fit_members(
+    return MembersRun(
+        recipe,
         TabularLoss(config, task.criterion, recipe.dropout_rate > 0),
-        optax.GradientTransformation(optimizer.init, optimizer.update),
-        TabularModel(params, *repeated),
+        TabularModel(jax.tree.map(np.asarray, params), *repeated),
         loader,
-        epochs=recipe.epochs,
-        keys=jax.random.split(run_key, recipe.members),
-        seeds=seeds,
-        progress=progress,
+        bins,
+        np.asarray(jax.random.key_data(jax.random.split(run_key, recipe.members))),
+        seeds,
+        settings,
+        progress,
+    )
+
+
+def train_members(runs: Sequence[MembersRun], **settings: Any) -> list[TrainedMembers]:
+    """Trains the members of runs that are alike but for their numbers, in one program.
+
+    Args:
+        runs: One run, or several of equal losses, schedules, epochs and rows.
+        settings: Further settings of `fit_members`.
+
+    Returns:
+        What each has become.
+
+    Raises:
+        KeyboardInterrupt: There were several runs, and an interrupt ended them.
+    """
+    first = runs[0]
+    own = [name for name in first.settings if name != "validation"]
+    settings |= {"progress": first.progress, "validation": first.settings.get("validation")}
+    settings |= {name: np.concatenate([run.settings[name] for run in runs]) for name in own}
+    optimizer = TabularOptimizer(first.recipe.schedule)
+    result = fit_members(
+        first.loss,
+        optax.GradientTransformation(optimizer.init, optimizer.update),
+        jax.tree.map(lambda *leaves: np.concatenate(leaves), *(run.model for run in runs)),
+        first.loader,
+        epochs=first.recipe.epochs,
+        keys=jax.random.wrap_key_data(jnp.asarray(np.concatenate([run.keys for run in runs]))),
+        seeds=np.concatenate([run.seeds for run in runs]),
         **settings,
     )
-    trained: Any = result.params
-    return Members(jax.tree.map(np.asarray, trained.params), bins), result
+    if len(runs) > 1 and (result.stopped_by == "interrupt").any():
+        raise KeyboardInterrupt
+    params: Any = jax.tree.map(np.asarray, result.params)
+    ends = np.cumsum([len(run.seeds) for run in runs])
+    trained = []
+    for run, end in zip(runs, ends, strict=True):
+        part = slice(end - len(run.seeds), end)
+        # Copies, that what is kept of one run does not keep all.
+        kept = jax.tree.map(lambda leaf, part=part: leaf[part].copy(), params.params)
+        history = {name: values[part] for name, values in result.history.items()}
+        trained.append(TrainedMembers(Members(kept, run.bins), history))
+    return trained
 
 
 def _hold_out(whole: Batch, recipe: Recipe, labels: Any, *, seed: int) -> dict[str, Any]:

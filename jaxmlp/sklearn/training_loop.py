@@ -16,9 +16,9 @@ from ..data import DataLoader
 from ..fitting import NonFiniteError, ProgressBar
 from ..train_step import TrainState, init_state
 from ..training import fit
-from ..types import LossFn, Params
+from ..types import Params
 from .orders import ShuffledOrders
-from .stochastic import Model, Settings, SolverState
+from .stochastic import Loss, Model, Optimizer, Settings, SolverState
 from .stopping import Stopping, Validation
 
 NOT_FINITE = (
@@ -48,31 +48,45 @@ class Trained(NamedTuple):
 Observe: TypeAlias = Callable[[Reached, Mapping[str, int | float]], bool]
 
 
-def train(
-    loss_fn: LossFn,
-    optimizer: optax.GradientTransformation,
-    model: Model,
-    optimizer_state: PyTree | None,
-    loader: DataLoader,
-    orders: ShuffledOrders | None,
-    stopping: Stopping,
-    *,
-    epochs: int,
-    key: Key[Array, ""],
-    validate: Callable[[Params], Validation] | None,
-    observe: Observe | None = None,
-    progress: bool | None = False,
-) -> Trained:
-    """Trains for so many epochs at most, from an optimizer's state of before if there is one.
+class SolverRun(NamedTuple):
+    """A fit of scikit-learn's solvers before its first epoch.
 
-    After every epoch `observe` is told its metrics, and stops training by returning True. Whenever
-    the learning rate is lowered, `fit` begins anew with the state that was reached: the rate is
-    part of what it is given.
+    `optimizer_state` is one of before, if there is one; `epochs` are the most that are trained.
+    After every epoch `observe` is told its metrics, and stops training by returning True.
     """
-    state = init_state(model, optimizer, key=key)
-    if optimizer_state is not None:
+
+    loss_fn: Loss
+    optimizer: Optimizer
+    model: Model
+    optimizer_state: PyTree | None
+    loader: DataLoader
+    orders: ShuffledOrders | None
+    stopping: Stopping
+    epochs: int
+    key: Key[Array, ""]
+    validate: Callable[[Params], Validation] | None
+    observe: Observe | None
+    progress: bool | None
+
+    @property
+    def dtype(self) -> Any:
+        """The type in which all is computed."""
+        return self.model.packed.dtype
+
+
+def train(run: SolverRun) -> Trained:
+    """Trains alone.
+
+    Whenever the learning rate is lowered, `fit` begins anew with the state that was reached: the
+    rate is part of what it is given.
+    """
+    optimizer = optax.GradientTransformation(run.optimizer.init, run.optimizer.update)
+    loader, orders, stopping, epochs = run.loader, run.orders, run.stopping, run.epochs
+    validate, observe = run.validate, run.observe
+    state = init_state(run.model, optimizer, key=run.key)
+    if run.optimizer_state is not None:
         count = jnp.zeros((), jnp.int32)
-        state = state._replace(opt_state=SolverState(count, optimizer_state))
+        state = state._replace(opt_state=SolverState(count, run.optimizer_state))
     best, decision, ended = None, "go on", None
 
     def after_epoch(state: TrainState, metrics: Mapping[str, int | float]) -> bool:
@@ -92,7 +106,7 @@ def train(
         return decision != "go on"
 
     each_epoch = validate is not None or observe is not None
-    with ProgressBar(epochs, show=progress) as bar:
+    with ProgressBar(epochs, show=run.progress) as bar:
         while ended is None:
             left = epochs - stopping.epochs
             if not each_epoch:
@@ -101,7 +115,7 @@ def train(
             on_epoch = after_epoch if each_epoch else None
             settings = {"epochs": left, "state": state, "on_epoch": on_epoch, "progress": False}
             try:
-                result = fit(loss_fn, optimizer, None, loader, **settings)
+                result = fit(run.loss_fn, optimizer, None, loader, **settings)
             except NonFiniteError as error:
                 reached: Any = error.result
                 result, ended = reached, "nonfinite"
@@ -152,7 +166,7 @@ def warn_of_end(ended: str, iterations: int, most: int) -> None:
     }
     if ended in messages:
         kind = UserWarning if ended == "interrupt" else ConvergenceWarning
-        warnings.warn(messages[ended], kind, stacklevel=6)
+        warnings.warn(messages[ended], kind, stacklevel=7)
 
 
 def _begin_again(state: TrainState, learning_rate: float) -> TrainState:

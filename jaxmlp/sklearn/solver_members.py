@@ -1,0 +1,120 @@
+"""Turns fits of scikit-learn's solvers that differ in numbers into members of one program."""
+
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from ..data import DataLoader
+from ..ensembles import fit_members
+from .orders import ShuffledOrders
+from .training_loop import Reached, SolverRun, Trained
+
+# Row numbers of all epochs, which are kept while members are trained: 512 MB.
+_MOST_NUMBERS = 2**26
+
+
+class _KeptOrders:
+    """A sampler that gives threads the orders of any epoch, drawn once."""
+
+    def __init__(self, orders: ShuffledOrders) -> None:
+        self._orders, self._drawn, self._lock = orders, [], threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Returns the order in an epoch."""
+        with self._lock:
+            while len(self._drawn) <= epoch:
+                self._drawn.append(self._orders.order(len(self._drawn)))
+            return self._drawn[epoch]
+
+
+def can_be_member(run: SolverRun) -> bool:
+    """Whether a run's epochs need nothing of the host but to be told when to stop."""
+    told = run.validate is not None or run.observe is not None or run.stopping.verbose
+    shown = run.progress is not False
+    begun = run.optimizer_state is not None
+    if told or shown or begun or run.stopping.adaptive or run.loader.rows is None:
+        return False
+    return run.orders is None or len(run.orders) * run.epochs <= _MOST_NUMBERS
+
+
+def draw_alike(run: SolverRun, other: SolverRun) -> bool:
+    """Whether two runs visit rows in the same order, in every epoch."""
+    if run.orders is None or other.orders is None:
+        return run.orders is other.orders
+    return run.orders.draws_like(other.orders)
+
+
+def train_solver_members(runs: Sequence[SolverRun], **settings: Any) -> list[Trained]:
+    """Trains runs that are alike but for their numbers; each stops as it would alone.
+
+    Args:
+        runs: Runs of equal losses, optimizers, epochs, rows and orders of rows.
+        settings: Further settings of `fit_members`.
+
+    Returns:
+        What each has become, without the optimizer's state.
+
+    Raises:
+        KeyboardInterrupt: An interrupt ended them.
+    """
+    first = runs[0]
+    rows: Any = first.loader.rows
+    loader = first.loader
+    if first.orders is not None:
+        loader = DataLoader(
+            *(rows.x, rows.y),
+            batch_size=loader.batch_size,
+            sampler=_KeptOrders(first.orders),
+            check_finite=False,
+        )
+    stops = np.zeros(len(runs), bool)
+
+    def keep(epochs: int, history: Mapping[str, np.ndarray]) -> np.ndarray:
+        for number, run in enumerate(runs):
+            for loss in history["loss"][number, run.stopping.epochs : epochs].tolist():
+                if stops[number] or np.isnan(loss):
+                    break
+                stops[number] = run.stopping.after_epoch(loss, None) != "go on"
+        return ~stops
+
+    # Nothing can be decided before; from then on, after every epoch.
+    certain = min(run.stopping.n_iter_no_change for run in runs) + 1
+    stages = range(int(certain), first.epochs) if certain < first.epochs else ()
+    with warnings.catch_warnings():
+        # Of members that met NaN, whose own fits raise an error.
+        warnings.simplefilter("ignore")
+        result = fit_members(
+            first.loss_fn,
+            optax.GradientTransformation(first.optimizer.init, first.optimizer.update),
+            jax.tree.map(lambda *leaves: np.stack(leaves), *(run.model for run in runs)),
+            loader,
+            epochs=first.epochs,
+            keys=jax.random.wrap_key_data(jnp.stack([jax.random.key_data(r.key) for r in runs])),
+            stages=tuple(stages),
+            keep=keep if stages else None,
+            progress=False,
+            **settings,
+        )
+    if (result.stopped_by == "interrupt").any():
+        raise KeyboardInterrupt
+    keep(first.epochs, result.history)
+    models: Any = jax.tree.map(np.asarray, result.params)
+    trained = []
+    for number, run in enumerate(runs):
+        ended = "stop" if stops[number] else "epochs"
+        if result.bad_step[number] >= 0:
+            ended = "nonfinite"
+            run.stopping.after_epoch(np.nan, None)
+        # Copies, that what is kept of one run does not keep all.
+        params = jax.tree.map(lambda leaf, at=number: leaf[at].copy(), models.params)
+        trained.append(Trained(Reached(params, None, None), ended))
+    return trained
