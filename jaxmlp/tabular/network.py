@@ -133,5 +133,5 @@ def embed_rows(
 def _dropout(h: Array, rate: Any, key: Key[Array, ""]) -> Array:
     # Of 8 random bits each, which cost a quarter of bernoulli's 32.
     dropped = jnp.round(256 * rate)
-    kept = jax.random.bits(key, h.shape, jnp.uint8) >= dropped
+    kept = jax.random.bits(key, h.shape, jnp.uint8).astype(h.dtype) >= dropped
     return jnp.where(kept, h * (256 / (256 - dropped)), 0)
