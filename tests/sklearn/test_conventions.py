@@ -52,8 +52,8 @@ def test_all_of_scikit_learns_checks_pass(kind):
         # refuses, of scikit-learn's own MLP too.
         "MLPClassifier(solver='lbfgs', alpha=1.0)",
         "MLPRegressor(solver='lbfgs')",
-        "MLPRegressor(loss='gaussian', max_iter=100)",
-        "MLPRegressor(loss='quantile', max_iter=100)",
+        "MLPRegressor(loss='gaussian', preset='sklearn', max_iter=100)",
+        "MLPRegressor(loss='quantile', preset='sklearn', max_iter=100)",
         "MLPRegressor(loss='huber', activation='swiglu', norm='rms', max_iter=100)",
         "MLPClassifier((30, 30), norm='layer', residual=True, max_iter=100)",
     ],
@@ -66,4 +66,7 @@ def test_they_pass_with_every_solver_and_head(estimator):
 def test_with_dropout_all_pass_but_that_a_weight_of_k_is_k_rows():
     """Every row has a mask of its own, so that two rows are no longer one of twice the weight."""
     name = "check_sample_weight_equivalence_on"
-    run_checks("MLPClassifier(dropout=0.1)", (f"{name}_dense_data", f"{name}_sparse_data"))
+    run_checks(
+        "MLPClassifier(dropout=0.1, preset='sklearn')",
+        (f"{name}_dense_data", f"{name}_sparse_data"),
+    )
