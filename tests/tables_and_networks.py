@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from jaxmlp.tabular import (
     TabularLoss,
     TabularModel,
     TabularRows,
+    apply_tabular,
     init_tabular,
     pack_settings,
     quantile_bins,
@@ -53,7 +55,7 @@ def make_rows(dtype=np.float64, count=ROWS, seed=0):
     return TabularRows(numbers.astype(dtype), columns.astype(dtype), codes)
 
 
-def make_bins(rows, config):
+def make_bins(rows, config) -> Any:
     if config.embedding != "piecewise_linear":
         return None
     return quantile_bins(np.asarray(smooth_clip(jnp.asarray(rows.numbers))), config.bins)
@@ -73,6 +75,12 @@ def _draw(rows, weight, bins, key, *, config, outputs):
     return init_tabular(config, rows, **named)
 
 
+def make_trained(config, rows, seed=0):
+    """Of the shapes that training leaves; how it began does not matter, and to fit takes time."""
+    config = dataclasses.replace(config, fit_start=False)
+    return as_if_trained(make_params(config, rows, seed=seed), seed)
+
+
 def as_if_trained(params, seed=5):
     """With noise on every array, so that none is 0 or 1 and no two members are alike."""
     generator = np.random.default_rng(seed)
@@ -84,17 +92,20 @@ def squares(outputs, targets, options):
     return jnp.sum(jnp.square(outputs - targets), axis=-1)
 
 
+compute = jax.jit(apply_tabular, static_argnames="config")
+
+
 @functools.cache
 def loss_of(config, drops=False):
     return TabularLoss(config, squares, drops)
 
 
-def make_model(config, rows, recipe_fields=None, *, steps=10, trained=True, options=()):
-    params = make_params(config, rows)
+def make_model(config, rows, recipe_fields=None, *, steps=10, options=()):
+    params = make_trained(config, rows)
     dtype = params.output.kernel.dtype
     recipe = Recipe(network=config, **(recipe_fields or {}))
     return TabularModel(
-        as_if_trained(params) if trained else params,
+        params,
         pack_settings(recipe, steps=steps, dtype=dtype),
         make_bins(rows, config),
         jnp.array(options, dtype),

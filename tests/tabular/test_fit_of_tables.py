@@ -1,5 +1,7 @@
 """Networks for tables train as any other: by `fit` and `fit_members`, without the estimators."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -69,7 +71,8 @@ def test_fit_learns_what_a_line_cannot(name):
 
 
 def test_fit_members_trains_each_as_fit_does():
-    recipe = RECIPES["realmlp"]
+    network = dataclasses.replace(REALMLP, fit_start=False)
+    recipe = dataclasses.replace(RECIPES["realmlp"], network=network)
     rows, y = make_table(0)
     models = [
         make_model(recipe, rows, make_params(recipe.network, rows, seed=seed)) for seed in range(2)
@@ -77,18 +80,17 @@ def test_fit_members_trains_each_as_fit_does():
     optimizer = TabularOptimizer(recipe.schedule)
     transformation = optax.GradientTransformation(optimizer.init, optimizer.update)
     keys = jax.random.split(jax.random.key(0), 2)
-    arguments = {"epochs": 3}
     loss_fn = TabularLoss(recipe.network, squares, drops=True)
     together = fit_members(
         *(loss_fn, transformation, jax.tree.map(lambda *a: jnp.stack(a), *models)),
         jaxmlp.DataLoader(rows, y, batch_size=BATCH_SIZE, shuffle=True),
         keys=keys,
         seeds=np.zeros(2, np.int64),
-        **arguments,
+        epochs=3,
     )
     for number, (model, key) in enumerate(zip(models, keys, strict=True)):
         loader = jaxmlp.DataLoader(rows, y, batch_size=BATCH_SIZE, shuffle=True, seed=0)
-        alone = jaxmlp.fit(loss_fn, transformation, model, loader, key=key, **arguments)
+        alone = jaxmlp.fit(loss_fn, transformation, model, loader, key=key, epochs=3)
         got = jax.tree.map(lambda a, n=number: a[n], together.params)
         # 24 steps of Adam in float32, each with up to 2e-6 of rounding of a rate of 0.2 times 6.
         jax.tree.map(

@@ -1,11 +1,21 @@
 """What a network for tables computes, against the oracle."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference_tabular as reference
-from tables_and_networks import CONFIGS, REALMLP, TABM, as_if_trained, make_bins, make_params
+from tables_and_networks import (
+    CONFIGS,
+    REALMLP,
+    TABM,
+    as_if_trained,
+    compute,
+    make_bins,
+    make_trained,
+)
 from tables_and_networks import make_rows as make
 
 from jaxmlp.tabular import (
@@ -30,10 +40,6 @@ pytestmark = pytest.mark.usefixtures("x64")
 
 def assert_close(got, expected, rtol=RTOL):
     np.testing.assert_allclose(got, expected, rtol=rtol, atol=rtol)
-
-
-def params_of(config, rows):
-    return as_if_trained(make_params(config, rows))
 
 
 def test_periodic_embedding_is_that_of_the_paper():
@@ -96,7 +102,8 @@ def test_shared_dense_is_batch_ensemble(ntk, scaled, own_kernels):
     h = generator.normal(size=(5, 3, 4))
     kernel = generator.normal(size=(3, 4, 2) if own_kernels else (4, 2))
     scales = [generator.normal(size=(3, n)) if scaled else None for n in (4, 2)]
-    layer = SharedDense(kernel, generator.normal(size=(3, 2)), *scales)
+    parts: Any = (kernel, generator.normal(size=(3, 2)), *scales)
+    layer = SharedDense(*parts)
     placed = jax.tree.map(jnp.asarray, layer)
     expected = [[reference.dense(layer, h[r, m], m, ntk) for m in range(3)] for r in range(5)]
     assert_close(shared_dense(placed, jnp.asarray(h), ntk=ntk), expected)
@@ -118,9 +125,9 @@ def test_a_parametric_activation_lies_between_linear_and_itself(name):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_network_computes_what_the_oracle_does(name):
     config, rows = CONFIGS[name], make()
-    params = params_of(config, rows)
+    params = make_trained(config, rows)
     bins = make_bins(rows, config)
-    got = apply_tabular(params, rows, config=config, bins=bins)
+    got = compute(params, rows, config=config, bins=bins)
     assert got.shape == (len(rows.numbers), config.members, 2)
     assert_close(got, reference.forward(params, rows, config, bins))
 
@@ -128,10 +135,9 @@ def test_a_network_computes_what_the_oracle_does(name):
 @pytest.mark.parametrize("name", ["realmlp", "tabm"])
 def test_compiled_is_as_called(name):
     config, rows = CONFIGS[name], make()
-    params, bins = params_of(config, rows), make_bins(rows, config)
-    compiled = jax.jit(apply_tabular, static_argnames="config")
+    params, bins = make_trained(config, rows), make_bins(rows, config)
     assert_close(
-        compiled(params, rows, config=config, bins=bins),
+        compute(params, rows, config=config, bins=bins),
         apply_tabular(params, rows, config=config, bins=bins),
     )
 
@@ -139,34 +145,34 @@ def test_compiled_is_as_called(name):
 @pytest.mark.parametrize("name", ["realmlp", "tabm"])
 def test_networks_mapped_over_are_networks_one_by_one(name):
     config, rows = CONFIGS[name], make()
-    many = [as_if_trained(make_params(config, rows, seed=seed), seed) for seed in range(3)]
+    many = [make_trained(config, rows, seed) for seed in range(3)]
     bins = make_bins(rows, config)
     stacked = jax.tree.map(lambda *a: jnp.stack(a), *many)
-    mapped = jax.vmap(lambda params: apply_tabular(params, rows, config=config, bins=bins))(stacked)
+    mapped = jax.vmap(lambda params: compute(params, rows, config=config, bins=bins))(stacked)
     for one, got in zip(many, mapped, strict=True):
-        assert_close(got, apply_tabular(one, rows, config=config, bins=bins))
+        assert_close(got, compute(one, rows, config=config, bins=bins))
 
 
 @pytest.mark.parametrize("name", ["realmlp", "tabm"])
 def test_the_output_of_a_row_depends_on_that_row_alone(name):
     config, rows = CONFIGS[name], make()
-    params, bins = params_of(config, rows), make_bins(rows, config)
-    whole = apply_tabular(params, rows, config=config, bins=bins)
+    params, bins = make_trained(config, rows), make_bins(rows, config)
+    whole = compute(params, rows, config=config, bins=bins)
     some = TabularRows(*(part[10:13] for part in rows))
-    assert_close(apply_tabular(params, some, config=config, bins=bins), whole[10:13])
+    assert_close(compute(params, some, config=config, bins=bins), whole[10:13])
 
 
 @pytest.mark.parametrize("name", ["realmlp", "tabm"])
 def test_no_rows_give_no_outputs(name):
     config, rows = CONFIGS[name], make()
     none = TabularRows(*(part[:0] for part in rows))
-    got = apply_tabular(params_of(config, rows), none, config=config, bins=make_bins(rows, config))
+    got = compute(make_trained(config, rows), none, config=config, bins=make_bins(rows, config))
     assert got.shape == (0, config.members, 2)
 
 
 def test_features_are_numbers_then_columns_then_categories():
     rows = make()
-    params = params_of(REALMLP, rows)
+    params = make_trained(REALMLP, rows)
     features = embed_rows(params, rows)
     assert features.shape == (len(rows.numbers), 3 * 4 + 2 + 2 * 2)
     np.testing.assert_array_equal(features[:, 12:14], rows.columns)
@@ -176,13 +182,13 @@ def test_features_are_numbers_then_columns_then_categories():
 @pytest.mark.parametrize("name", CONFIGS)
 def test_gradients_are_those_of_finite_differences(name):
     config, rows = CONFIGS[name], make(count=12)
-    params, bins = params_of(config, rows), make_bins(rows, config)
+    params, bins = make_trained(config, rows), make_bins(rows, config)
 
     def loss(params):
         outputs = apply_tabular(params, rows, config=config, bins=bins)
         return jnp.mean(jnp.sin(outputs))
 
-    gradients = jax.grad(loss)(params)
+    gradients = jax.jit(jax.grad(loss))(params)
     compiled = jax.jit(loss)
     generator = np.random.default_rng(0)
     for _ in range(3):

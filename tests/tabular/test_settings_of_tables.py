@@ -89,7 +89,7 @@ def test_a_loss_and_an_optimizer_refuse_what_they_cannot_use():
     with pytest.raises(TypeError, match="config must be a TabularConfig"):
         TabularLoss(jaxmlp.MLPConfig(in_features=1, out_features=1), max, True)  # pyright: ignore
     with pytest.raises(TypeError, match=r"criterion must be a function.*cannot be called so"):
-        TabularLoss(NETWORK, jaxmlp.losses.squared_error, True)
+        TabularLoss(NETWORK, jaxmlp.losses.squared_error, True)  # pyright: ignore
     with pytest.raises(TypeError, match="drops must be True or False"):
         TabularLoss(NETWORK, lambda z, y, _: z - y, 0)  # pyright: ignore
     with pytest.raises(ValueError, match="schedule must be one of 'coslog4'"):

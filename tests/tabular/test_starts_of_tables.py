@@ -1,12 +1,13 @@
 """The first parameters of a network for tables."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tables_and_networks import CONFIGS, REALMLP, TABM, make_bins, make_params, make_rows
+from tables_and_networks import CONFIGS, REALMLP, TABM, compute, make_bins, make_params, make_rows
 
 from jaxmlp.tabular import (
     TabularParams,
@@ -22,13 +23,16 @@ from jaxmlp.tabular import (
 pytestmark = pytest.mark.usefixtures("x64")
 
 
+@functools.partial(jax.jit, static_argnums=2)
 def net_inputs(params, rows, config):
     """Net inputs of all layers, without biases, shape (rows, units) each."""
     h = embed_rows(params, rows)[:, None, :] * params.scale
+    found = []
     for layer in (*params.hidden, params.output):
         z = shared_dense(layer, h, ntk=config.ntk)
-        yield (z - layer.bias)[:, 0]
+        found.append((z - layer.bias)[:, 0])
         h = parametric_activation(config.activation, z, layer.slope)
+    return found
 
 
 def fitted(h, weight, seed=0, units=6):
@@ -119,11 +123,11 @@ def test_members_agree_at_the_start_but_for_the_first_scale_and_heads(name):
     head = jax.tree.map(lambda a: jnp.repeat(a[:1], config.members, axis=0), params.output)
     alike = params._replace(hidden=(first, *params.hidden[1:]), output=head)
     bins = make_bins(rows, config)
-    outputs = np.asarray(apply_tabular(alike, rows, config=config, bins=bins))
+    outputs = np.asarray(compute(alike, rows, config=config, bins=bins))
     # Members are columns of one product, computed in the same way.
     np.testing.assert_allclose(outputs, np.repeat(outputs[:, :1], config.members, 1), rtol=1e-13)
     for changed in (params._replace(output=head), params._replace(hidden=alike.hidden)):
-        outputs = np.asarray(apply_tabular(changed, rows, config=config, bins=bins))
+        outputs = np.asarray(compute(changed, rows, config=config, bins=bins))
         assert (np.ptp(outputs, axis=1) > 1e-6).all()
 
 

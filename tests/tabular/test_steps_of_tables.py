@@ -97,11 +97,11 @@ def test_steps_are_adam_with_a_factor_and_a_decay_per_parameter(name, schedule):
     oracles = {path: reference.Adam(0.95, 1e-6) for path in leaves(model.params)}
     expected = leaves(model.params)
     for step, trained in enumerate(train(TabularOptimizer(schedule), model, gradients)):
-        rate = 0.05 * float(scheduled(step / STEPS))
+        rate = 0.05 * float(scheduled(jnp.array(step / STEPS)))
         own = leaves(gradients[step].params)
         for path, adam in oracles.items():
             factor, decays = treatment(path)
-            decay = 0.3 * float(flat_cos(step / STEPS)) if decays else 0
+            decay = 0.3 * float(flat_cos(jnp.array(step / STEPS))) if decays else 0
             expected[path] = adam.step(expected[path], own[path], rate * factor, decay)
         got = leaves(trained.params)
         for path, value in expected.items():
