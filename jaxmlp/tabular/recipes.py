@@ -218,6 +218,7 @@ def choose_recipe(rows: int, features: int, *, regression: bool) -> Recipe:
         epochs=min(max(_STEPS * batch_size // rows, 16), 200),
         batch_size=batch_size,
         learning_rate=0.2 if regression else 0.04,
+        dropout_rate=0.0,
     )
 
 
