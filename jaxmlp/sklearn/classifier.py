@@ -66,6 +66,9 @@ class MLPClassifier(ClassifierMixin, Classification):
         n_ensemble: Networks that a recipe averages, at least 1; `None` leaves it to the recipe.
         categorical_features: What columns a recipe takes as categories: "from_dtype", those of
             strings, bools and categories, or names, places or a mask of columns.
+        calibrate: Whether logits are divided by a temperature that is fitted to rows that were not
+            trained on: those that each network of a recipe did not see, those set aside by
+            `early_stopping`, or `X_val`.
         scoring: Score of rows to validate on: the name of one of scikit-learn's scorers, or a
             function `(estimator, X, y)`, which is given `sample_weight` too where weights are not
             all 1; the greater the better.
@@ -95,6 +98,7 @@ class MLPClassifier(ClassifierMixin, Classification):
         feature_names_in_: Their names, of a table whose columns have text names.
         n_layers_: Number of layers, that of the inputs included.
         n_outputs_: Number of outputs.
+        temperature_: By which logits are divided; 1.0 without `calibrate`.
         out_activation_: "softmax", or "logistic" for two classes and for several labels per row.
 
     References:
@@ -111,6 +115,7 @@ class MLPClassifier(ClassifierMixin, Classification):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **Classification._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
+        "calibrate": ["boolean"],
     }
 
     class_weight: Any
@@ -148,6 +153,7 @@ class MLPClassifier(ClassifierMixin, Classification):
         preset: Any = "auto",
         n_ensemble: int | None = None,
         categorical_features: Any = "from_dtype",
+        calibrate: bool = False,
         scoring: Any = None,
         callbacks: Any = None,
         progress: bool | None = False,

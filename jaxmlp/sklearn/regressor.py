@@ -282,8 +282,5 @@ class MLPRegressor(RegressorMixin, Regression):
         mean, std = (self._by_row(predictions[name]) for name in ("prediction", "std"))
         return scipy.stats.norm(mean, std)
 
-    def _by_row(self, predictions: np.ndarray) -> np.ndarray:
-        return predictions[:, 0] if self.n_outputs_ == 1 else predictions
-
     def _as_given(self, y: np.ndarray) -> np.ndarray:
         return y.ravel() if self.n_outputs_ == 1 else y
