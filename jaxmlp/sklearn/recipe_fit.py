@@ -206,6 +206,9 @@ class RecipeFit(DropIn):
     def _average(self, outputs: np.ndarray) -> np.ndarray:
         """Averages over members, as a mixture of what they say; shape (rows, outputs)."""
         mean = outputs.mean(axis=0, dtype=np.float64)
+        if self.out_activation_ == "softmax":
+            # They sum to 1 in float32 alone, which scikit-learn's scores warn of.
+            mean /= mean.sum(axis=1, keepdims=True)
         if self._head.loss == "gaussian":
             # Var = E[Var] + Var[E], of each target.
             center, spread = np.split(outputs.astype(np.float64), 2, axis=-1)

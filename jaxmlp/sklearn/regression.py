@@ -70,6 +70,8 @@ class Regression(BaseMLP):
 
     def _encode_targets(self, y: np.ndarray, incremental: bool) -> np.ndarray:
         del incremental
+        if y.dtype.kind not in "biuf":
+            raise ValueError(f"y must hold numbers; its type is {y.dtype}. Convert it.")
         if self.loss == "poisson" and (y < 0).any():
             raise ValueError(f"loss='poisson' requires non-negative y; got {y.min()}.")
         return y
