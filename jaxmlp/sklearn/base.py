@@ -59,9 +59,8 @@ class BaseMLP(Inputs):
         """Says what tables are taken: sparse ones, and any columns unless all is scikit-learn's."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        takes_all = self.preset != "sklearn"
-        tags.input_tags.allow_nan = tags.input_tags.string = takes_all
-        tags.input_tags.categorical = takes_all
+        # "categorical" would have scikit-learn's checks give nothing but categories.
+        tags.input_tags.allow_nan = tags.input_tags.string = self.preset != "sklearn"
         return tags
 
     def __sklearn_clone__(self) -> Any:

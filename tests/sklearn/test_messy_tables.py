@@ -180,7 +180,7 @@ class TestLikeScikitLearn:
 )
 def test_tags_say_what_is_taken(settings, takes_all):
     tags = get_tags(MLPRegressor(**settings)).input_tags
-    assert (tags.allow_nan, tags.string, tags.categorical) == (takes_all,) * 3
+    assert (tags.allow_nan, tags.string) == (takes_all,) * 2
     assert tags.sparse
 
 
