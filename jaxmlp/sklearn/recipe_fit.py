@@ -47,7 +47,10 @@ def has_spread(estimator: Any) -> bool:
     elif hasattr(estimator, "coefs_") or not uses_recipe(estimator):
         several = False
     else:
-        recipe = find_recipe(estimator, 1, 1, regression=False)
+        try:
+            recipe = find_recipe(estimator, 1, 1, regression=False)
+        except (TypeError, ValueError):  # an argument that fit will refuse
+            return True
         several = recipe.members * recipe.network.members > 1
     if not several:
         raise AttributeError(
@@ -96,7 +99,7 @@ class RecipeFit(DropIn):
         )
         targets = self._as_recipe_targets(y, weight, dtype)
         with jax.enable_x64(dtype == np.float64):
-            return plan_members(
+            run = plan_members(
                 recipe,
                 Task(
                     self.n_outputs_ * self._head.outputs_per_target,
@@ -112,6 +115,8 @@ class RecipeFit(DropIn):
                 validation=self._as_held_out(validation, dtype),
                 progress=self.progress,
             )
+        # Rows are kept for no other reason.
+        return run if self.calibrate else run._replace(held_out=None)
 
     def _end_recipe(self, run: MembersRun, trained: TrainedMembers) -> None:
         self.members_ = trained.members
