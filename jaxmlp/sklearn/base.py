@@ -2,31 +2,28 @@
 
 import copy
 import warnings
-from abc import abstractmethod
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import jax
 import numpy as np
-import scipy.sparse
 from sklearn.base import clone, is_classifier, is_regressor
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import (
     _check_sample_weight,
-    _check_y,
     _num_features,
     _num_samples,
     check_is_fitted,
     validate_data,
 )
 
-from .columns import open_table
 from .devices import computing_on, find_device, name_device, predicting_on
 from .disk_cache import programs_on_disk
 from .estimator_files import read_estimator, write_estimator
+from .inputs import Inputs, as_dense
 from .networks import compute_outputs, require_same_layers
-from .presets import find_recipe, uses_recipe
-from .recipe_fit import RecipeFit
+from .preparation import prepare_matrix
+from .presets import find_recipe, unused_under_recipe, unused_under_sklearn, uses_recipe
 from .recipe_training import MembersRun
 from .splitting import Rows
 from .together import take_trained, train_alone
@@ -55,15 +52,15 @@ def is_stochastic(estimator: Any) -> bool:
 Validating: TypeAlias = tuple[Any, Any, Any]
 
 
-class BaseMLP(RecipeFit):
+class BaseMLP(Inputs):
     """What classifier and regressor share; attributes of a fit are told in their docstrings."""
 
     def __sklearn_tags__(self) -> Any:
-        """Says what tables are taken: sparse ones, and by a recipe any columns."""
+        """Says what tables are taken: sparse ones, and any columns unless all is scikit-learn's."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        tags.input_tags.allow_nan = uses_recipe(self)
-        tags.input_tags.string = uses_recipe(self)
+        # "categorical" would have scikit-learn's checks give nothing but categories.
+        tags.input_tags.allow_nan = tags.input_tags.string = self.preset != "sklearn"
         return tags
 
     def __sklearn_clone__(self) -> Any:
@@ -136,31 +133,6 @@ class BaseMLP(RecipeFit):
             score=score,
         )
 
-    @abstractmethod
-    def _encode_targets(self, y: np.ndarray, incremental: bool) -> np.ndarray:
-        """Checks targets and returns them as numbers, classes as columns of bools."""
-
-    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        """Checks numbers and their targets, and returns arrays."""
-        X, y = validate_data(
-            *(self, X, y),
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=is_regressor(self),
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
-        return X, self._encode_targets(_as_targets(y), incremental)
-
-    def _validate_table(self, X: Any, y: Any, *, reset: bool) -> np.ndarray:
-        """Checks names of columns, numbers of rows and targets, and returns targets."""
-        open_table(X)
-        _, y = validate_data(self, X, y, skip_check_array=True, reset=reset)
-        y = _check_y(y, multi_output=True, y_numeric=is_regressor(self))
-        check_consistent_length(X, y)
-        y = self._encode_targets(_as_targets(y), not reset)
-        return y.reshape(len(y), -1)
-
     def _weigh(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Returns weights of rows with those of their classes."""
         del y
@@ -192,14 +164,23 @@ class BaseMLP(RecipeFit):
         self, X: Any, y: Any, sample_weight: Any, incremental: bool, validation: Validating
     ) -> Any:
         """Does all of a fit that comes before the training, which it returns."""
-        self.preset_ = "sklearn"
-        if uses_recipe(self) and not incremental and not scipy.sparse.issparse(X):
+        by_recipe = uses_recipe(self, X) and not incremental
+        goes_on = incremental or (self.warm_start and not by_recipe)
+        is_there = hasattr(self, "coefs_") and getattr(self, "preset_", "sklearn") == "sklearn"
+        first_pass = not (goes_on and is_there)
+        if first_pass:
+            self._forget()
+        self.preset_ = self.preset if by_recipe else "sklearn"
+        hidden = [] if by_recipe else self._hidden_units()
+        validates = self.early_stopping or validation[0] is not None
+        unused = self._unused_arguments(validates)
+        unused += [] if by_recipe else unused_under_sklearn(self, X, incremental=incremental)
+        for message in unused:
+            warnings.warn(message, stacklevel=5)
+        if by_recipe:
             return self._begin_table(X, y, sample_weight, validation)
-        hidden = self._hidden_units()
-        for unused in self._unused_arguments(self.early_stopping or validation[0] is not None):
-            warnings.warn(unused, stacklevel=5)
-        first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        X, y = self._validate_input(X, y, incremental, reset=first_pass)
+        self._require_held_out(self.solver != "lbfgs" and not incremental and validates)
+        X, y = self._validate_any(X, y, sample_weight, incremental, first_pass)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(
                 sample_weight, X, dtype=X.dtype, ensure_non_negative=True
@@ -225,15 +206,15 @@ class BaseMLP(RecipeFit):
             return self._begin_stochastic(X, y, weight, rows, random_state, incremental)
 
     def _begin_table(self, X: Any, y: Any, sample_weight: Any, validation: Validating) -> Any:
-        X = X.toarray() if scipy.sparse.issparse(X) else X
-        y = self._validate_table(X, y, reset=True)
+        X = as_dense(X)
+        y = self._validate_table(X, y, incremental=False, reset=True)
+        y = y.reshape(len(y), -1)
         self.n_outputs_ = y.shape[1]
         weight = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
         rows = None
         if any(part is not None for part in validation):
             rows = self._as_validation(*validation, np.float64)
         recipe = find_recipe(self, _num_samples(X), _num_features(X), regression=is_regressor(self))
-        self.preset_ = self.preset
         random_state = check_random_state(self.random_state)
         return self._begin_recipe(recipe, X, y, self._weigh(y, weight), rows, random_state)
 
@@ -251,41 +232,32 @@ class BaseMLP(RecipeFit):
         if not all(np.isfinite(array).all() for array in jax.tree.leaves(weights)):
             raise ValueError(NOT_FINITE)
 
-    def _as_validation(self, X: Any, y: Any, sample_weight: Any, dtype: Any) -> Rows | None:
-        """Checks rows to validate on, as those to train on."""
-        if X is None and y is None and sample_weight is None:
-            return None
-        if X is None or y is None:
-            raise ValueError("X_val and y_val must be given together.")
-        if uses_recipe(self):
-            y = self._validate_table(X, y, reset=False)
-        elif self.solver == "lbfgs":
-            raise ValueError("X_val has no effect with solver='lbfgs', which has no epochs.")
-        else:
-            X, y = self._validate_input(X, y, incremental=True, reset=False)
-            X = X.astype(dtype, copy=False)
-        weight = _check_sample_weight(sample_weight, y, dtype=dtype, ensure_non_negative=True)
-        return Rows(X, y.reshape(len(y), -1), weight)
-
     def _compute_outputs(self, X: Any, *, activated: bool = True) -> np.ndarray:
         """Checks rows and computes the network's outputs for them, shape (rows, outputs)."""
-        check_is_fitted(self)
-        if self.preset_ != "sklearn":
-            open_table(X)
-            validate_data(self, X, skip_check_array=True, reset=False)
-            with programs_on_disk(), predicting_on(self.device):
-                outputs = self._average(self._compute_recipe(X))
+        if getattr(self, "preset_", "sklearn") != "sklearn":
+            outputs = self._average(self._compute_members(X))
             return outputs if activated else self._as_logits(outputs)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        check_is_fitted(self, "coefs_")
+        if self.preparation_ is None:
+            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        else:
+            X = prepare_matrix(self.preparation_, self._open_rows(X))
         dtype = self.coefs_[0].dtype
         with programs_on_disk(), predicting_on(self.device), jax.enable_x64(dtype == np.float64):
             return compute_outputs(
-                self._params(dtype),
+                self._temper(self._params(dtype)),
                 X.astype(dtype, copy=False),
                 config=self._config(dtype),
                 head=self._head if activated else None,
             )
 
+    def _compute_members(self, X: Any, *, apart: bool = False) -> np.ndarray:
+        """Checks rows and computes what every member predicts, (members, rows, outputs)."""
+        check_is_fitted(self, "coefs_")
+        X = self._open_rows(X)
+        with programs_on_disk(), predicting_on(self.device):
+            return self._compute_recipe(X, apart=apart)
 
-def _as_targets(y: np.ndarray) -> np.ndarray:
-    return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+    def _unused_arguments(self, validates: bool) -> list[str]:
+        by_recipe = self.preset_ != "sklearn"
+        return unused_under_recipe(self) if by_recipe else super()._unused_arguments(validates)

@@ -6,17 +6,41 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import compute_sample_weight
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
 
 from .base import BaseMLP
 from .heads import Head
+from .recipe_fit import has_spread
 
 
 class Classification(BaseMLP):
     """What a classifier does with its classes; its docstring tells arguments and attributes."""
 
     class_weight: Any
+    calibrate: bool
     classes_: Any
+    temperature_: float
+
+    @available_if(has_spread)
+    def predict_std(self, X: Any) -> np.ndarray:
+        """Returns how far the networks that are averaged differ in the probability of classes.
+
+        Args:
+            X: Rows.
+
+        Returns:
+            Standard deviations of their probabilities, shape (rows, classes), or (rows, labels).
+
+        Raises:
+            AttributeError: There is one network only.
+        """
+        deviation = self._compute_members(X, apart=True).std(axis=0, dtype=np.float64)
+        return np.repeat(deviation, 2, axis=1) if self.n_outputs_ == 1 else deviation
+
+    def _forget(self) -> None:
+        super()._forget()
+        self.temperature_ = 1.0
 
     def _label(self, outputs: np.ndarray) -> np.ndarray:
         outputs = outputs.ravel() if self.n_outputs_ == 1 else outputs
@@ -24,7 +48,8 @@ class Classification(BaseMLP):
         return labels
 
     def _encode_targets(self, y: np.ndarray, incremental: bool) -> np.ndarray:
-        known = hasattr(self, "classes_") and (self.warm_start or incremental)
+        goes_on = incremental or (self.warm_start and hasattr(self, "coefs_"))
+        known = hasattr(self, "classes_") and goes_on
         if not known:
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_

@@ -54,18 +54,22 @@ class MLPClassifier(ClassifierMixin, Classification):
         n_iter_no_change: Epochs without improvement, in a row, after which one more ends it.
         max_fun: Most evaluations of the loss by "lbfgs", at least 1.
         dropout: Share of the units of each hidden layer that a step drops, in [0, 1); not of
-            "lbfgs". This and what follows is not in scikit-learn's.
+            "lbfgs"; 0 leaves it to a recipe. This and what follows is not in scikit-learn's.
         norm: Normalisation of net inputs of hidden layers: "layer", "rms" or `None`.
         residual: Whether hidden layers but the first add what they are given to what they give.
         class_weight: Factor on the weight of the rows of each class, a dict; "balanced" is inverse
             to how often a class occurs; of several labels per row a list of dicts.
-        preset: "auto" trains by the recipe for the size of the table, as long as no argument that
-            scikit-learn has is set but `max_iter`, `random_state` and `verbose`, and else as
-            "sklearn"; "realmlp" and "tabm" are published recipes; "sklearn" is scikit-learn's own
-            network and training; or a `jaxmlp.tabular.Recipe`.
+        preset: "auto" trains by the recipe for the size of the table, as long as `norm`,
+            `residual`, `scoring`, `callbacks` and what scikit-learn has but `max_iter`,
+            `random_state` and `verbose` are as they come, and else as scikit-learn does, for which
+            it makes numbers of all columns; "realmlp" and "tabm" are published recipes; "sklearn"
+            is scikit-learn's own network and training; or a `jaxmlp.tabular.Recipe`.
         n_ensemble: Networks that a recipe averages, at least 1; `None` leaves it to the recipe.
         categorical_features: What columns a recipe takes as categories: "from_dtype", those of
             strings, bools and categories, or names, places or a mask of columns.
+        calibrate: Whether logits are divided by a temperature that is fitted to rows that were not
+            trained on: those that each network of a recipe did not see, those set aside by
+            `early_stopping`, or `X_val`.
         scoring: Score of rows to validate on: the name of one of scikit-learn's scorers, or a
             function `(estimator, X, y)`, which is given `sample_weight` too where weights are not
             all 1; the greater the better.
@@ -95,6 +99,7 @@ class MLPClassifier(ClassifierMixin, Classification):
         feature_names_in_: Their names, of a table whose columns have text names.
         n_layers_: Number of layers, that of the inputs included.
         n_outputs_: Number of outputs.
+        temperature_: By which logits are divided; 1.0 without `calibrate`.
         out_activation_: "softmax", or "logistic" for two classes and for several labels per row.
 
     References:
@@ -111,6 +116,7 @@ class MLPClassifier(ClassifierMixin, Classification):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **Classification._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
+        "calibrate": ["boolean"],
     }
 
     class_weight: Any
@@ -148,6 +154,7 @@ class MLPClassifier(ClassifierMixin, Classification):
         preset: Any = "auto",
         n_ensemble: int | None = None,
         categorical_features: Any = "from_dtype",
+        calibrate: bool = False,
         scoring: Any = None,
         callbacks: Any = None,
         progress: bool | None = False,
@@ -170,7 +177,8 @@ class MLPClassifier(ClassifierMixin, Classification):
         """Trains on a table.
 
         Args:
-            X: Numbers, dense or SciPy's sparse, shape (rows, features).
+            X: Frame, Arrow table or array of any columns, or SciPy's sparse numbers, shape (rows,
+                features); with preset="sklearn" numbers alone.
             y: Class of each row, shape (rows,), or 0 and 1 by label, shape (rows, labels).
             sample_weight: Weight of each row, shape (rows,); `None` weighs all alike.
             X_val: Rows to score after every epoch, into `validation_scores_`; with

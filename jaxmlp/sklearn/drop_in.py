@@ -16,6 +16,7 @@ from ..data import DataLoader
 from ..fitting import bucket_of_rows, fill_rows
 from ..types import Batch, Norm, Params
 from .arguments import Arguments
+from .calibration import Calibration, Logits
 from .callbacks import as_callbacks, call_back
 from .heads import Head, OutActivation
 from .lbfgs import Limits, minimise
@@ -36,7 +37,7 @@ from .stopping import History, Stopping, Validation
 from .training_loop import NOT_FINITE, Reached, SolverRun, Trained, warn_of_end
 
 
-class DropIn(Arguments, ABC):
+class DropIn(Calibration, Arguments, ABC):
     """Trains as scikit-learn's solvers do, and holds what they leave."""
 
     n_outputs_: int
@@ -172,6 +173,7 @@ class DropIn(Arguments, ABC):
             stopping=stopping,
             epochs=1 if incremental else self.max_iter,
             key=key,
+            held_out=validation,
             validate=None if validation is None else functools.partial(self._validate, validation),
             observe=observe if callbacks else None,
             progress=False if incremental else self.progress,
@@ -184,6 +186,9 @@ class DropIn(Arguments, ABC):
             self.coefs_, self.intercepts_, self.norms_ = self._best or start
         if trained.ended == "nonfinite" and not self.early_stopping:
             raise ValueError(NOT_FINITE)
+        validation = run.held_out
+        if validation is not None:
+            self._use_held_out(lambda: self._held_out_by_solver(validation))
         if not (incremental and trained.ended == "epochs"):
             warn_of_end(trained.ended, self.n_iter_, self.max_iter)
 
@@ -200,6 +205,14 @@ class DropIn(Arguments, ABC):
             self._best = as_coefs(reached.best)
         self.coefs_, self.intercepts_, self.norms_ = as_coefs(reached.params)
 
+    def _held_out_by_solver(self, rows: Rows) -> Logits:
+        dtype = rows.x.dtype
+        outputs = compute_outputs(
+            self._params(dtype), rows.x, config=self._config(dtype), head=None
+        )
+        targets = self._as_targets(rows.y, rows.weight, dtype)
+        return Logits(outputs[None], np.arange(len(outputs)), targets, rows.weight)
+
     def _validate(self, rows: Rows, params: Params) -> Validation:
         network: Any = {
             "config": self._config(rows.x.dtype),
@@ -209,7 +222,9 @@ class DropIn(Arguments, ABC):
             outputs = compute_outputs(params, rows.x, **network)
             score = float(self._score_outputs(outputs, rows.y, rows.weight))
         else:
-            present = copy.copy(self)
+            present: Any = copy.copy(self)
+            # Rows are numbers by now.
+            present.preparation_, present.n_features_in_ = None, rows.x.shape[1]
             present.coefs_, present.intercepts_, present.norms_ = as_coefs(params)
             score = score_by(self.scoring, present, rows._replace(y=self._as_given(rows.y)))
         targets = self._as_targets(rows.y, rows.weight, rows.x.dtype)

@@ -15,10 +15,14 @@ from ..tabular import (
     robust_scale,
     smooth_clip,
 )
+from .cells import parse_numbers
+from .columns import open_table
 from .tables import Column, Encoded, describe_table, encode_table
 
 # Columns of more categories become embeddings.
 _MOST_ONE_HOT = 8
+# What numbers tend to that are far from the others, as in `smooth_clip`.
+_LIMIT = 3.0
 
 
 class Preparation(NamedTuple):
@@ -70,7 +74,51 @@ def prepare_rows(preparation: Preparation, table: Any, *, dtype: Any) -> Tabular
     return _prepare(preparation, encode_table(table, preparation.columns), dtype)
 
 
-def _prepare(preparation: Preparation, encoded: Encoded, dtype: Any) -> TabularRows:
+def needs_preparation(table: Any, *, categorical_features: Any) -> bool:
+    """Whether scikit-learn would refuse a table: not all cells are numbers, or some are missing.
+
+    Columns of a categorical type, and those that are told to be categories, need it too.
+
+    Raises:
+        TypeError: As `describe_table`.
+        ValueError: As `describe_table`.
+    """
+    if not isinstance(categorical_features, str) and np.size(categorical_features):
+        return True
+    if type(table) is np.ndarray and table.dtype.kind in "biuf":
+        return bool(table.ndim == 2 and table.dtype.kind == "f" and np.isnan(table).any())
+    opened = open_table(table)
+    for position in range(len(opened.names)):
+        cells = opened.read(position)
+        if opened.is_array:
+            cells = parse_numbers(cells) or cells
+        if cells.is_category or cells.missing.any() or cells.group not in ("bool", "number"):
+            return True
+    return False
+
+
+def prepare_matrix(preparation: Preparation, table: Any) -> np.ndarray:
+    """Prepares rows of a table as numbers alone: every category has a column of its own.
+
+    Returns:
+        Float64, shape (rows, columns), at least one; numbers are scaled and clipped smoothly.
+
+    Raises:
+        TypeError: As `encode_table`.
+        ValueError: As `encode_table`.
+    """
+    encoded = encode_table(table, preparation.columns)
+    rows = _prepare(preparation, encoded, np.float64, embeds=False)
+    numbers = np.asarray(rows.numbers)
+    # In NumPy, since float64 is not JAX's type here.
+    clipped = numbers / np.hypot(1, numbers / _LIMIT)
+    matrix = np.concatenate([clipped, np.asarray(rows.columns)], axis=1)
+    return matrix if matrix.shape[1] else np.zeros((len(matrix), 1))
+
+
+def _prepare(
+    preparation: Preparation, encoded: Encoded, dtype: Any, *, embeds: bool = True
+) -> TabularRows:
     scaling = preparation.scaling
     # A column without two different numbers says nothing but where it is missing.
     used = scaling.factor > 0
@@ -79,7 +127,7 @@ def _prepare(preparation: Preparation, encoded: Encoded, dtype: Any) -> TabularR
     codes = []
     categories = [column for column in preparation.columns if column.kind == "category"]
     for column, own in zip(categories, encoded.codes.T, strict=True):
-        if _is_embedded(column):
+        if embeds and _is_embedded(column):
             codes.append(own)
         elif column.categories:
             count = len(column.categories)

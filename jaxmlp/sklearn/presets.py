@@ -5,6 +5,7 @@ import inspect
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 
 from ..tabular import Recipe, choose_recipe, realmlp, tabm
 
@@ -28,11 +29,52 @@ def set_arguments(estimator: Any) -> list[str]:
     ]
 
 
-def uses_recipe(estimator: Any) -> bool:
-    """Whether an estimator trains by a recipe, unless it is given sparse rows."""
+def uses_recipe(estimator: Any, X: Any = None) -> bool:
+    """Whether an estimator trains by a recipe on rows, which "auto" never does on sparse ones."""
     if estimator.preset == "auto":
-        return not set_arguments(estimator)
+        return not scipy.sparse.issparse(X) and not set_arguments(estimator)
     return estimator.preset != "sklearn"
+
+
+def unused_under_recipe(estimator: Any) -> list[str]:
+    """Returns what to warn of: arguments that were given and change nothing under a recipe."""
+    names = set_arguments(estimator)
+    if not names:
+        return []
+    which, verb = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])), "has"
+    if len(names) > 1:
+        verb = "have"
+    preset = estimator.preset if isinstance(estimator.preset, str) else type(estimator.preset)
+    name = repr(preset) if isinstance(preset, str) else "a Recipe"
+    return [
+        f"{which} {verb} no effect with preset={name}, which says itself how to train. Give "
+        "preset='sklearn' for scikit-learn's training, or a jaxmlp.tabular.Recipe with the "
+        "settings that are wanted."
+    ]
+
+
+def unused_under_sklearn(estimator: Any, X: Any, *, incremental: bool) -> list[str]:
+    """Returns what to warn of: arguments of recipes that were given to scikit-learn's training."""
+    names, is_sparse = set_arguments(estimator), scipy.sparse.issparse(X)
+    if estimator.preset == "sklearn":
+        reason = "preset='sklearn'"
+    elif incremental:
+        reason = "partial_fit"
+    elif is_sparse:
+        reason = "sparse rows"
+    else:
+        reason = f"{names[0]}={getattr(estimator, names[0])!r}"
+    unused = []
+    if estimator.n_ensemble not in (None, 1):
+        unused.append(
+            f"n_ensemble has no effect with {reason}, by which one network is trained as "
+            "scikit-learn does."
+        )
+    features = estimator.categorical_features
+    told = not isinstance(features, str) and np.size(features) > 0
+    if told and (estimator.preset == "sklearn" or incremental or is_sparse):
+        unused.append(f"categorical_features have no effect with {reason}: all are numbers.")
+    return unused
 
 
 def find_recipe(estimator: Any, rows: int, features: int, *, regression: bool) -> Recipe:

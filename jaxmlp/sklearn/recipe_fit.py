@@ -1,6 +1,7 @@
 """Turns a table into an estimator trained by a recipe."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,9 +11,12 @@ from sklearn.utils import _safe_indexing
 
 from ..tabular import Recipe, for_few_rows
 from ..types import Batch
+from .calibration import Logits, choose_rows
 from .drop_in import DropIn
 from .preparation import Preparation, prepare_columns, prepare_rows
+from .presets import find_recipe, uses_recipe
 from .recipe_training import (
+    HeldOut,
     Members,
     MembersRun,
     Task,
@@ -27,12 +31,47 @@ from .training_loop import NOT_FINITE
 _TINY = 48
 
 
+# What a fit leaves that one of the other kind does not.
+_LEFT = ("recipe_", "members_", "preparation_", "coefs_", "_best", "_optimizer_state")
+
+
+def has_spread(estimator: Any) -> bool:
+    """Whether an estimator has `predict_std`.
+
+    Raises:
+        AttributeError: It has not.
+    """
+    if hasattr(estimator, "members_"):
+        recipe, members = estimator.recipe_, len(estimator.members_.params.output.kernel)
+        several = members * recipe.network.members > 1
+    elif hasattr(estimator, "coefs_") or not uses_recipe(estimator):
+        several = False
+    else:
+        try:
+            recipe = find_recipe(estimator, 1, 1, regression=False)
+        except (TypeError, ValueError):  # an argument that fit will refuse
+            return True
+        several = recipe.members * recipe.network.members > 1
+    if not several:
+        raise AttributeError(
+            "predict_std is only available with several networks, whose predictions differ: train "
+            "by a recipe, such as preset='auto' does with no other argument, and n_ensemble above "
+            f"1; got preset={estimator.preset!r}, n_ensemble={estimator.n_ensemble!r}."
+        )
+    return True
+
+
 class RecipeFit(DropIn):
     """Trains by a recipe, and holds what it leaves."""
 
     recipe_: Recipe
     members_: Members
-    preparation_: Preparation
+    preparation_: Preparation | None = None
+
+    def _forget(self) -> None:
+        """Forgets what a fit of either kind has left."""
+        for name in _LEFT:
+            vars(self).pop(name, None)
 
     def _begin_recipe(
         self,
@@ -50,6 +89,7 @@ class RecipeFit(DropIn):
             X, y, weight = _safe_indexing(X, kept), y[kept], weight[kept]
         if len(weight) <= _TINY:
             recipe = for_few_rows(recipe)
+        self._require_held_out(validation is not None or 2 <= recipe.folds <= len(weight))
         dtype = np.dtype(np.float64 if len(weight) <= _TINY else np.float32)
         self._head = self._choose_head()
         self.out_activation_ = self._head.out_activation
@@ -59,7 +99,7 @@ class RecipeFit(DropIn):
         )
         targets = self._as_recipe_targets(y, weight, dtype)
         with jax.enable_x64(dtype == np.float64):
-            return plan_members(
+            run = plan_members(
                 recipe,
                 Task(
                     self.n_outputs_ * self._head.outputs_per_target,
@@ -75,6 +115,8 @@ class RecipeFit(DropIn):
                 validation=self._as_held_out(validation, dtype),
                 progress=self.progress,
             )
+        # Rows are kept for no other reason.
+        return run if self.calibrate else run._replace(held_out=None)
 
     def _end_recipe(self, run: MembersRun, trained: TrainedMembers) -> None:
         self.members_ = trained.members
@@ -82,6 +124,9 @@ class RecipeFit(DropIn):
             raise ValueError(NOT_FINITE)
         self.recipe_ = run.recipe
         self._keep_recipe(trained.history, len(run.loader.source))
+        held_out = run.held_out
+        if held_out is not None:
+            self._use_held_out(lambda: self._held_out_logits(held_out))
 
     def _keep_recipe(self, history: dict[str, np.ndarray], rows: int) -> None:
         params = self.members_.params
@@ -102,10 +147,27 @@ class RecipeFit(DropIn):
             for number, loss in enumerate(self.loss_curve_, 1):
                 print(f"Iteration {number}, loss = {loss:.8f}")
 
+    def _held_out_logits(self, held_out: HeldOut) -> Logits:
+        """Computes what members give for rows that they were not trained on."""
+        logits, entries = [], []
+        chosen = choose_rows(held_out.weight)
+        for place, weight in enumerate(held_out.weight):
+            own = chosen[weight[chosen] > 0]
+            if len(own):
+                params = jax.tree.map(lambda a, place=place: a[[place]], self.members_.params)
+                members = self.members_._replace(params=params)
+                rows = type(held_out.rows)(*(part[own] for part in held_out.rows))
+                logits.append(self._apply_members(members, rows, as_they_are, apart=True))
+                entries.append(own)
+        row = np.concatenate(entries)
+        order = np.argsort(row, kind="stable")
+        values = np.concatenate(logits, axis=1)[:, order]
+        return Logits(values, row[order], held_out.targets, held_out.weight.max(axis=0))
+
     def _as_held_out(self, rows: Rows | None, dtype: Any) -> Batch | None:
         if rows is None:
             return None
-        x = prepare_rows(self.preparation_, rows.x, dtype=dtype)
+        x = prepare_rows(self._known_columns(), rows.x, dtype=dtype)
         targets = self._scale_targets(rows.y, dtype)
         return Batch(x, targets, (rows.weight / rows.weight.mean()).astype(dtype))
 
@@ -126,17 +188,32 @@ class RecipeFit(DropIn):
         """Returns the numbers of the head's loss, in units of the targets that it is given."""
         return self._options
 
-    def _compute_recipe(self, X: Any) -> np.ndarray:
-        """Computes what every member gives for rows, shape (members, rows, outputs)."""
+    def _known_columns(self) -> Preparation:
+        assert self.preparation_ is not None
+        return self.preparation_
+
+    def _compute_recipe(self, X: Any, *, apart: bool = False) -> np.ndarray:
+        """Computes what every member predicts for rows, shape (members, rows, outputs)."""
         dtype = self.members_.params.output.kernel.dtype
-        rows = prepare_rows(self.preparation_, X, dtype=dtype)
-        with jax.enable_x64(dtype == np.float64):
-            config = self.recipe_.network
-            return compute_members(self.members_, rows, config=config, predict=_Activated(self._head))
+        rows = prepare_rows(self._known_columns(), X, dtype=dtype)
+        members = self.members_._replace(params=self._temper(self.members_.params))
+        # Of normal distributions no mean is one.
+        apart = apart or self._head.loss == "gaussian"
+        return self._apply_members(members, rows, _Activated(self._head), apart=apart)
+
+    def _apply_members(
+        self, members: Members, rows: Any, predict: Callable[[Any], Any], *, apart: bool
+    ) -> np.ndarray:
+        config = self.recipe_.network
+        with jax.enable_x64(members.params.output.kernel.dtype == np.float64):
+            return compute_members(members, rows, config=config, predict=predict, apart=apart)
 
     def _average(self, outputs: np.ndarray) -> np.ndarray:
         """Averages over members, as a mixture of what they say; shape (rows, outputs)."""
         mean = outputs.mean(axis=0, dtype=np.float64)
+        if self.out_activation_ == "softmax":
+            # They sum to 1 in float32 alone, which scikit-learn's scores warn of.
+            mean /= mean.sum(axis=1, keepdims=True)
         if self._head.loss == "gaussian":
             # Var = E[Var] + Var[E], of each target.
             center, spread = np.split(outputs.astype(np.float64), 2, axis=-1)
@@ -148,6 +225,11 @@ class RecipeFit(DropIn):
             if self.out_activation_ == "softmax":
                 return np.log(probabilities)
             return logit(probabilities)
+
+
+def as_they_are(outputs: Any) -> Any:
+    """Returns outputs, of classes logits."""
+    return outputs
 
 
 @dataclasses.dataclass(frozen=True)

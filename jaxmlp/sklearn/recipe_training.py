@@ -42,6 +42,15 @@ class Members(NamedTuple):
     bins: Bins | None
 
 
+class HeldOut(NamedTuple):
+    """Rows that members were not trained on."""
+
+    rows: TabularRows
+    targets: np.ndarray
+    weight: np.ndarray
+    """Of each row for each member, shape (members, rows); 0 where it was trained on."""
+
+
 class Task(NamedTuple):
     """What networks are trained for."""
 
@@ -68,6 +77,7 @@ class MembersRun(NamedTuple):
     keys: np.ndarray
     seeds: np.ndarray
     settings: dict[str, Any]
+    held_out: HeldOut | None
     progress: bool | None
 
     @property
@@ -137,11 +147,16 @@ def plan_members(
     alike = packed, bins, np.asarray(task.options, dtype)
     repeated = jax.tree.map(lambda a: np.repeat(np.asarray(a)[None], recipe.members, axis=0), alike)
     settings: dict[str, Any] = {}
+    held_out = None
     if validation is not None:
         settings = {"validation": fill_rows(validation, bucket_of_rows(len(validation.y)))}
+        shared = np.broadcast_to(np.asarray(validation.weight), (recipe.members, len(validation.y)))
+        held_out = HeldOut(validation.x, validation.y, shared)
     elif 2 <= recipe.folds <= count:
         whole = Batch(rows, targets, scaled)
         settings = _hold_out(whole, recipe, labels, seed=int(random_state.randint(most)))
+        unseen = settings["validation_weights"][:, :count]
+        held_out = HeldOut(rows, targets, scaled * unseen)
     return MembersRun(
         recipe,
         TabularLoss(config, task.criterion, recipe.dropout_rate > 0),
@@ -151,6 +166,7 @@ def plan_members(
         np.asarray(jax.random.key_data(jax.random.split(run_key, recipe.members))),
         seeds,
         settings,
+        held_out,
         progress,
     )
 
@@ -236,6 +252,7 @@ def compute_members(
     *,
     config: TabularConfig,
     predict: Callable[[Array], Array],
+    apart: bool = False,
 ) -> np.ndarray:
     """Computes what every member predicts, shape (members, rows, outputs).
 
@@ -245,6 +262,7 @@ def compute_members(
         config: How networks are built.
         predict: Outputs into predictions, which the members of a network that share kernels
             average.
+        apart: Whether those are not averaged; they count as members, then.
     """
     blocks = []
     count = len(rows.numbers)
@@ -255,16 +273,22 @@ def compute_members(
         filled = TabularRows(
             *(np.concatenate([p, np.repeat(p[-1:], missing, axis=0)]) for p in block)
         )
-        blocks.append(np.asarray(_predict(members, filled, config, predict))[:, :size])
-    return np.concatenate(blocks, axis=1)
+        blocks.append(np.asarray(_predict(members, filled, config, predict, apart))[:, :size])
+    predicted = np.concatenate(blocks, axis=1)
+    return np.concatenate(np.moveaxis(predicted, 2, 1)) if apart else predicted
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3))
+@functools.partial(jax.jit, static_argnums=(2, 3, 4))
 def _predict(
-    members: Members, rows: TabularRows, config: TabularConfig, predict: Callable[[Array], Array]
+    members: Members,
+    rows: TabularRows,
+    config: TabularConfig,
+    predict: Callable[[Array], Array],
+    apart: bool,
 ) -> Array:
     def one(params: TabularParams) -> Array:
         outputs = apply_tabular(params, rows, config=config, bins=members.bins)
-        return jnp.mean(predict(outputs), axis=1)
+        predicted = predict(outputs)
+        return predicted if apart else jnp.mean(predicted, axis=1)
 
     return jax.lax.map(one, members.params)

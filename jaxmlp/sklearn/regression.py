@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 from sklearn.metrics import mean_pinball_loss, r2_score
+from sklearn.utils.metaestimators import available_if
 
 from .base import BaseMLP
 from .heads import Head, in_target_units
+from .recipe_fit import has_spread
 
 DEFAULT_QUANTILES = (0.1, 0.5, 0.9)
 DEFAULT_DELTA = 1.0
@@ -40,8 +42,36 @@ class Regression(BaseMLP):
     target_scale_: np.ndarray | None
     target_range_: tuple[np.ndarray, np.ndarray] | None
 
+    @available_if(has_spread)
+    def predict_std(self, X: Any) -> np.ndarray:
+        """Returns how far the networks that are averaged differ.
+
+        Args:
+            X: Rows.
+
+        Returns:
+            Standard deviations of their predictions, none of them clipped, shape (rows,), or (rows,
+            targets) for several. Of "gaussian", that of the target: what the networks say it is,
+            and how far their means differ.
+
+        Raises:
+            AttributeError: There is one network only.
+        """
+        outputs = self._compute_members(X, apart=True)
+        if self._head.loss == "gaussian":
+            return self._by_row(self._predictions(self._average(outputs))["std"])
+        named = self._head.predictions(outputs, self._options)["prediction"]
+        deviation = named.std(axis=0, dtype=np.float64)
+        scale = 1.0 if self.target_scale_ is None else self.target_scale_
+        return self._by_row(deviation * scale)
+
+    def _by_row(self, predictions: np.ndarray) -> np.ndarray:
+        return predictions[:, 0] if self.n_outputs_ == 1 else predictions
+
     def _encode_targets(self, y: np.ndarray, incremental: bool) -> np.ndarray:
         del incremental
+        if y.dtype.kind not in "biuf":
+            raise ValueError(f"y must hold numbers; its type is {y.dtype}. Convert it.")
         if self.loss == "poisson" and (y < 0).any():
             raise ValueError(f"loss='poisson' requires non-negative y; got {y.min()}.")
         return y

@@ -65,16 +65,17 @@ class MLPRegressor(RegressorMixin, Regression):
         n_iter_no_change: Epochs without improvement, in a row, after which one more ends it.
         max_fun: Most evaluations of the loss by "lbfgs", at least 1.
         dropout: Share of the units of each hidden layer that a step drops, in [0, 1); not of
-            "lbfgs". This and what follows is not in scikit-learn's.
+            "lbfgs"; 0 leaves it to a recipe. This and what follows is not in scikit-learn's.
         norm: Normalisation of net inputs of hidden layers: "layer", "rms" or `None`.
         residual: Whether hidden layers but the first add what they are given to what they give.
         huber_delta: Residual from which "huber" is linear, above 0, in units of the targets.
         quantiles: Levels that "quantile" predicts, increasing in (0, 1); of "gaussian" those that
             `predict_quantiles` gives if not told.
-        preset: "auto" trains by the recipe for the size of the table, as long as no argument that
-            scikit-learn has is set but `max_iter`, `random_state` and `verbose`, and else as
-            "sklearn"; "realmlp" and "tabm" are published recipes; "sklearn" is scikit-learn's own
-            network and training; or a `jaxmlp.tabular.Recipe`.
+        preset: "auto" trains by the recipe for the size of the table, as long as `norm`,
+            `residual`, `scoring`, `callbacks` and what scikit-learn has but `max_iter`,
+            `random_state` and `verbose` are as they come, and else as scikit-learn does, for which
+            it makes numbers of all columns; "realmlp" and "tabm" are published recipes; "sklearn"
+            is scikit-learn's own network and training; or a `jaxmlp.tabular.Recipe`.
         n_ensemble: Networks that a recipe averages, at least 1; `None` leaves it to the recipe.
         categorical_features: What columns a recipe takes as categories: "from_dtype", those of
             strings, bools and categories, or names, places or a mask of columns.
@@ -193,7 +194,8 @@ class MLPRegressor(RegressorMixin, Regression):
         """Trains on a table.
 
         Args:
-            X: Numbers, dense or SciPy's sparse, shape (rows, features).
+            X: Frame, Arrow table or array of any columns, or SciPy's sparse numbers, shape (rows,
+                features); with preset="sklearn" numbers alone.
             y: Target of each row, shape (rows,), or targets, shape (rows, targets).
             sample_weight: Weight of each row, shape (rows,); `None` weighs all alike.
             X_val: Rows to score after every epoch, into `validation_scores_`; with
@@ -281,9 +283,6 @@ class MLPRegressor(RegressorMixin, Regression):
         predictions = self._predictions(self._compute_outputs(X))
         mean, std = (self._by_row(predictions[name]) for name in ("prediction", "std"))
         return scipy.stats.norm(mean, std)
-
-    def _by_row(self, predictions: np.ndarray) -> np.ndarray:
-        return predictions[:, 0] if self.n_outputs_ == 1 else predictions
 
     def _as_given(self, y: np.ndarray) -> np.ndarray:
         return y.ravel() if self.n_outputs_ == 1 else y

@@ -14,8 +14,21 @@ import numpy as np
 import optax
 from sklearn.preprocessing import LabelBinarizer
 
+from ..tabular import (
+    Bins,
+    PeriodicEmbedding,
+    PiecewiseLinearEmbedding,
+    Recipe,
+    RobustScaling,
+    SharedDense,
+    TabularConfig,
+    TabularParams,
+)
 from ..types import Dense, Norm, Params
 from .heads import Head
+from .preparation import Preparation
+from .recipe_training import Members
+from .tables import Column
 
 Json: TypeAlias = Any
 
@@ -177,13 +190,9 @@ def _take_apart_random_state(value: np.random.RandomState) -> dict[str, Any]:
 
 
 for _kind in (
-    Dense,
-    Head,
-    Norm,
-    Params,
-    optax.EmptyState,
-    optax.ScaleByAdamState,
-    optax.TraceState,
+    *(Dense, Head, Norm, Params, optax.EmptyState, optax.ScaleByAdamState, optax.TraceState),
+    *(Bins, Column, Members, PeriodicEmbedding, PiecewiseLinearEmbedding, Preparation, Recipe),
+    *(RobustScaling, SharedDense, TabularConfig, TabularParams),
 ):
     make_storable(_kind)
 make_storable(LabelBinarizer, _take_apart_label_binarizer, _make_label_binarizer)

@@ -18,6 +18,7 @@ from ..train_step import TrainState, init_state
 from ..training import fit
 from ..types import Params
 from .orders import ShuffledOrders
+from .splitting import Rows
 from .stochastic import Loss, Model, Optimizer, Settings, SolverState
 from .stopping import Stopping, Validation
 
@@ -64,6 +65,7 @@ class SolverRun(NamedTuple):
     stopping: Stopping
     epochs: int
     key: Key[Array, ""]
+    held_out: Rows | None
     validate: Callable[[Params], Validation] | None
     observe: Observe | None
     progress: bool | None

@@ -27,7 +27,7 @@ def assert_same(one, other):
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 @pytest.mark.parametrize("class_weight", ["balanced", {0: 1, 1: 3, 2: 0.5}])
 def test_class_weights_are_the_sample_weights_that_scikit_learn_makes_of_them(solver, class_weight):
-    settings = {"solver": solver, "max_iter": 20, "random_state": 0}
+    settings = {"preset": "sklearn", "solver": solver, "max_iter": 20, "random_state": 0}
     rows = np.r_[0:90, 100:130]
     weight = np.random.default_rng(0).uniform(1, 2, len(rows))
     made = weight * compute_sample_weight(class_weight, Y[rows])
@@ -41,7 +41,7 @@ def test_class_weights_are_the_sample_weights_that_scikit_learn_makes_of_them(so
 def test_balanced_classes_find_more_of_a_rare_one():
     x, y = make_classification(600, weights=[0.95], class_sep=0.5, random_state=0)
     plain, balanced = (
-        MLPClassifier(class_weight=weight, max_iter=100, random_state=0).fit(x, y)
+        MLPClassifier(preset="sklearn", class_weight=weight, max_iter=100, random_state=0).fit(x, y)
         for weight in (None, "balanced")
     )
     assert recall_score(y, balanced.predict(x)) > recall_score(y, plain.predict(x)) + 0.1
@@ -49,9 +49,13 @@ def test_balanced_classes_find_more_of_a_rare_one():
 
 def test_several_labels_have_a_weight_each():
     each = [{0: 1, 1: 2}] * LABELS.shape[1]
-    weighted = MLPClassifier(class_weight=each, max_iter=5, random_state=0).fit(LABELLED, LABELS)
+    weighted = MLPClassifier(preset="sklearn", class_weight=each, max_iter=5, random_state=0).fit(
+        LABELLED, LABELS
+    )
     weight = compute_sample_weight(each, LABELS)
-    plain = MLPClassifier(max_iter=5, random_state=0).fit(LABELLED, LABELS, sample_weight=weight)
+    plain = MLPClassifier(preset="sklearn", max_iter=5, random_state=0).fit(
+        LABELLED, LABELS, sample_weight=weight
+    )
     assert_same(weighted, plain)
 
 
@@ -61,7 +65,7 @@ def test_balanced_classes_of_a_part_are_refused():
 
 
 def test_rows_to_validate_on_are_scored_after_every_epoch_and_change_nothing():
-    settings = {"max_iter": 12, "random_state": 0}
+    settings = {"preset": "sklearn", "max_iter": 12, "random_state": 0}
     validation = {"X_val": X[UNSEEN], "y_val": Y[UNSEEN]}
     scored = MLPClassifier(**settings).fit(X[SEEN], Y[SEEN], **validation)
     plain = MLPClassifier(**settings).fit(X[SEEN], Y[SEEN])
@@ -85,7 +89,7 @@ def test_early_stopping_keeps_the_weights_that_are_best_on_them(kind):
 
 
 def test_weights_of_rows_to_validate_on_count():
-    settings = {"max_iter": 3, "random_state": 0}
+    settings = {"preset": "sklearn", "max_iter": 3, "random_state": 0}
     weight = np.arange(len(X[UNSEEN]), dtype=float)
     rows = {"X_val": X[UNSEEN], "y_val": Y[UNSEEN], "sample_weight_val": weight}
     estimator = MLPClassifier(**settings).fit(X[SEEN], Y[SEEN], **rows)
@@ -109,17 +113,19 @@ def test_bad_rows_to_validate_on_are_refused(given, settings, message):
 
 @pytest.mark.parametrize("activation", ["gelu", "silu", "sigmoid", "mish"])
 def test_our_activations_are_taken(activation):
-    estimator = MLPClassifier(activation=activation, max_iter=200, random_state=0).fit(X, Y)
+    estimator = MLPClassifier(
+        preset="sklearn", activation=activation, max_iter=200, random_state=0
+    ).fit(X, Y)
     assert estimator.score(X, Y) > 0.9
 
 
 def test_decisions_are_the_logits_of_probabilities():
-    several = MLPClassifier(max_iter=20, random_state=0).fit(X, Y)
+    several = MLPClassifier(preset="sklearn", max_iter=20, random_state=0).fit(X, Y)
     logits = several.decision_function(X)
     np.testing.assert_allclose(
         np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), several.predict_proba(X)
     )
-    two = MLPClassifier(max_iter=20, random_state=0).fit(X, Y == 0)
+    two = MLPClassifier(preset="sklearn", max_iter=20, random_state=0).fit(X, Y == 0)
     np.testing.assert_allclose(
         1 / (1 + np.exp(-two.decision_function(X))), two.predict_proba(X)[:, 1]
     )
@@ -127,7 +133,7 @@ def test_decisions_are_the_logits_of_probabilities():
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 8, 9, 100])
 def test_predictions_do_not_depend_on_the_rows_beside_them(rows):
-    estimator = MLPClassifier(max_iter=10, random_state=0).fit(X, Y)
+    estimator = MLPClassifier(preset="sklearn", max_iter=10, random_state=0).fit(X, Y)
     whole = estimator.predict_proba(np.tile(X, (10, 1)))
     # For another number of rows, XLA may add up the 100 units in another order.
     np.testing.assert_allclose(
@@ -136,33 +142,35 @@ def test_predictions_do_not_depend_on_the_rows_beside_them(rows):
 
 
 def test_a_fit_with_the_same_random_state_gives_the_same_bits():
-    fits = [MLPClassifier(max_iter=10, random_state=1).fit(X, Y) for _ in range(2)]
+    fits = [
+        MLPClassifier(preset="sklearn", max_iter=10, random_state=1).fit(X, Y) for _ in range(2)
+    ]
     assert_same(*fits)
 
 
 def test_negative_weights_and_counts_are_refused():
     with pytest.raises(ValueError, match="Negative values in data passed to `sample_weight`"):
-        MLPClassifier().fit(X, Y, sample_weight=-np.ones(len(X)))
+        MLPClassifier(preset="sklearn").fit(X, Y, sample_weight=-np.ones(len(X)))
     with pytest.raises(ValueError, match="loss='poisson' requires non-negative y; got -1"):
         MLPRegressor(loss="poisson").fit(X, Y - 1)
 
 
 def test_a_solver_begins_where_another_one_has_trained_before():
-    model = MLPClassifier(solver="adam", max_iter=3, random_state=0).fit(X, Y)
+    model = MLPClassifier(preset="sklearn", solver="adam", max_iter=3, random_state=0).fit(X, Y)
     model.set_params(solver="sgd").partial_fit(X, Y)
     fresh = MLPClassifier(solver="sgd", random_state=0, max_iter=3).fit(X, Y)
-    before = MLPClassifier(solver="adam", max_iter=3, random_state=0).fit(X, Y)
+    before = MLPClassifier(preset="sklearn", solver="adam", max_iter=3, random_state=0).fit(X, Y)
     fresh.coefs_, fresh.intercepts_ = before.coefs_, before.intercepts_
     del fresh._optimizer_state
     assert_same(model, fresh.partial_fit(X, Y))
 
 
 def test_other_layers_are_refused_where_training_goes_on():
-    model = MLPClassifier(warm_start=True, max_iter=3, random_state=0).fit(X, Y)
+    model = MLPClassifier(preset="sklearn", warm_start=True, max_iter=3, random_state=0).fit(X, Y)
     message = r"go on with the layers.*\[4, 100, 3\] units; got \[4, 7, 3\]"
     with pytest.raises(ValueError, match=message):
         model.set_params(hidden_layer_sizes=7).fit(X, Y)
-    several = MLPRegressor(max_iter=3, random_state=0).fit(X, X[:, :2])
+    several = MLPRegressor(preset="sklearn", max_iter=3, random_state=0).fit(X, X[:, :2])
     with pytest.raises(ValueError, match=r"got \[4, 100, 3\]"):
         several.partial_fit(X, X[:, :3])
 
@@ -170,7 +178,9 @@ def test_other_layers_are_refused_where_training_goes_on():
 @pytest.mark.parametrize("first", [{}, {"X_val": X, "y_val": Y}])
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_a_warm_start_may_look_at_what_the_fit_before_did_not(first, early_stopping):
-    model = MLPClassifier(warm_start=True, max_iter=3, random_state=0).fit(X, Y, **first)
+    model = MLPClassifier(preset="sklearn", warm_start=True, max_iter=3, random_state=0).fit(
+        X, Y, **first
+    )
     model.set_params(early_stopping=early_stopping).fit(X, Y, X_val=X, y_val=Y)
     assert len(model.loss_curve_) == 6
     assert len(model.validation_scores_) == (6 if first else 3)

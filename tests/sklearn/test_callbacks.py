@@ -15,7 +15,7 @@ from jaxmlp.sklearn import MLPClassifier, MLPRegressor, load
 X, Y = load_iris(return_X_y=True)
 SEEN, UNSEEN = slice(0, None, 2), slice(1, None, 2)
 VALIDATION = {"X_val": X[UNSEEN], "y_val": Y[UNSEEN]}
-SETTINGS = {"max_iter": 5, "random_state": 0}
+SETTINGS = {"preset": "sklearn", "max_iter": 5, "random_state": 0}
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning"),
@@ -56,7 +56,9 @@ def test_callbacks_are_called_right_after_their_epoch():
     def compare(estimator, metrics):
         epochs.append(metrics["epoch"])
         assert estimator.n_iter_ == metrics["epoch"] == len(estimator.loss_curve_)
-        shorter = MLPRegressor(max_iter=metrics["epoch"], random_state=0).fit(X, Y)
+        shorter = MLPRegressor(preset="sklearn", max_iter=metrics["epoch"], random_state=0).fit(
+            X, Y
+        )
         assert_same(estimator, shorter)
 
     MLPRegressor(callbacks=compare, **SETTINGS).fit(X, Y)
@@ -212,7 +214,7 @@ def test_the_picture_asks_for_matplotlib(monkeypatch):
 @pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, {"callbacks": Told(2)}])
 def test_the_bar_counts_epochs_and_ends_with_them(settings, monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    one = MLPClassifier(progress=True, max_iter=14, random_state=0, **settings).fit(X, Y)
+    one = MLPClassifier(progress=True, **SETTINGS | {"max_iter": 14}, **settings).fit(X, Y)
     latest = sys.stderr.getvalue().split("\r")[-1]
     assert f"{one.n_iter_}/14" in latest
     assert f"loss={one.loss_curve_[-1]:.4g}" in latest

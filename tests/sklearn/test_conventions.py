@@ -36,7 +36,7 @@ def run_checks(estimator, failing=()):
 
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
 def test_all_of_scikit_learns_checks_pass(kind):
-    """None is skipped or expected to fail; with as many epochs as it gives its own MLP."""
+    """None is skipped or expected to fail; as it comes."""
     run_checks(f"{kind}(max_iter=100)")
 
 
@@ -46,6 +46,12 @@ def test_all_of_scikit_learns_checks_pass(kind):
     [
         "MLPClassifier()",
         "MLPRegressor()",
+        "MLPClassifier(preset='sklearn')",
+        "MLPRegressor(preset='sklearn')",
+        "MLPClassifier(preset='realmlp')",
+        "MLPRegressor(preset='realmlp')",
+        "MLPClassifier(preset='tabm')",
+        "MLPRegressor(preset='tabm')",
         "MLPClassifier(solver='sgd', learning_rate='adaptive')",
         "MLPRegressor(solver='sgd', learning_rate='adaptive')",
         # Without a penalty labels are fitted so well that probabilities are 1, which a check

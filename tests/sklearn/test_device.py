@@ -22,7 +22,7 @@ from jaxmlp.sklearn import (
 )
 
 X, Y = load_iris(return_X_y=True)
-SETTINGS = {"max_iter": 3, "random_state": 0}
+SETTINGS = {"preset": "sklearn", "max_iter": 3, "random_state": 0}
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning")
 

@@ -24,6 +24,8 @@ def fit_both(kind, x, y, sample_weight=None, **arguments):
     pair = []
     for module in (sklearn.neural_network, jaxmlp.sklearn):
         estimator = getattr(module, kind)(**{"random_state": 3, "max_iter": 40} | arguments)
+        if module is jaxmlp.sklearn:
+            estimator.set_params(preset="sklearn")
         pair.append(estimator.fit(x, y, sample_weight=sample_weight))
     return pair
 

@@ -22,7 +22,7 @@ from jaxmlp.sklearn import MLPClassifier, MLPRegressor, load
 X, Y = load_iris(return_X_y=True)
 NAMES = np.array(["setosa", "versicolor", "virginica"])[Y]
 TABLE = pd.DataFrame(X, columns=["a", "b", "c", "größe"])
-SETTINGS = {"max_iter": 4, "random_state": 0}
+SETTINGS = {"preset": "sklearn", "max_iter": 4, "random_state": 0}
 LABELLED, LABELS = make_multilabel_classification(60, random_state=0)
 
 pytestmark = [

@@ -54,6 +54,8 @@ def fit(module, kind, arguments, x, y, weight):
         warnings.simplefilter("ignore")
         try:
             estimator = getattr(module, kind)(max_iter=3, random_state=0, **arguments)
+            if module is jaxmlp.sklearn:
+                estimator.set_params(preset="sklearn")
             return estimator.fit(x, y, sample_weight=weight)
         except (ValueError, TypeError) as error:
             return error

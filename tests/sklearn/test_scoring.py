@@ -14,7 +14,7 @@ from jaxmlp.sklearn import MLPClassifier, MLPRegressor
 X, Y = load_iris(return_X_y=True)
 NAMES = np.array(["setosa", "versicolor", "virginica"])[Y]
 SEEN, UNSEEN = slice(0, None, 2), slice(1, None, 2)
-SETTINGS = {"max_iter": 6, "random_state": 0}
+SETTINGS = {"preset": "sklearn", "max_iter": 6, "random_state": 0}
 LABELLED, LABELS = make_multilabel_classification(100, random_state=0)
 
 pytestmark = [

@@ -1,9 +1,12 @@
 """Scikit-learn's own tests of its MLP hold for ours; those that look into it are left out."""
 
+import functools
 import importlib.util
 from pathlib import Path
 
 import pytest
+
+from jaxmlp.sklearn import MLPClassifier, MLPRegressor
 
 # What they reach for that is not public.
 PRIVATE = {
@@ -30,8 +33,10 @@ def load_their_tests():
     spec = importlib.util.find_spec("sklearn.neural_network.tests.test_mlp")
     source = Path(spec.origin).read_text()
     assert source.count(THEIRS) == 1
-    ours = source.replace(THEIRS, "from jaxmlp.sklearn import MLPClassifier, MLPRegressor")
-    names = {}
+    ours = source.replace(THEIRS, "")
+    # Theirs know no other training.
+    kinds = (MLPClassifier, MLPRegressor)
+    names = {kind.__name__: functools.partial(kind, preset="sklearn") for kind in kinds}
     exec(compile(ours, spec.origin, "exec"), names)
     tests = {name: value for name, value in names.items() if name.startswith("test_")}
     # What is left out is there, and does reach for that.

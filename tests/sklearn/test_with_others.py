@@ -29,7 +29,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning")
 
 def classifier(**settings):
     return MLPClassifier(
-        **{"max_iter": 60, "learning_rate_init": 0.01, "random_state": 0} | settings
+        **{"preset": "sklearn", "max_iter": 60, "learning_rate_init": 0.01, "random_state": 0}
+        | settings
     )
 
 
