@@ -132,7 +132,9 @@ class RecipeFit(DropIn):
         rows = prepare_rows(self.preparation_, X, dtype=dtype)
         with jax.enable_x64(dtype == np.float64):
             config = self.recipe_.network
-            return compute_members(self.members_, rows, config=config, predict=_Activated(self._head))
+            return compute_members(
+                self.members_, rows, config=config, predict=_Activated(self._head)
+            )
 
     def _average(self, outputs: np.ndarray) -> np.ndarray:
         """Averages over members, as a mixture of what they say; shape (rows, outputs)."""
