@@ -267,7 +267,7 @@ def test_a_regressors_own_methods_are_there():
 
 def test_a_search_is_cloned_and_pickled():
     search = MLPSearchCV(classifier(max_iter=2), {"alpha": [0, 1]}, cv=2).fit(X, Y)
-    again = pickle.loads(pickle.dumps(search))  # noqa: S301 - written here
+    again = pickle.loads(pickle.dumps(search))
     np.testing.assert_array_equal(again.predict(X), search.predict(X))
     assert not hasattr(clone(search), "best_estimator_")
 
