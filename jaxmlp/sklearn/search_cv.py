@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import joblib
 import numpy as np
@@ -76,7 +76,8 @@ class MLPSearchCV(BaseSearchCV):
         multimetric_: Whether there are several scores.
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+    # Scikit-learn's has no ClassVar.
+    _parameter_constraints: dict[str, list[Any]] = {  # noqa: RUF012
         **BaseSearchCV._parameter_constraints,
         "param_grid": [dict, list, None],
         "param_distributions": [dict, list, None],
@@ -144,7 +145,8 @@ class MLPSearchCV(BaseSearchCV):
             for name in ("_fit_params", "_joint"):
                 vars(self).pop(name, None)
 
-    def _run_search(self, evaluate_candidates: Any) -> None:
+    # Without scikit-learn's callbacks, which its own searches take in addition.
+    def _run_search(self, evaluate_candidates: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         candidates = list(self._choose_candidates())
         self._joint = joint = _Joint(self, candidates, self._fit_params)
         with handing_out(joint.trained):
@@ -198,7 +200,6 @@ class MLPSearchCV(BaseSearchCV):
         tags.input_tags.allow_nan = own.input_tags.allow_nan
         tags.input_tags.string = own.input_tags.string
         tags.input_tags.categorical = own.input_tags.categorical
-        tags.target_tags = own.target_tags
         return tags
 
 
@@ -217,7 +218,8 @@ class _Joint:
 
     def split(self, X: Any, y: Any = None, **params: Any) -> list[tuple[Any, Any]]:
         """Returns the rows to train on and to score of every split."""
-        splits: Any = list(self._search._checked_cv_orig.split(X, y, **params))
+        splitter: Any = self._search._checked_cv_orig
+        splits = list(splitter.split(X, y, **params))
         for number, (train, _) in enumerate(splits):
             if y is not None:
                 self._train(X, y, train, number)

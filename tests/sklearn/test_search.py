@@ -28,7 +28,10 @@ RECIPE = {
     "learning_rate": 0.04,
 }
 
-pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning"),
+    pytest.mark.filterwarnings("ignore:lbfgs failed:Warning"),
+]
 
 
 def classifier(**settings):
@@ -43,14 +46,17 @@ def classifier(**settings):
 def together_count(monkeypatch):
     """Numbers of candidates that were trained together, in order."""
     counts = []
-    for name in ("train_members", "train_solver_members"):
 
-        def train(runs, function=getattr(together, name), **settings):
+    def count(function):
+        def train(runs, **settings):
             if len(runs) > 1:
                 counts.append(len(runs))
             return function(runs, **settings)
 
-        monkeypatch.setattr(together, name, train)
+        monkeypatch.setattr(together, function.__name__, train)
+
+    count(together.train_members)
+    count(together.train_solver_members)
     return counts
 
 
@@ -77,7 +83,10 @@ def assert_same_results(ours, theirs, rtol=1e-9):
         ({}, [{"alpha": [0, 1]}, {"beta_1": [0.5, 0.8], "tol": [1e-4, 0.05]}]),
         ({"solver": "sgd", "learning_rate": "invscaling"}, {"power_t": [0.1, 0.5]}),
         ({"dropout": 0.2}, {"dropout": [0.1, 0.5], "learning_rate_init": [0.01, 0.1]}),
-        ({"shuffle": False, "batch_size": 20}, {"hidden_layer_sizes": [(3,), (4,)], "alpha": [0, 1]}),
+        (
+            {"shuffle": False, "batch_size": 20},
+            {"hidden_layer_sizes": [(3,), (4,)], "alpha": [0, 1]},
+        ),
     ],
 )
 def test_scores_are_those_of_a_grid_search(settings, grid, together_count):
@@ -128,13 +137,12 @@ def test_scores_of_recipes_are_those_of_a_grid_search(together_count):
 def test_candidates_of_one_program_compile_it_once():
     x, y = make_classification(100, random_state=0)
     model = classifier(max_iter=6, hidden_layer_sizes=(6,))
-    counts = []
-    for many in (4, 8, 16):
-        with compilations() as compiled:
-            grid = {"alpha": np.linspace(0.01, 1, many).tolist()}
-            MLPSearchCV(model, grid, cv=3, refit=False).fit(x, y)
-        counts.append(sum(compiled.values()))
-    assert counts[2] <= counts[1] <= counts[0]
+    grids = [{"alpha": np.linspace(0.01, 1, many).tolist()} for many in (8, 13)]
+    MLPSearchCV(model, grids[0], cv=3, refit=False).fit(x, y)
+    with compilations() as compiled:
+        MLPSearchCV(model, grids[1], cv=3, refit=False).fit(x, y)
+    # Of the arrays of all members, whose shapes tell their number; it takes milliseconds.
+    assert compiled.keys() <= {"stage"}
 
 
 def test_draws_are_those_of_a_randomized_search():
@@ -167,7 +175,7 @@ def test_a_pipeline_is_refused_with_what_takes_it():
 def test_several_scores_and_a_choice_of_ones_own():
     grid = {"alpha": [1e-4, 1.0]}
     scoring = {"a": "accuracy", "l": "neg_log_loss"}
-    settings = {"cv": 2, "scoring": scoring, "refit": lambda results: 1}
+    settings = {"cv": 2, "scoring": scoring, "refit": lambda _: 1}
     ours = MLPSearchCV(classifier(), grid, **settings).fit(X, Y)
     theirs = GridSearchCV(classifier(), grid, **settings).fit(X, Y)
     assert_same_results(ours.cv_results_, theirs.cv_results_)
@@ -199,7 +207,7 @@ def test_a_candidate_that_fails_gets_the_error_score(together_count):
 
 def test_a_candidate_that_diverges_fails_alone():
     x, y = make_regression(60, 3, random_state=0)
-    model = MLPRegressor((4,), solver="sgd", preset="sklearn", random_state=0, max_iter=20)
+    model = MLPRegressor(solver="sgd", preset="sklearn", random_state=0, max_iter=20)
     grid = {"learning_rate_init": [1e-4, 1e-3, 1e9]}
     for search in (MLPSearchCV, GridSearchCV):
         with (
@@ -259,19 +267,20 @@ def test_a_regressors_own_methods_are_there():
 
 def test_a_search_is_cloned_and_pickled():
     search = MLPSearchCV(classifier(max_iter=2), {"alpha": [0, 1]}, cv=2).fit(X, Y)
-    again = pickle.loads(pickle.dumps(search))  # noqa: S301: our own
+    again = pickle.loads(pickle.dumps(search))
     np.testing.assert_array_equal(again.predict(X), search.predict(X))
     assert not hasattr(clone(search), "best_estimator_")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("model", [MLPClassifier, MLPRegressor])
 def test_scikit_learns_checks_pass_as_for_its_own_search(model):
     def failing(search):
-        estimator = model((4,), max_iter=20, random_state=0, preset="sklearn")
-        results = check_estimator(
-            search(estimator, {"alpha": [1e-4, 1e-2]}, cv=2, error_score="raise"), on_fail=None
-        )
+        settings = {"hidden_layer_sizes": (4,), "max_iter": 20, "random_state": 0}
+        estimator = model(preset="sklearn", **settings)
+        wrapped = search(estimator, {"alpha": [1e-4, 1e-2]}, cv=2, error_score="raise")
+        results = check_estimator(wrapped, on_skip=None, on_fail=None)
         return {r["check_name"] for r in results if r["status"] == "failed"}
 
     assert failing(MLPSearchCV) <= failing(GridSearchCV)
