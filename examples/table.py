@@ -4,6 +4,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,13 +16,13 @@ from sklearn.inspection import permutation_importance
 from sklearn.metrics import log_loss
 from sklearn.model_selection import cross_val_score, train_test_split
 
-from jaxmlp.sklearn import MLPClassifier, load
+from jaxmlp.sklearn import MLPClassifier
 
 parser = argparse.ArgumentParser(description="Learns from a table with all that tables have.")
 parser.add_argument("--output", type=Path, default=Path("output"), help="folder for the results")
 parser.add_argument("--smoke", action="store_true", help="two networks, three epochs")
 args = parser.parse_args([] if "ipykernel" in sys.modules else None)  # a notebook: the defaults
-settings = {"n_ensemble": 2, "max_iter": 3} if args.smoke else {}
+networks, epochs = (2, 3) if args.smoke else (None, 200)
 
 # %% 569 tumours; three columns become categories and a date, and every tenth value goes missing
 table, benign = load_breast_cancer(as_frame=True, return_X_y=True)
@@ -37,13 +38,14 @@ table["seen on"] = pd.Timestamp("2026-01-01") + pd.to_timedelta(
 table = table.mask(rng.random(table.shape) < 0.1)
 table["mean smoothness"] = table["mean smoothness"].astype(quarters.dtype)
 diagnosis = benign.map({0: "malignant", 1: "benign"})
-x_train, x_test, y_train, y_test = train_test_split(
-    table, diagnosis, stratify=diagnosis, random_state=0
-)
+rows, test_rows = train_test_split(range(569), stratify=diagnosis, random_state=0)
+x_train, x_test = table.iloc[rows], table.iloc[test_rows]
+y_train, y_test = diagnosis.iloc[rows], diagnosis.iloc[test_rows]
 print(x_train.dtypes.value_counts().to_string())
 
 # %% The table as it is; class weights, since a malignant tumour that is missed costs more
-model = MLPClassifier(class_weight={"malignant": 2, "benign": 1}, random_state=0, **settings)
+costs = {"malignant": 2, "benign": 1}
+model = MLPClassifier(class_weight=costs, n_ensemble=networks, max_iter=epochs, random_state=0)
 model.fit(x_train, y_train)
 print(f"test accuracy {model.score(x_test, y_test):.3f} from {model.recipe_.members} networks")
 
@@ -53,21 +55,20 @@ numbers = table.assign(**{"seen on": table["seen on"].astype("int64")})
 for name in ("clinic", "mean symmetry"):
     numbers[name] = numbers[name].astype("category")
 folds = {"cv": 2 if args.smoke else 5, "scoring": "neg_log_loss"}
-plain = MLPClassifier(random_state=0, **settings)
+plain = MLPClassifier(n_ensemble=networks, max_iter=epochs, random_state=0)
 for name, estimator, x in (("MLP", plain, table), ("boosting", boosting, numbers)):
     scores = -cross_val_score(estimator, x, diagnosis, **folds)
     print(f"{name}: log loss {scores.mean():.3f} (standard error {scores.std() / 5**0.5:.3f})")
 
 # %% What it looks at
-importance = permutation_importance(model, x_test, y_test, n_repeats=2, random_state=0)
-order = importance.importances_mean.argsort()[::-1][:5]
-for place in order:
-    print(f"{table.columns[place]:24} {importance.importances_mean[place]:.3f}")
+importances: Any = permutation_importance(model, x_test, y_test, n_repeats=2, random_state=0)
+means = pd.Series(importances["importances_mean"], table.columns)
+print(means.sort_values(ascending=False).head().round(3).to_string())
 
 # %% One file, without pickle; another process needs nothing else to predict one row
 args.output.mkdir(parents=True, exist_ok=True)
 model.save(args.output / "table.safetensors")
-again = load(args.output / "table.safetensors")
+again = MLPClassifier.load(args.output / "table.safetensors")
 print(again.predict(x_test.iloc[:1]), again.predict_proba(x_test.iloc[:1]).round(3))
 print(f"test log loss {log_loss(y_test, again.predict_proba(x_test)):.3f}")
 
