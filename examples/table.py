@@ -25,10 +25,10 @@ args = parser.parse_args([] if "ipykernel" in sys.modules else None)  # a notebo
 networks, epochs = (2, 3) if args.smoke else (None, 200)
 
 # %% 569 tumours; three columns become categories and a date, and every tenth value goes missing
-table, benign = load_breast_cancer(as_frame=True, return_X_y=True)
-table = table[[name for name in table if name.startswith("mean")]].copy()
+data: Any = load_breast_cancer(as_frame=True)
+table: pd.DataFrame = data.data[[name for name in data.data if name.startswith("mean")]].copy()
 rng = np.random.default_rng(0)
-quarters = pd.qcut(table["mean smoothness"], 4, labels=["low", "middle", "high", "top"])
+quarters: Any = pd.qcut(table["mean smoothness"], 4, labels=["low", "middle", "high", "top"])
 table["mean smoothness"] = quarters
 table["mean symmetry"] = table["mean symmetry"] > table["mean symmetry"].median()
 table["clinic"] = [f"clinic {number}" for number in rng.integers(12, size=len(table))]
@@ -37,7 +37,7 @@ table["seen on"] = pd.Timestamp("2026-01-01") + pd.to_timedelta(
 )
 table = table.mask(rng.random(table.shape) < 0.1)
 table["mean smoothness"] = table["mean smoothness"].astype(quarters.dtype)
-diagnosis = benign.map({0: "malignant", 1: "benign"})
+diagnosis = pd.Series(data.target_names[data.target])
 rows, test_rows = train_test_split(range(569), stratify=diagnosis, random_state=0)
 x_train, x_test = table.iloc[rows], table.iloc[test_rows]
 y_train, y_test = diagnosis.iloc[rows], diagnosis.iloc[test_rows]

@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import unique_labels
+from sklearn.utils.multiclass import check_classification_targets, unique_labels
 
 from .base import BaseMLP
 from .heads import Head
@@ -50,6 +50,8 @@ class Classification(BaseMLP):
     def _encode_targets(self, y: np.ndarray, incremental: bool) -> np.ndarray:
         goes_on = incremental or (self.warm_start and hasattr(self, "coefs_"))
         known = hasattr(self, "classes_") and goes_on
+        if y.dtype == object:
+            check_classification_targets(y)
         if not known:
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
