@@ -89,6 +89,8 @@ def train_solver_members(runs: Sequence[SolverRun], **settings: Any) -> list[Tra
     # Nothing can be decided before; from then on, after every epoch.
     certain = min(run.stopping.n_iter_no_change for run in runs) + 1
     stages = range(int(certain), first.epochs) if certain < first.epochs else ()
+    # On the host: what depends on the number of runs is compiled for each.
+    key_data = [np.asarray(jax.random.key_data(run.key)) for run in runs]
     with warnings.catch_warnings():
         # Of members that met NaN, whose own fits raise an error.
         warnings.simplefilter("ignore")
@@ -98,7 +100,7 @@ def train_solver_members(runs: Sequence[SolverRun], **settings: Any) -> list[Tra
             jax.tree.map(lambda *leaves: np.stack(leaves), *(run.model for run in runs)),
             loader,
             epochs=first.epochs,
-            keys=jax.random.wrap_key_data(jnp.stack([jax.random.key_data(r.key) for r in runs])),
+            keys=jax.random.wrap_key_data(jnp.asarray(np.stack(key_data))),
             stages=tuple(stages),
             keep=keep if stages else None,
             progress=False,

@@ -18,6 +18,7 @@ from jaxmlp.sklearn import (
     drop_in,
     load,
     networks,
+    together,
     training_loop,
 )
 
@@ -51,14 +52,14 @@ def test_predictions_are_computed_there(device, placed):
 @pytest.mark.filterwarnings("ignore:lbfgs failed:Warning")
 def test_training_happens_there(solver, monkeypatch):
     seen = set()
-    for name in ("train", "minimise"):
-        function = getattr(drop_in, name)
+    for module, name in ((together, "train"), (drop_in, "minimise")):
+        function = getattr(module, name)
 
         def run(*given, function=function, **settings):
             seen.add(jax.jit(lambda x: x + 1)(np.float32(1)).device)
             return function(*given, **settings)
 
-        monkeypatch.setattr(drop_in, name, run)
+        monkeypatch.setattr(module, name, run)
     there = MLPRegressor(solver=solver, device="cpu:1", **SETTINGS).fit(X, Y)
     assert seen == {jax.devices("cpu")[1]}
     here = MLPRegressor(solver=solver, device="cpu:0", **SETTINGS).fit(X, Y)
