@@ -51,7 +51,12 @@ class Classification(BaseMLP):
         goes_on = incremental or (self.warm_start and hasattr(self, "coefs_"))
         known = hasattr(self, "classes_") and goes_on
         if y.dtype == object:
-            check_classification_targets(y)
+            try:
+                check_classification_targets(y)
+            except TypeError as error:
+                raise TypeError(
+                    f"y must hold classes of one type, to be sorted; {error}."
+                ) from None
         if not known:
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
