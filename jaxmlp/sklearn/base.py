@@ -223,10 +223,10 @@ class BaseMLP(Inputs):
         if isinstance(run, MembersRun):
             self._end_recipe(run, trained)
             return
-        if isinstance(run, SolverRun):
-            self._end_stochastic(run, trained, incremental)
-        else:
-            with jax.enable_x64(run.x.dtype == np.float64):
+        with jax.enable_x64(self.coefs_[0].dtype == np.float64):
+            if isinstance(run, SolverRun):
+                self._end_stochastic(run, trained, incremental)
+            else:
                 self._fit_lbfgs(*run)
         weights = self.coefs_, self.intercepts_, self.norms_
         if not all(np.isfinite(array).all() for array in jax.tree.leaves(weights)):

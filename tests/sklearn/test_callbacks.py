@@ -80,7 +80,8 @@ def test_training_stops_where_one_of_several_callbacks_says_so(solver):
     first, second = Told(stops_after=3), Told()
     one = MLPClassifier(solver=solver, callbacks=[first, second], random_state=0).fit(X, Y)
     assert one.n_iter_ == len(first.metrics) == len(second.metrics) == 3
-    assert_same(one, MLPClassifier(solver=solver, max_iter=3, random_state=0).fit(X, Y))
+    again = MLPClassifier(preset="sklearn", solver=solver, max_iter=3, random_state=0)
+    assert_same(one, again.fit(X, Y))
 
 
 def test_stopped_early_the_weights_are_the_best_so_far():
