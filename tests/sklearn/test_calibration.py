@@ -126,7 +126,9 @@ def rows_of(model):
 
 
 @pytest.mark.parametrize("given", [True, False])
-@pytest.mark.parametrize("y", [Y, Y > 1, np.stack([Y > 0, Y > 1], axis=1).astype(int)], ids=["classes", "two", "labels"])
+@pytest.mark.parametrize(
+    "y", [Y, Y > 1, np.stack([Y > 0, Y > 1], axis=1).astype(int)], ids=["classes", "two", "labels"]
+)
 def test_scikit_learn_s_training_is_calibrated_on_rows_set_aside(y, given):
     settings = LIKE_SKLEARN | {"early_stopping": not given}
     rows = {"X_val": X[150:], "y_val": y[150:]} if given else {}

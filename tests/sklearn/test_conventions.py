@@ -36,8 +36,8 @@ def run_checks(estimator, failing=()):
 
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
 def test_all_of_scikit_learns_checks_pass(kind):
-    """None is skipped or expected to fail; as it comes."""
-    run_checks(f"{kind}(max_iter=100)")
+    """None is skipped or expected to fail."""
+    run_checks(f"{kind}(preset='sklearn', max_iter=100)")
 
 
 @pytest.mark.slow
@@ -46,8 +46,6 @@ def test_all_of_scikit_learns_checks_pass(kind):
     [
         "MLPClassifier()",
         "MLPRegressor()",
-        "MLPClassifier(preset='sklearn')",
-        "MLPRegressor(preset='sklearn')",
         "MLPClassifier(preset='realmlp')",
         "MLPRegressor(preset='realmlp')",
         "MLPClassifier(preset='tabm')",
@@ -64,7 +62,7 @@ def test_all_of_scikit_learns_checks_pass(kind):
         "MLPClassifier((30, 30), norm='layer', residual=True, max_iter=100)",
     ],
 )
-def test_they_pass_with_every_solver_and_head(estimator):
+def test_they_pass_with_every_preset_solver_and_head(estimator):
     run_checks(estimator)
 
 

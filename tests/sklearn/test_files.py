@@ -104,7 +104,7 @@ def test_everything_comes_back_bit_for_bit(name, tmp_path):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"solver": "adam"},
+        {"preset": "sklearn"},
         {"solver": "sgd", "learning_rate": "invscaling"},
         {"early_stopping": True, "warm_start": True},
     ],

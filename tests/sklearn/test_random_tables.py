@@ -100,6 +100,7 @@ def problems(draw):
     return kind, arguments, draw(tables(rows)), y, weight
 
 
+@pytest.mark.slow
 @pytest.mark.bad_input
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(problems())

@@ -122,6 +122,7 @@ def test_fitted_candidates_are_as_if_fitted_alone():
             np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_scores_of_recipes_are_those_of_a_grid_search(together_count):
     x, y = make_regression(90, 4, noise=5, random_state=0)
     recipes = [Recipe(**RECIPE | {"weight_decay": decay}) for decay in (0.0, 0.5)]
@@ -205,6 +206,7 @@ def test_a_candidate_that_fails_gets_the_error_score(together_count):
         search.set_params(error_score="raise").fit(X, Y)
 
 
+@pytest.mark.slow
 def test_a_candidate_that_diverges_fails_alone():
     x, y = make_regression(60, 3, random_state=0)
     model = MLPRegressor(solver="sgd", preset="sklearn", random_state=0, max_iter=20)
@@ -218,6 +220,7 @@ def test_a_candidate_that_diverges_fails_alone():
         assert np.isnan(found.cv_results_["mean_test_score"]).tolist() == [False, False, True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -248,6 +251,7 @@ def test_weights_and_groups_go_where_they_belong(together_count):
     assert_same_results(ours.cv_results_, theirs.cv_results_)
 
 
+@pytest.mark.slow
 def test_one_thread_finds_the_same():
     one, all_cores = (
         MLPSearchCV(classifier(), GRID, cv=2, n_jobs=jobs, refit=False).fit(X, Y)
