@@ -177,5 +177,10 @@ OTHERS: dict[Any, dict[str, Any]] = {
         "values": In(X[:, 0], {}),
         "weight": In(WEIGHT, {"values": X[:, 0]}),
     },
-    jaxmlp.with_standardization: {"params": DOUBLED, "data": X * 2, "weight": WEIGHT},
+    jaxmlp.with_standardization: {
+        "params": DOUBLED,
+        "data": X * 2,
+        "weight": WEIGHT,
+        "features": [0],
+    },
 }

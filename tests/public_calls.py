@@ -218,5 +218,6 @@ CALLS: dict[Any, dict[str, tuple[Any, set[str]]]] = {
         "params": (PARAMS, set()),
         "data": (X, set()),
         "weight": (np.ones(6), {"none"}),
+        "features": ([0], {"none"}),
     },
 }

@@ -93,7 +93,7 @@ class Arguments(BaseEstimator):
     def __init__(self, **arguments: Any) -> None:
         vars(self).update(arguments)
 
-    def _hidden_units(self) -> list[int]:
+    def _hidden_units(self) -> list[Any]:
         """Returns the units of each hidden layer.
 
         Raises:

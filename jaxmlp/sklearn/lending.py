@@ -6,12 +6,13 @@ import inspect
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jaxlib.version
 
 
+@runtime_checkable
 class Cache(Protocol):
     """What JAX asks of a compilation cache."""
 

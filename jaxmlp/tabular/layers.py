@@ -26,8 +26,8 @@ class SharedDense(NamedTuple):
 
 
 def shared_dense(
-    layer: SharedDense, h: Float[Array, "rows members in_features"], *, ntk: bool = False
-) -> Float[Array, "rows members features"]:
+    layer: SharedDense, h: Float[Array, "*rows in_features"], *, ntk: bool = False
+) -> Float[Array, "*rows_and_members features"]:
     """Computes the net inputs of a layer for all members.
 
     Args:

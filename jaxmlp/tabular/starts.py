@@ -157,12 +157,12 @@ def _init_categories(
 
 def _init_layer(
     config: TabularConfig,
-    h: Float[Array, "rows inputs"],
+    h: Float[Array, "_ inputs"],
     weight: Float[Array, " rows"],
     units: int,
     slope: Float[Array, " units"] | None,
     key: Key[Array, ""],
-) -> tuple[SharedDense, Float[Array, "rows units"]]:
+) -> tuple[SharedDense, Float[Array, "_ units"]]:
     kernel_key, bias_key = jax.random.split(key)
     shape = (h.shape[1], units)
     if not config.fit_start:

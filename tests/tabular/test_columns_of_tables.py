@@ -54,6 +54,7 @@ class TestQuantiles:
         with pytest.raises(ValueError, match=r"at least one of positive weight.*got 2 values"):
             weighted_quantiles(np.ones(2), np.zeros(2), LEVELS)
 
+    @pytest.mark.bad_input
     def test_weights_are_one_per_number(self):
         with pytest.raises(ValueError, match=r"weight must have shape \(2,\)"):
             weighted_quantiles(np.ones(2), np.ones(3), LEVELS)
@@ -125,6 +126,7 @@ class TestRobustScale:
         with pytest.raises(ValueError, match="got inf in feature 1 of row 2"):
             fit_robust_scaling(columns([0, 1, 2], [0, 1, np.inf]))
 
+    @pytest.mark.bad_input
     def test_rows_have_two_axes(self):
         with pytest.raises(ValueError, match=r"x must have shape \(rows, features\); got \(3,\)"):
             fit_robust_scaling(np.ones(3))
@@ -204,6 +206,7 @@ class TestQuantileBins:
         with pytest.raises(ValueError, match="bins must be an int of at least 1"):
             quantile_bins(np.ones((2, 2)), bins)
 
+    @pytest.mark.bad_input
     def test_weights_are_one_per_row(self):
         with pytest.raises(ValueError, match=r"weight must have shape \(2,\), one per row"):
             quantile_bins(np.ones((2, 3)), 2, weight=np.ones(3))
@@ -230,6 +233,7 @@ class TestOneHotColumns:
         with pytest.raises(ValueError, match=f"codes must be 0, or 1 to categories={categories}"):
             one_hot_columns(np.array([0, code]), categories, has_missing=False)
 
+    @pytest.mark.bad_input
     def test_codes_are_whole_numbers(self):
         with pytest.raises(TypeError, match=r"codes must be an array of whole numbers.*float64"):
             one_hot_columns(np.ones(2), 2, has_missing=False)

@@ -56,9 +56,10 @@ def test_fit_learns_what_a_line_cannot(name):
     recipe = RECIPES[name]
     (rows, y), later = make_table(0), make_table(1)
     model = make_model(recipe, rows, make_params(recipe.network, rows))
+    optimizer = TabularOptimizer(recipe.schedule)
     result = jaxmlp.fit(
         TabularLoss(recipe.network, squares, drops=False),
-        TabularOptimizer(recipe.schedule),  # pyright: ignore  # it has init and update
+        optax.GradientTransformation(optimizer.init, optimizer.update),
         model,
         jaxmlp.DataLoader(rows, y, batch_size=BATCH_SIZE, shuffle=True),
         epochs=EPOCHS,

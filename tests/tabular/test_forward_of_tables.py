@@ -88,7 +88,8 @@ def test_a_piecewise_linear_embedding_is_continuous_at_the_ends_of_bins():
     params = PiecewiseLinearEmbedding(*(jnp.asarray(generator.normal(size=s)) for s in shapes))
     for end in np.concatenate([bins.low.T, (bins.low + bins.width).T]):
         below, above = (
-            piecewise_linear_embedding(params, end[None] + d, bins) for d in (-1e-9, 1e-9)
+            piecewise_linear_embedding(params, jnp.asarray(end[None] + d), bins)
+            for d in (-1e-9, 1e-9)
         )
         # Slopes are below 100.
         np.testing.assert_allclose(below, above, atol=1e-6)
