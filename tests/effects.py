@@ -181,6 +181,6 @@ OTHERS: dict[Any, dict[str, Any]] = {
         "params": DOUBLED,
         "data": X * 2,
         "weight": WEIGHT,
-        "features": [0],
+        "features": [1],
     },
 }

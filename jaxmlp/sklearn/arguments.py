@@ -93,7 +93,7 @@ class Arguments(BaseEstimator):
     def __init__(self, **arguments: Any) -> None:
         vars(self).update(arguments)
 
-    def _hidden_units(self) -> list[Any]:
+    def _hidden_units(self) -> list[int]:
         """Returns the units of each hidden layer.
 
         Raises:
@@ -103,6 +103,7 @@ class Arguments(BaseEstimator):
         hidden = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
         if any(units <= 0 for units in hidden):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+        hidden = [int(units) if isinstance(units, Integral) else units for units in hidden]
         for name, acts in {"dropout": self.dropout > 0, "norm": self.norm is not None}.items():
             if acts and not hidden:
                 raise ValueError(
