@@ -145,7 +145,7 @@ def compute_layers(
         layers.append(Layer(net_input, activation, inputs))
         outputs = activation
         if key is not None and drops:
-            outputs = _dropout(outputs, dropout_rate, jax.random.fold_in(key, index))
+            outputs = dropout(outputs, dropout_rate, jax.random.fold_in(key, index))
         inputs = inputs + outputs if config.residual and index > 0 else outputs
     net_input = _net_input(params.output, inputs)
     # Output functions and losses are computed at the precision of the parameters.
@@ -192,9 +192,10 @@ def _normalise(
     return scaled.astype(z.dtype)
 
 
-def _dropout(
+def dropout(
     a: Float[Array, "*batch features"], rate: float | Float[Array, ""], key: Key[Array, ""]
 ) -> Array:
+    """Drops units at a rate, and scales the others so that the mean stays; NaN out of [0, 1)."""
     # Inverted dropout (Srivastava et al. 2014, section 10): E[output] = a.
     keep = jax.random.bernoulli(key, 1 - rate, a.shape)
     scale = 1 - rate

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import sys
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from ..activations import ELEMENTWISE_ACTIVATIONS, ElementwiseActivation
 from ..checks import require_bool, require_int, require_name, require_number
+from ..forward import dropout
 from .embeddings import (
     Bins,
     PeriodicEmbedding,
@@ -149,8 +150,8 @@ def apply_tabular(
         config: How the network is built.
         bins: Bins of a piecewise-linear embedding, those that it began with.
         key: Random key for dropout; without it nothing is random.
-        dropout_rate: Share of the units of each hidden layer that are dropped, in [0, 1), rounded
-            to 256ths. The others are divided by what is left, so that the mean stays.
+        dropout_rate: Share of the units of each hidden layer that are dropped, in [0, 1). The
+            others are divided by what is left, so that the mean stays.
 
     Returns:
         Outputs by member; logits or the like, since no activation is behind them.
@@ -175,7 +176,7 @@ def apply_tabular(
         z = shared_dense(layer, h, ntk=config.ntk)
         h = parametric_activation(config.activation, z, layer.slope)
         if key is not None:
-            h = _dropout(h, dropout_rate, jax.random.fold_in(key, number))
+            h = dropout(h, dropout_rate, jax.random.fold_in(key, number))
     outputs = shared_dense(params.output, h, ntk=config.ntk)
     return jnp.broadcast_to(outputs, (outputs.shape[0], config.members, outputs.shape[2]))
 
@@ -212,13 +213,6 @@ def embed_rows(
     parts = [flat, jnp.asarray(rows.columns)]
     parts += [table[rows.codes[:, place]] for place, table in enumerate(params.categories)]
     return jnp.concatenate(parts, axis=1)
-
-
-def _dropout(h: Array, rate: Any, key: Key[Array, ""]) -> Array:
-    # Of 8 random bits each, which cost a quarter of bernoulli's 32; 256 of 256 would be all.
-    dropped = jnp.minimum(jnp.round(256 * jnp.asarray(rate, h.dtype)), 255)
-    kept = jax.random.bits(key, h.shape, jnp.uint8) >= dropped.astype(jnp.uint8)
-    return jnp.where(kept, h * (256 / (256 - dropped)), 0)
 
 
 def _require_columns(params: TabularParams, rows: TabularRows) -> None:

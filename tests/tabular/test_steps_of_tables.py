@@ -211,12 +211,10 @@ class TestDropout:
     @pytest.mark.parametrize("rate", [0.1, 0.25, 0.5, 0.9])
     def test_it_drops_the_asked_share_and_keeps_the_mean(self, rate):
         h = self.drop(rate)
-        exact = round(256 * rate) / 256
-        assert abs(exact - rate) <= 1 / 512
         # 5 standard deviations of the share of 8,000.
-        assert abs((h == 0).mean() - exact) < 5 * (exact * (1 - exact) / h.size) ** 0.5
-        np.testing.assert_allclose(h[h != 0], 2 / (1 - exact), rtol=1e-12)
-        assert abs(h.mean() - 2) < 5 * 2 * (exact / (1 - exact) / h.size) ** 0.5
+        assert abs((h == 0).mean() - rate) < 5 * (rate * (1 - rate) / h.size) ** 0.5
+        np.testing.assert_allclose(h[h != 0], 2 / (1 - rate), rtol=1e-12)
+        assert abs(h.mean() - 2) < 5 * 2 * (rate / (1 - rate) / h.size) ** 0.5
 
     def test_rows_and_keys_drop_other_units(self):
         h, other = self.drop(0.5), self.drop(0.5, seed=1)
@@ -228,9 +226,7 @@ class TestDropout:
         assert (self.drop(0.0) == 2).all()
 
     def test_the_highest_rate_leaves_finite_numbers(self):
-        h = self.drop(0.9999)
-        assert np.isfinite(h).all()
-        assert h.any()
+        assert np.isfinite(self.drop(0.9999)).all()
 
 
 def test_ntk_with_adam_is_the_standard_parametrisation_at_another_rate():
