@@ -156,7 +156,7 @@ def compute_outputs(params: Params, x: Any, *, config: MLPConfig, head: Head | N
 
     Without a head it is the outputs as they are.
     """
-    return _in_blocks(lambda block: _outputs(params, block, config, head), x)
+    return compute_in_blocks(lambda block: _outputs(params, block, config, head), x)
 
 
 def compute_mean_loss(
@@ -168,11 +168,17 @@ def compute_mean_loss(
         return _told(params, x, targets, options, config, head)
 
     weight: Any = rows.weight
-    return float(np.dot(weight, _in_blocks(told, rows.x, rows.y)) / np.sum(weight))
+    return float(np.dot(weight, compute_in_blocks(told, rows.x, rows.y)) / np.sum(weight))
 
 
-def _in_blocks(compute: Callable[..., Array], x: Any, *others: np.ndarray) -> np.ndarray:
-    """Computes something per row, in blocks of a few sizes; `x` is dense or sparse."""
+def compute_in_blocks(compute: Callable[..., Any], x: Any, *others: np.ndarray) -> np.ndarray:
+    """Computes something per row, in blocks of a few sizes; `x` is dense or sparse.
+
+    Args:
+        compute: Arrays of rows into an array whose first axis is rows.
+        x: Rows.
+        others: Further arrays of the same rows.
+    """
     blocks = []
     for first in range(0, x.shape[0], _BLOCK_ROWS):
         place = slice(first, first + _BLOCK_ROWS)

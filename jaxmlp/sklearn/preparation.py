@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -21,8 +22,6 @@ from .tables import Column, Encoded, describe_table, encode_table
 
 # Columns of more categories become embeddings.
 _MOST_ONE_HOT = 8
-# What numbers tend to that are far from the others, as in `smooth_clip`.
-_LIMIT = 3.0
 
 
 class Preparation(NamedTuple):
@@ -109,9 +108,8 @@ def prepare_matrix(preparation: Preparation, table: Any) -> np.ndarray:
     """
     encoded = encode_table(table, preparation.columns)
     rows = _prepare(preparation, encoded, np.float64, embeds=False)
-    numbers = np.asarray(rows.numbers)
-    # In NumPy, since float64 is not JAX's type here.
-    clipped = numbers / np.hypot(1, numbers / _LIMIT)
+    with jax.enable_x64(True):
+        clipped = np.asarray(smooth_clip(jnp.asarray(rows.numbers)))
     matrix = np.concatenate([clipped, np.asarray(rows.columns)], axis=1)
     return matrix if matrix.shape[1] else np.zeros((len(matrix), 1))
 

@@ -41,11 +41,8 @@ def unused_under_recipe(estimator: Any) -> list[str]:
     names = set_arguments(estimator)
     if not names:
         return []
-    which, verb = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])), "has"
-    if len(names) > 1:
-        verb = "have"
-    preset = estimator.preset if isinstance(estimator.preset, str) else type(estimator.preset)
-    name = repr(preset) if isinstance(preset, str) else "a Recipe"
+    which, verb = " and ".join(names), "has" if len(names) == 1 else "have"
+    name = repr(estimator.preset) if isinstance(estimator.preset, str) else "a Recipe"
     return [
         f"{which} {verb} no effect with preset={name}, which says itself how to train. Give "
         "preset='sklearn' for scikit-learn's training, or a jaxmlp.tabular.Recipe with the "
@@ -99,8 +96,4 @@ def find_recipe(estimator: Any, rows: int, features: int, *, regression: bool) -
 def _is_same(value: Any, default: Any) -> bool:
     if isinstance(default, tuple):
         return not isinstance(value, str) and np.array_equal(np.atleast_1d(value), default)
-    return (
-        value is default
-        or (type(value) is not bool and bool(value == default))
-        or (isinstance(value, (bool, np.bool_)) and value == default)
-    )
+    return value is default or bool(value == default)

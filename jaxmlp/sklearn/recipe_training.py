@@ -27,12 +27,11 @@ from ..tabular import (
     pack_settings,
 )
 from ..types import Batch
+from .networks import compute_in_blocks
 from .preparation import find_bins
 
 # Rows to which layers are fitted at the start.
 _START_ROWS = 4096
-# Rows that are predicted at once.
-_BLOCK_ROWS = 8192
 
 
 class Members(NamedTuple):
@@ -264,17 +263,13 @@ def compute_members(
             average.
         apart: Whether those are not averaged; they count as members, then.
     """
-    blocks = []
-    count = len(rows.numbers)
-    for first in range(0, count, _BLOCK_ROWS):
-        block = TabularRows(*(part[first : first + _BLOCK_ROWS] for part in rows))
-        size = len(block.numbers)
-        missing = max(bucket_of_rows(size), 8) - size
-        filled = TabularRows(
-            *(np.concatenate([p, np.repeat(p[-1:], missing, axis=0)]) for p in block)
-        )
-        blocks.append(np.asarray(_predict(members, filled, config, predict, apart))[:, :size])
-    predicted = np.concatenate(blocks, axis=1)
+
+    def compute(*block: np.ndarray) -> np.ndarray:
+        predicted = _predict(members, TabularRows(*block), config, predict, apart)
+        return np.moveaxis(np.asarray(predicted), 1, 0)
+
+    numbers, *others = map(np.asarray, rows)
+    predicted = np.moveaxis(compute_in_blocks(compute, numbers, *others), 0, 1)
     return np.concatenate(np.moveaxis(predicted, 2, 1)) if apart else predicted
 
 
