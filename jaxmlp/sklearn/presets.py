@@ -41,7 +41,8 @@ def unused_under_recipe(estimator: Any) -> list[str]:
     names = set_arguments(estimator)
     if not names:
         return []
-    which, verb = " and ".join(names), "has" if len(names) == 1 else "have"
+    which = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    verb = "has" if len(names) == 1 else "have"
     name = repr(estimator.preset) if isinstance(estimator.preset, str) else "a Recipe"
     return [
         f"{which} {verb} no effect with preset={name}, which says itself how to train. Give "
