@@ -16,6 +16,7 @@ from interruptions import assert_same_result
 
 import jaxmlp
 from jaxmlp import storage
+from jaxmlp.fitting.cache_directories import UnsafeDirectoryError
 from jaxmlp.fitting.code_contents import NoKeyError
 from jaxmlp.storage import headers
 from jaxmlp.storage.regular_files import IrregularFileError
@@ -58,6 +59,7 @@ OTHER_ERRORS = [
             headers.MismatchError,
             headers.TooLargeError,
             NoKeyError,
+            UnsafeDirectoryError,
         )
     ),
     IrregularFileError(22, "it is a link"),

@@ -69,7 +69,8 @@ class MLPClassifier(ClassifierMixin, Classification):
             strings, bools and categories, or names, places or a mask of columns.
         calibrate: Whether logits are divided by a temperature that is fitted to rows that were not
             trained on: those that each network of a recipe did not see, those set aside by
-            `early_stopping`, or `X_val`.
+            `early_stopping`, or `X_val`. One network's classes stay as they were; the mean of
+            several networks' probabilities can change the class of a row that is undecided.
         scoring: Score of rows to validate on: the name of one of scikit-learn's scorers, or a
             function `(estimator, X, y)`, which is given `sample_weight` too where weights are not
             all 1; the greater the better.

@@ -97,7 +97,20 @@ def test_a_recipe_s_temperature_lowers_the_loss_on_rows_to_validate_on():
     assert plain.temperature_ == 1.0
     assert model.temperature_ != 1.0
     assert held_out_loss(model, X[100:], Y[100:]) < held_out_loss(plain, X[100:], Y[100:])
-    np.testing.assert_array_equal(model.predict(X) == plain.predict(X), True)
+
+
+@pytest.mark.parametrize("n_ensemble", [1, 2])
+def test_one_network_s_classes_stay_and_of_several_only_those_of_undecided_rows_change(n_ensemble):
+    settings = {"preset": SMALL, "n_ensemble": n_ensemble, **SETTINGS}
+    rows = {"X_val": X[100:], "y_val": Y[100:]}
+    plain = MLPClassifier(**settings).fit(X[:100], Y[:100], **rows)
+    model = MLPClassifier(calibrate=True, **settings).fit(X[:100], Y[:100], **rows)
+    assert model.temperature_ != 1.0
+    best = np.sort(plain.predict_proba(X), axis=1)
+    # Logits of one network keep their order; the mean of softmaxes of several need not.
+    decided = best[:, -1] - best[:, -2] > (0 if n_ensemble == 1 else 0.05)
+    assert decided.sum() > 150
+    np.testing.assert_array_equal(model.predict(X[decided]), plain.predict(X[decided]))
 
 
 def test_members_are_looked_at_on_the_rows_that_each_did_not_see():
