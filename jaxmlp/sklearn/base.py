@@ -18,16 +18,14 @@ from sklearn.utils.validation import (
 )
 
 from .devices import computing_on, find_device, name_device, predicting_on
-from .disk_cache import programs_on_disk
 from .estimator_files import read_estimator, write_estimator
 from .inputs import Inputs, as_dense
-from .networks import compute_outputs, require_same_layers
-from .preparation import prepare_matrix
-from .presets import find_recipe, unused_under_recipe, unused_under_sklearn, uses_recipe
-from .recipe_training import MembersRun
+from .programs import programs_on_disk
+from .recipes import MembersRun, find_recipe, unused_under_recipe, unused_under_sklearn, uses_recipe
+from .solvers import NOT_FINITE, SolverRun, compute_outputs, require_same_layers
 from .splitting import Rows
+from .tables import prepare_matrix
 from .together import take_trained, train_alone
-from .training_loop import NOT_FINITE, SolverRun
 
 
 def is_stochastic(estimator: Any) -> bool:

@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets, unique_labels
 
 from .base import BaseMLP
 from .heads import Head
-from .recipe_fit import has_spread
+from .recipes import has_spread
 
 
 class Classification(BaseMLP):

@@ -9,10 +9,9 @@ from sklearn.base import is_regressor
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, _check_y, validate_data
 
-from .columns import open_table
-from .preparation import needs_preparation, prepare_columns, prepare_matrix
-from .recipe_fit import RecipeFit
+from .recipes import RecipeFit
 from .splitting import Rows
+from .tables import needs_preparation, open_table, prepare_columns, prepare_matrix
 
 
 class Inputs(RecipeFit):

@@ -8,7 +8,7 @@ from sklearn.utils.metaestimators import available_if
 
 from .base import BaseMLP
 from .heads import Head, in_target_units
-from .recipe_fit import has_spread
+from .recipes import has_spread
 
 DEFAULT_QUANTILES = (0.1, 0.5, 0.9)
 DEFAULT_DELTA = 1.0

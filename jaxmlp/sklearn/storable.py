@@ -26,9 +26,8 @@ from ..tabular import (
 )
 from ..types import Dense, Norm, Params
 from .heads import Head
-from .preparation import Preparation
-from .recipe_training import Members
-from .tables import Column
+from .recipes import Members
+from .tables import Column, Preparation
 
 Json: TypeAlias = Any
 

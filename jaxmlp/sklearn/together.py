@@ -13,11 +13,9 @@ import numpy as np
 
 from ..data import DataLoader
 from .devices import computing_on, name_device
-from .disk_cache import programs_on_disk
-from .presets import uses_recipe
-from .recipe_training import MembersRun, train_members
-from .solver_members import can_be_member, draw_alike, train_solver_members
-from .training_loop import SolverRun, train
+from .programs import programs_on_disk
+from .recipes import MembersRun, train_members, uses_recipe
+from .solvers import SolverRun, can_be_member, draw_alike, train, train_solver_members
 
 
 class TrainedFit(NamedTuple):

@@ -7,7 +7,7 @@ from sklearn.metrics import recall_score
 from sklearn.utils.class_weight import compute_sample_weight
 
 from jaxmlp.sklearn import MLPClassifier, MLPRegressor
-from jaxmlp.sklearn.orders import ShuffledOrders
+from jaxmlp.sklearn.solvers.orders import ShuffledOrders
 
 X, Y = load_iris(return_X_y=True)
 SEEN, UNSEEN = slice(0, None, 2), slice(1, None, 2)

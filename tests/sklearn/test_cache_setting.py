@@ -5,44 +5,16 @@ import stat
 import types
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
+from compiling import compile_in_block, files
 
-from jaxmlp.sklearn import MLPRegressor, disk_cache
-from jaxmlp.sklearn.disk_cache import VARIABLE, programs_on_disk
-from jaxmlp.sklearn.program_files import SUFFIX
+from jaxmlp.sklearn import MLPRegressor
+from jaxmlp.sklearn.programs import disk_cache
+from jaxmlp.sklearn.programs.disk_cache import VARIABLE
 
+pytestmark = pytest.mark.usefixtures("opened_anew")
 posix = pytest.mark.skipif(os.name != "posix", reason="Windows has other permissions")
-
-
-@pytest.fixture(autouse=True)
-def _opened_anew():
-    """As in a new process whose user chose no cache, whatever tests came before."""
-    before = jax.config.jax_compilation_cache_dir
-    jax.config.update("jax_compilation_cache_dir", None)
-    compilation_cache.reset_cache()
-    disk_cache._open_files.cache_clear()
-    yield
-    jax.config.update("jax_compilation_cache_dir", before)
-    compilation_cache.reset_cache()
-    disk_cache._open_files.cache_clear()
-
-
-@pytest.fixture
-def directory(tmp_path, monkeypatch):
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "programs"))
-    return tmp_path / "programs"
-
-
-def files(directory):
-    return sorted(directory.glob(f"*{SUFFIX}")) if directory.exists() else []
-
-
-def compile_in_block():
-    with programs_on_disk():
-        jax.block_until_ready(jax.jit(lambda a: a * 3 + 1)(np.ones(3, np.float32)))
 
 
 class TestSetting:

@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 
 from jaxmlp.sklearn import MLPClassifier, MLPRegressor
 from jaxmlp.sklearn.calibration import Logits, choose_rows, fit_temperature, tempered_loss
-from jaxmlp.sklearn.preparation import prepare_rows
+from jaxmlp.sklearn.tables.preparation import prepare_rows
 
 DRAWS = np.random.default_rng(0)
 X = DRAWS.normal(size=(200, 4))

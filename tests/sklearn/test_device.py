@@ -15,12 +15,10 @@ from jaxmlp.sklearn import (
     MLPClassifier,
     MLPRegressor,
     devices,
-    drop_in,
     load,
-    networks,
     together,
-    training_loop,
 )
+from jaxmlp.sklearn.solvers import drop_in, networks, training_loop
 
 X, Y = load_iris(return_X_y=True)
 SETTINGS = {"preset": "sklearn", "max_iter": 3, "random_state": 0}

@@ -1,17 +1,16 @@
 """Estimators in files of their own, and in pickles."""
 
-import copy
 import json
 import pickle
 import subprocess
 import sys
 
 import jax
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from copying import WAYS
 from sklearn.datasets import load_iris, make_multilabel_classification
 from sklearn.metrics import get_scorer
 
@@ -46,23 +45,6 @@ def same(one, other):
         return len(one) == len(other) and all(map(same, one, other))
     return same(vars(one), vars(other)) if hasattr(one, "__dict__") else one == other
 
-
-def by_file(estimator, tmp_path):
-    estimator.save(tmp_path / "model.safetensors")
-    return load(tmp_path / "model.safetensors")
-
-
-def by_joblib(estimator, tmp_path):
-    joblib.dump(estimator, tmp_path / "model.joblib")
-    return joblib.load(tmp_path / "model.joblib")
-
-
-WAYS = {
-    "file": by_file,
-    "pickle": lambda estimator, _: pickle.loads(pickle.dumps(estimator)),
-    "joblib": by_joblib,
-    "deepcopy": lambda estimator, _: copy.deepcopy(estimator),
-}
 
 FITTED = {
     "classes of text": lambda: MLPClassifier(**SETTINGS).fit(TABLE, NAMES),
@@ -122,7 +104,7 @@ def test_training_goes_on_as_if_never_saved(settings, way, tmp_path):
 def test_routed_arguments_come_back(tmp_path):
     with sklearn.config_context(enable_metadata_routing=True):
         estimator = MLPRegressor().set_fit_request(sample_weight=True, X_val="rows")
-        other = by_file(estimator, tmp_path)
+        other = WAYS["file"](estimator, tmp_path)
         assert str(other.get_metadata_routing()) == str(estimator.get_metadata_routing())
 
 

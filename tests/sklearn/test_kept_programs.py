@@ -12,45 +12,21 @@ import warnings
 import jax
 import numpy as np
 import pytest
+from compiling import compile_in_block, compile_something, files
 from jax._src import compilation_cache, compilation_cache_interface, config, logging_config
 
-from jaxmlp.sklearn import MLPRegressor, disk_cache, lending
-from jaxmlp.sklearn.disk_cache import VARIABLE, programs_on_disk
-from jaxmlp.sklearn.program_files import SUFFIX, ProgramFiles, _digest
+from jaxmlp.sklearn import MLPRegressor
+from jaxmlp.sklearn.programs import lending
+from jaxmlp.sklearn.programs.disk_cache import programs_on_disk
+from jaxmlp.sklearn.programs.program_files import SUFFIX, ProgramFiles, _digest
+
+pytestmark = pytest.mark.usefixtures("opened_anew")
 
 NAMES = [name for name in dir(jax.config) if "cache" in name]
 
 
-@pytest.fixture(autouse=True)
-def _opened_anew():
-    """As in a new process whose user chose no cache, whatever tests came before."""
-    before = jax.config.jax_compilation_cache_dir
-    jax.config.update("jax_compilation_cache_dir", None)
-    compilation_cache.reset_cache()
-    disk_cache._open_files.cache_clear()
-    yield
-    jax.config.update("jax_compilation_cache_dir", before)
-    compilation_cache.reset_cache()
-    disk_cache._open_files.cache_clear()
-
-
-@pytest.fixture
-def directory(tmp_path, monkeypatch):
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "programs"))
-    return tmp_path / "programs"
-
-
 def settings():
     return {name: getattr(jax.config, name) for name in NAMES}
-
-
-def files(directory):
-    return sorted(directory.glob(f"*{SUFFIX}")) if directory.exists() else []
-
-
-def compile_something():
-    """A program that JAX does not have in memory; all are the same for a cache on the disk."""
-    jax.block_until_ready(jax.jit(lambda a: a * 3 + 1)(np.ones(3, np.float32)))
 
 
 def hits_of(function):
@@ -66,11 +42,6 @@ def hits_of(function):
     finally:
         jax.monitoring.unregister_event_listener(listen)
     return len(hits)
-
-
-def compile_in_block():
-    with programs_on_disk():
-        compile_something()
 
 
 class TestWhoseProgramsAreKept:
@@ -160,7 +131,7 @@ print(counts["compile_requests_use_cache"], counts["cache_hits"], digest)
 WRITER = """
 import sys
 from pathlib import Path
-from jaxmlp.sklearn.program_files import ProgramFiles
+from jaxmlp.sklearn.programs.program_files import ProgramFiles
 cache = ProgramFiles(Path(sys.argv[1]))
 print("ready", flush=True)
 while True:

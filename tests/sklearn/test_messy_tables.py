@@ -1,23 +1,22 @@
 """Tables as they come: all kinds of columns, and cells that are missing, huge or new."""
 
-import copy
 import pickle
 import subprocess
 import sys
 
-import joblib
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 import sklearn.neural_network
+from copying import WAYS
 from messy import SMALL, messy_table
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.utils import get_tags
 
-from jaxmlp.sklearn import MLPClassifier, MLPRegressor, load
+from jaxmlp.sklearn import MLPClassifier, MLPRegressor
 
 X, Y = messy_table()
 NUMBERS = np.random.default_rng(1).normal(size=100)
@@ -27,22 +26,6 @@ LIKE_SKLEARN = {"hidden_layer_sizes": (8,), "max_iter": 8, "random_state": 0}
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning")
 
 
-def by_file(estimator, tmp_path):
-    estimator.save(tmp_path / "model.safetensors")
-    return load(tmp_path / "model.safetensors")
-
-
-def by_joblib(estimator, tmp_path):
-    joblib.dump(estimator, tmp_path / "model.joblib")
-    return joblib.load(tmp_path / "model.joblib")
-
-
-WAYS = {
-    "file": by_file,
-    "pickle": lambda estimator, _: pickle.loads(pickle.dumps(estimator)),
-    "joblib": by_joblib,
-    "deepcopy": lambda estimator, _: copy.deepcopy(estimator),
-}
 FITTED = {
     "classifier": lambda: MLPClassifier(preset=SMALL, random_state=0).fit(X, Y),
     "regressor": lambda: MLPRegressor(preset=SMALL, random_state=0).fit(X, NUMBERS),
@@ -98,7 +81,7 @@ def test_files_are_as_large_for_many_rows(settings, tmp_path):
 def test_a_recipe_is_an_argument_as_any_other(tmp_path):
     estimator = MLPClassifier(preset=SMALL, n_ensemble=3)
     assert clone(estimator).preset == estimator.get_params()["preset"] == SMALL
-    assert by_file(estimator, tmp_path).preset == SMALL
+    assert WAYS["file"](estimator, tmp_path).preset == SMALL
 
 
 def test_the_same_table_of_any_package_predicts_the_same():

@@ -13,7 +13,7 @@ from sklearn.datasets import load_iris
 
 import jaxmlp
 from jaxmlp.sklearn import MLPClassifier, MLPRegressor
-from jaxmlp.sklearn.training_loop import _begin_again
+from jaxmlp.sklearn.solvers.training_loop import _begin_again
 
 X, Y = load_iris(return_X_y=True)
 NUMBERS = X @ np.array([1.0, -2.0, 0.5, 1.0]) / 5
@@ -233,7 +233,7 @@ def test_dropout_may_begin_in_a_later_fit():
 
 def test_a_lower_learning_rate_begins_with_other_masks():
     packed = jnp.zeros(20)
-    model = jaxmlp.sklearn.stochastic.Model(None, packed)
+    model = jaxmlp.sklearn.solvers.stochastic.Model(None, packed)
     state = jaxmlp.TrainState(model, None, jnp.int32(7), jax.random.key(3))
     again = _begin_again(state, 0.1)
     assert again.step == 0

@@ -6,8 +6,8 @@ import sys
 import jax
 import pytest
 
-from jaxmlp.sklearn import program_files
-from jaxmlp.sklearn.program_files import SUFFIX, ProgramFiles
+from jaxmlp.sklearn.programs import program_files
+from jaxmlp.sklearn.programs.program_files import SUFFIX, ProgramFiles
 
 
 class TestFiles:

@@ -15,7 +15,8 @@ from scipy.sparse import csr_array
 from sklearn.exceptions import NotFittedError
 
 from jaxmlp.ensembles import MembersResult
-from jaxmlp.sklearn import MLPClassifier, MLPRegressor, recipe_training
+from jaxmlp.sklearn import MLPClassifier, MLPRegressor
+from jaxmlp.sklearn.recipes import recipe_training
 
 CELLS = {
     "numbers": st.floats(allow_infinity=False),

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from sklearn.utils import check_array
 
-from jaxmlp.sklearn.tables import describe_table, encode_table, number_names
+from jaxmlp.sklearn.tables.encoding import describe_table, encode_table, number_names
 
 FRAME = pd.DataFrame({"a": [1.5, 2.5], "b": ["x", "y"], "c": pd.to_datetime(["2024", "2025"])})
 COLUMNS = describe_table(FRAME)

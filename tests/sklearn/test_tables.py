@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxmlp.sklearn.tables import Column, describe_table, encode_table, number_names
+from jaxmlp.sklearn.tables.encoding import Column, describe_table, encode_table, number_names
 
 D = decimal.Decimal
 EAST = dt.timezone(dt.timedelta(hours=2))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils import check_array
 
-from ..sources.columns import column_names, frame_columns, is_frame
+from ...sources.columns import column_names, frame_columns, is_frame
 from .cells import Cells, read_array, read_objects, title
 
 

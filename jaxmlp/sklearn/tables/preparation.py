@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..tabular import (
+from ...tabular import (
     Bins,
     RobustScaling,
     TabularRows,
@@ -18,7 +18,7 @@ from ..tabular import (
 )
 from .cells import parse_numbers
 from .columns import open_table
-from .tables import Column, Encoded, describe_table, encode_table
+from .encoding import Column, Encoded, describe_table, encode_table
 
 # Columns of more categories become embeddings.
 _MOST_ONE_HOT = 8

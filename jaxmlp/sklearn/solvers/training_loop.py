@@ -12,13 +12,13 @@ import optax
 from jaxtyping import Array, Key, PyTree
 from sklearn.exceptions import ConvergenceWarning
 
-from ..data import DataLoader
-from ..fitting import NonFiniteError, ProgressBar
-from ..train_step import TrainState, init_state
-from ..training import fit
-from ..types import Params
+from ...data import DataLoader
+from ...fitting import NonFiniteError, ProgressBar
+from ...train_step import TrainState, init_state
+from ...training import fit
+from ...types import Params
+from ..splitting import Rows
 from .orders import ShuffledOrders
-from .splitting import Rows
 from .stochastic import Loss, Model, Optimizer, Settings, SolverState
 from .stopping import Stopping, Validation
 

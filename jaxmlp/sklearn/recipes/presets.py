@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from ..tabular import Recipe, choose_recipe, realmlp, tabm
+from ...tabular import Recipe, choose_recipe, realmlp, tabm
 
 # Scikit-learn's arguments that say how its network is built and trained, and ours that act there
 # alone.

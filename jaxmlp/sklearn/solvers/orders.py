@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..fitting import bucket_of_rows
+from ...fitting import bucket_of_rows
 
 # A run asks for an epoch ahead at most, and a call of several epochs, which may end within, has 16.
 _KEPT_ORDERS = 2

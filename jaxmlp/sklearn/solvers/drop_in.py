@@ -11,14 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from ..config import MLPConfig
-from ..data import DataLoader
-from ..fitting import bucket_of_rows, fill_rows
-from ..types import Batch, Norm, Params
-from .arguments import Arguments
-from .calibration import Calibration, Logits
-from .callbacks import as_callbacks, call_back
-from .heads import Head, OutActivation
+from ...config import MLPConfig
+from ...data import DataLoader
+from ...fitting import bucket_of_rows, fill_rows
+from ...types import Batch, Norm, Params
+from ..arguments import Arguments
+from ..calibration import Calibration, Logits
+from ..callbacks import as_callbacks, call_back
+from ..heads import Head, OutActivation
+from ..scorers import score_by
+from ..splitting import Rows, split_rows
 from .lbfgs import Limits, minimise
 from .networks import (
     as_coefs,
@@ -30,8 +32,6 @@ from .networks import (
     make_config,
 )
 from .orders import ShuffledOrders, choose_batch_size
-from .scorers import score_by
-from .splitting import Rows, split_rows
 from .stochastic import Loss, Model, Optimizer, Settings
 from .stopping import History, Stopping, Validation
 from .training_loop import NOT_FINITE, Reached, SolverRun, Trained, warn_of_end

@@ -10,8 +10,8 @@ from pathlib import Path
 import jax
 import jaxlib.version
 
-from ..checks import __version__
-from ..storage import FileLayer, write_atomically
+from ...checks import __version__
+from ...storage import FileLayer, write_atomically
 
 LIMIT = 256 * 2**20
 SUFFIX = ".jaxmlp-program"

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ..data import DataLoader
-from ..ensembles import fit_members
+from ...data import DataLoader
+from ...ensembles import fit_members
 from .orders import ShuffledOrders
 from .training_loop import Reached, SolverRun, Trained
 

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from ..config import MLPConfig
-from ..types import Batch, Params
-from .heads import Head
+from ...config import MLPConfig
+from ...types import Batch, Params
+from ..heads import Head
 from .networks import compute_losses
 
 Solver: TypeAlias = Literal["sgd", "adam"]

@@ -9,11 +9,12 @@ import numpy as np
 from scipy.special import logit
 from sklearn.utils import _safe_indexing
 
-from ..tabular import Recipe, for_few_rows
-from ..types import Batch
-from .calibration import Logits, choose_rows
-from .drop_in import DropIn
-from .preparation import Preparation, prepare_columns, prepare_rows
+from ...tabular import Recipe, for_few_rows
+from ...types import Batch
+from ..calibration import Logits, choose_rows
+from ..solvers import NOT_FINITE, DropIn
+from ..splitting import Rows
+from ..tables import Preparation, prepare_columns, prepare_rows
 from .presets import find_recipe, uses_recipe
 from .recipe_training import (
     HeldOut,
@@ -24,8 +25,6 @@ from .recipe_training import (
     compute_members,
     plan_members,
 )
-from .splitting import Rows
-from .training_loop import NOT_FINITE
 
 # Tables of no more rows are computed in float64, and a row of weight 2 is the same as two rows.
 _TINY = 48

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..fitting import UnsafeDirectoryError, open_cache_directory
+from ...fitting import UnsafeDirectoryError, open_cache_directory
 from .lending import lend, may_lend
 from .program_files import ProgramFiles
 

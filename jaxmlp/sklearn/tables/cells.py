@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ..sources.ingestion import is_floating
+from ...sources.ingestion import is_floating
 
 Group = Literal["bool", "datetime", "mixed", "number", "str"]
 

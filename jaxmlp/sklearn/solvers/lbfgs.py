@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from ..config import MLPConfig
-from ..types import Batch, Params
-from .heads import Head, Losses
+from ...config import MLPConfig
+from ...types import Batch, Params
+from ..heads import Head, Losses
 from .networks import compute_losses
 
 # Those of scipy.optimize.minimize(method="L-BFGS-B"), which scikit-learn calls.

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ..activations import net_input_features
-from ..config import MLPConfig
-from ..fitting import bucket_of_rows
-from ..forward import apply
-from ..losses.weights import weighted_mean
-from ..types import Activation, Batch, Dense, Norm, Params
-from .heads import Head, Losses
+from ...activations import net_input_features
+from ...config import MLPConfig
+from ...fitting import bucket_of_rows
+from ...forward import apply
+from ...losses.weights import weighted_mean
+from ...types import Activation, Batch, Dense, Norm, Params
+from ..heads import Head, Losses
 
 # Rows that are predicted at once.
 _BLOCK_ROWS = 8192

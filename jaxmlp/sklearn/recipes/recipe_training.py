@@ -10,10 +10,10 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from ..data import DataLoader
-from ..ensembles import fit_members, fold_weights
-from ..fitting import bucket_of_rows, fill_rows
-from ..tabular import (
+from ...data import DataLoader
+from ...ensembles import fit_members, fold_weights
+from ...fitting import bucket_of_rows, fill_rows
+from ...tabular import (
     Bins,
     Recipe,
     TabularConfig,
@@ -26,9 +26,9 @@ from ..tabular import (
     init_tabular,
     pack_settings,
 )
-from ..types import Batch
-from .networks import compute_in_blocks
-from .preparation import find_bins
+from ...types import Batch
+from ..solvers import compute_in_blocks
+from ..tables import find_bins
 
 # Rows to which layers are fitted at the start.
 _START_ROWS = 4096

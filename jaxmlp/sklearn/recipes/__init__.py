@@ -1,0 +1,21 @@
+"""Trains by recipes for tables, of which `jaxmlp.tabular` has the parts.
+
+In reading order: `presets` (which one is used), `recipe_training` (of members), `recipe_fit` (of an
+estimator).
+"""
+
+from .presets import find_recipe, unused_under_recipe, unused_under_sklearn, uses_recipe
+from .recipe_fit import RecipeFit, has_spread
+from .recipe_training import Members, MembersRun, train_members
+
+__all__ = [
+    "Members",
+    "MembersRun",
+    "RecipeFit",
+    "find_recipe",
+    "has_spread",
+    "train_members",
+    "unused_under_recipe",
+    "unused_under_sklearn",
+    "uses_recipe",
+]

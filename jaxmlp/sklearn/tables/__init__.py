@@ -1,0 +1,27 @@
+"""Turns columns of tables of any package into numbers and codes of categories.
+
+In reading order: `cells` (objects into arrays), `columns` (of frames of any package), `encoding`
+(into numbers and codes), `preparation` (of all columns of a table).
+"""
+
+from .columns import open_table
+from .encoding import Column
+from .preparation import (
+    Preparation,
+    find_bins,
+    needs_preparation,
+    prepare_columns,
+    prepare_matrix,
+    prepare_rows,
+)
+
+__all__ = [
+    "Column",
+    "Preparation",
+    "find_bins",
+    "needs_preparation",
+    "open_table",
+    "prepare_columns",
+    "prepare_matrix",
+    "prepare_rows",
+]
