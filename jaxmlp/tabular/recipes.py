@@ -26,6 +26,9 @@ class Recipe:
         folds: Parts into which rows are dealt, at least 2; member k does not train on part k
             (modulo folds), by the loss on which it chooses its best epoch. 0 trains all on all
             rows, and keeps the last epoch; so do fewer rows than folds.
+        patience: Training ends before all epochs where each member has held-out rows, and more than
+            `3 * best + patience` epochs are over for the best epoch of each, at least 0; `None`
+            never ends it.
         epochs: Passes over the rows, at least 1.
         batch_size: Rows per step, at least 1.
         learning_rate: Largest learning rate, finite and at least 0.
@@ -56,6 +59,7 @@ class Recipe:
     network: TabularConfig
     members: int = 1
     folds: int = 0
+    patience: int | None = None
     epochs: int = 256
     batch_size: int = 256
     learning_rate: float = 0.2
@@ -76,6 +80,8 @@ class Recipe:
         for name in ("members", "epochs", "batch_size"):
             require_int(name, getattr(self, name), 1, None)
         require_int("folds", self.folds, 0, None)
+        if self.patience is not None:
+            require_int("patience", self.patience, 0, None)
         if self.folds == 1:
             raise ValueError(
                 "folds must be 0 or at least 2, since of one part none is left to train on; got 1."
@@ -215,6 +221,7 @@ def choose_recipe(rows: int, features: int, *, regression: bool) -> Recipe:
         network=network,
         members=8 if rows <= 65536 else 4,
         folds=8,
+        patience=40,
         epochs=min(max(_STEPS * batch_size // rows, 16), 200),
         batch_size=batch_size,
         learning_rate=0.2 if regression else 0.04,

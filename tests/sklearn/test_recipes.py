@@ -1,5 +1,6 @@
 """Estimators that train by a recipe: targets, weights, chance, warnings, and work with others."""
 
+import dataclasses
 import warnings
 
 import numpy as np
@@ -182,6 +183,22 @@ def test_rows_to_validate_on_choose_the_epoch():
         MLPClassifier(**SETTINGS).fit(X, Y, X_val=X, y_val=Y + 1)
     with pytest.raises(ValueError, match="X_val and y_val must be given together"):
         MLPClassifier(**SETTINGS).fit(X, Y, X_val=X)
+
+
+def test_patience_ends_training_soon_after_the_best_epochs_and_keeps_them():
+    noise = DRAWS.integers(2, size=100)
+    recipe = dataclasses.replace(SMALL, epochs=100, learning_rate=0.1)
+    whole = MLPClassifier(preset=recipe, random_state=0).fit(X, noise)
+    best = 1 + np.argmin(whole.validation_loss_curve_)
+    for patience in (8, 20):
+        short = dataclasses.replace(recipe, patience=patience)
+        model = MLPClassifier(preset=short, random_state=0).fit(X, noise)
+        assert model.n_iter_ % 8 == 0
+        assert patience < model.n_iter_ < 100
+        assert model.n_iter_ > best
+        losses = whole.validation_loss_curve_[: model.n_iter_]
+        np.testing.assert_array_equal(model.validation_loss_curve_, losses)
+        equal(model, whole)
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,8 @@ def test_a_config_refuses_what_is_out_of_its_range(field, value, error, match):
         ("members", 0, ValueError, ABOVE_0),
         ("folds", -1, ValueError, "must be an int of at least 0"),
         ("folds", 1, ValueError, "folds must be 0 or at least 2"),
+        ("patience", -1, ValueError, "must be an int of at least 0"),
+        ("patience", 1.5, TypeError, "must be an int of at least 0"),
         ("epochs", 0, ValueError, ABOVE_0),
         ("batch_size", 0, ValueError, ABOVE_0),
         ("learning_rate", -0.1, ValueError, "must be finite and at least 0"),

@@ -1,7 +1,7 @@
 """Turns prepared rows and a recipe into trained members, and rows into their outputs."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -32,6 +32,8 @@ from ..tables import find_bins
 
 # Rows to which layers are fitted at the start.
 _START_ROWS = 4096
+# Waiting for all members after every epoch would take time itself.
+_EPOCHS_PER_LOOK = 8
 
 
 class Members(NamedTuple):
@@ -188,6 +190,20 @@ def train_members(runs: Sequence[MembersRun], **settings: Any) -> list[TrainedMe
     settings |= {"progress": first.progress, "validation": first.settings.get("validation")}
     settings |= {name: np.concatenate([run.settings[name] for run in runs]) for name in own}
     optimizer = TabularOptimizer(first.recipe.schedule)
+    ends = np.cumsum([len(run.seeds) for run in runs])
+    parts = [slice(end - len(run.seeds), end) for run, end in zip(runs, ends, strict=True)]
+
+    def keep(epochs: int, history: Mapping[str, np.ndarray]) -> np.ndarray:
+        losses = history["validation_loss"]
+        goes_on = np.ones(len(losses), bool)
+        for run, part in zip(runs, parts, strict=True):
+            if run.recipe.patience is not None:
+                told = np.where(np.isnan(losses[part]), np.inf, losses[part])
+                best = 1 + told.argmin(axis=1).max()
+                goes_on[part] = epochs <= 3 * best + run.recipe.patience
+        return goes_on
+
+    stages = _stages(runs)
     result = fit_members(
         first.loss,
         optax.GradientTransformation(optimizer.init, optimizer.update),
@@ -196,20 +212,31 @@ def train_members(runs: Sequence[MembersRun], **settings: Any) -> list[TrainedMe
         epochs=first.recipe.epochs,
         keys=jax.random.wrap_key_data(jnp.asarray(np.concatenate([run.keys for run in runs]))),
         seeds=np.concatenate([run.seeds for run in runs]),
+        stages=stages,
+        keep=keep if stages else None,
         **settings,
     )
     if len(runs) > 1 and (result.stopped_by == "interrupt").any():
         raise KeyboardInterrupt
     params: Any = jax.tree.map(np.asarray, result.params)
-    ends = np.cumsum([len(run.seeds) for run in runs])
     trained = []
-    for run, end in zip(runs, ends, strict=True):
-        part = slice(end - len(run.seeds), end)
+    for run, part in zip(runs, parts, strict=True):
         # Copies, that what is kept of one run does not keep all.
         kept = jax.tree.map(lambda leaf, part=part: leaf[part].copy(), params.params)
-        history = {name: values[part] for name, values in result.history.items()}
+        ran = ~np.isnan(result.history["loss"][part]).all(axis=0)
+        history = {name: values[part][:, ran] for name, values in result.history.items()}
         trained.append(TrainedMembers(Members(kept, run.bins), history))
     return trained
+
+
+def _stages(runs: Sequence[MembersRun]) -> tuple[int, ...]:
+    """Returns after which epochs to look whether runs end before the last."""
+    patience = [run.recipe.patience for run in runs if run.recipe.patience is not None]
+    if not patience or "validation" not in runs[0].settings:
+        return ()
+    # The best epoch is 1 or later. Runs are looked at when they would be alone.
+    looks = range(_EPOCHS_PER_LOOK, runs[0].recipe.epochs, _EPOCHS_PER_LOOK)
+    return tuple(epoch for epoch in looks if epoch > min(patience) + 3)
 
 
 def _hold_out(whole: Batch, recipe: Recipe, labels: Any, *, seed: int) -> dict[str, Any]:
