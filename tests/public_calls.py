@@ -152,6 +152,7 @@ CALLS: dict[Any, dict[str, tuple[Any, set[str]]]] = {
         "seeds": (None, {"none", "list"}),
         "row_weights": (None, {"none"}),
         "validation_weights": (None, {"none"}),
+        "validation_rows": (None, {"none"}),
         "stages": ((), set()),
         "keep": (None, {"none"}),
         **MONITORED,

@@ -131,6 +131,7 @@ CALLS: dict[Any, dict[str, tuple[Any, set[str]]]] = {
         "seed": (0, {"int"}),
         "stratify": (None, {"none"}),
     },
+    ensembles.rows_of_weights: {"weights": (np.array([[0, 1], [1, 1]]), set())},
     ensembles.grid: {"values": ({"rate": [0.1, 0.2]}, set())},
     ensembles.integers: {"low": (0, {"int"}), "high": (9, {"int"})},
     ensembles.log_uniform: {"low": (0.1, {"int", "float"}), "high": (9.0, {"float", "int"})},

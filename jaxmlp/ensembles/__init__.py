@@ -24,7 +24,7 @@ from .predictions import (
 from .results import Group, MembersResult
 from .searching import SearchResult, search
 from .selection import select_greedily
-from .weights import bootstrap_weights, fold_weights
+from .weights import bootstrap_weights, fold_weights, rows_of_weights
 from .widths import crop_widths, pad_widths
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "member_quantiles",
     "mixture_moments",
     "pad_widths",
+    "rows_of_weights",
     "search",
     "select_greedily",
     "uniform",

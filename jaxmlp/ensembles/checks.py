@@ -73,8 +73,40 @@ def as_stacked(params: PyTree, members: int) -> PyTree:
     return jax.tree.map(lambda leaf: np.asarray(jnp.asarray(leaf)), params)
 
 
-def as_weights(name: str, weights: Any, members: int, rows: Any) -> np.ndarray | None:
-    """Returns factors on the weights of rows, shape (members, rows).
+def as_row_numbers(numbers: Any, members: int, rows: Any) -> np.ndarray | None:
+    """Returns the rows that members are validated on, shape (members, chosen).
+
+    Raises:
+        TypeError: They are no array of ints, or there are no rows of a `Batch`.
+        ValueError: Their shape is another, or one is out of range.
+    """
+    if numbers is None:
+        return None
+    _require_batch("validation_rows", rows)
+    values = np.asarray(numbers)
+    if values.dtype.kind not in "iu":
+        raise TypeError(
+            f"validation_rows must be numbers of rows; got an array of {values.dtype}. Weights of "
+            "all rows are validation_weights."
+        )
+    if values.ndim != 2 or len(values) != members or not values.size:
+        raise ValueError(
+            "validation_rows must have numbers of rows for each member, shape "
+            f"({members}, chosen); got {values.shape}."
+        )
+    count = _count_rows(rows)
+    if bad := sorted(set(values[(values < 0) | (values >= count)].tolist())):
+        raise ValueError(
+            f"validation_rows must be in [0, {count}), as validation has {count} rows; got "
+            f"{bad[0]}."
+        )
+    return values.astype(np.int32)
+
+
+def as_weights(
+    name: str, weights: Any, members: int, rows: Any, *, chosen: np.ndarray | None = None
+) -> np.ndarray | None:
+    """Returns factors on the weights of rows, or of those that are chosen, shape (members, rows).
 
     Raises:
         TypeError: They are no array of numbers, or the rows are no `Batch`.
@@ -82,16 +114,11 @@ def as_weights(name: str, weights: Any, members: int, rows: Any) -> np.ndarray |
     """
     if weights is None:
         return None
-    if rows is None:
-        raise ValueError(f"{name} needs validation rows to weigh; give validation.")
-    if not isinstance(rows, Batch):
-        raise TypeError(
-            f"{name} needs a jaxmlp.Batch to weigh; got a {type(rows).__name__}. Give (x, y)."
-        )
+    _require_batch(name, rows)
     values = np.asarray(weights)
     if values.dtype.kind not in "biuf":
         raise TypeError(f"{name} must be numbers; got an array of {values.dtype}.")
-    shape = (members, jax.tree.leaves(rows.x)[0].shape[0])
+    shape = (members, _count_rows(rows)) if chosen is None else chosen.shape
     if values.shape != shape:
         raise ValueError(
             f"{name} must have a weight for each member and row, shape {shape}; got {values.shape}."
@@ -100,15 +127,27 @@ def as_weights(name: str, weights: Any, members: int, rows: Any) -> np.ndarray |
         values = values.astype(np.float32, copy=False)
     bad = np.argwhere(~(np.isfinite(values) & (values >= 0)))
     if len(bad):
-        member, row = bad[0]
+        member, place = bad[0]
+        row = place if chosen is None else chosen[member, place]
         raise ValueError(
-            f"{name} must be finite and at least 0, in float32; got {values[member, row]} for "
+            f"{name} must be finite and at least 0, in float32; got {values[member, place]} for "
             f"member {member}, row {row}."
         )
     if not values.any(axis=1).all():
         empty = np.flatnonzero(~values.any(axis=1))
         raise ValueError(f"{name} must leave every member a row; members {empty} have none.")
     return values
+
+
+def _require_batch(name: str, rows: Any) -> None:
+    if rows is None:
+        raise ValueError(f"{name} needs validation rows; give validation.")
+    if not isinstance(rows, Batch):
+        raise TypeError(f"{name} needs a jaxmlp.Batch; got a {type(rows).__name__}. Give (x, y).")
+
+
+def _count_rows(rows: Batch) -> int:
+    return jax.tree.leaves(rows.x)[0].shape[0]
 
 
 def pad_weights(weights: np.ndarray | None, rows: Batch) -> np.ndarray | None:

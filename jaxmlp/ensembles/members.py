@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 import jax
 import numpy as np
-from jaxtyping import Key, PyTree, Shaped
+from jaxtyping import Int, Key, PyTree, Shaped
 
 from ..checks import require_bool, require_function, suggests_settings
 from ..data import DataLoader
@@ -24,6 +24,7 @@ from ..losses.loss_function import NetworkLoss
 from ..storage import as_checkpoints
 from .checks import (
     as_memory,
+    as_row_numbers,
     as_seeds,
     as_stacked,
     as_stages,
@@ -67,7 +68,8 @@ def fit_members(
     seeds: Any = None,
     row_weights: Shaped[np.ndarray | jax.Array, "members rows"] | None = None,
     validation: PyTree | None = None,
-    validation_weights: Shaped[np.ndarray | jax.Array, "members validation_rows"] | None = None,
+    validation_weights: Shaped[np.ndarray | jax.Array, "members chosen"] | None = None,
+    validation_rows: Int[np.ndarray | jax.Array, "members chosen"] | None = None,
     stages: Sequence[int] = (),
     keep: Keep | None = None,
     **settings: Unpack[MemberSettings],
@@ -100,6 +102,8 @@ def fit_members(
             loss must depend on `batch.weight`.
         validation: As for `fit`; all members share the rows.
         validation_weights: Factor at least 0 on the weight of each validation row, for each member.
+        validation_rows: Numbers of the validation rows that each member is validated on, which
+            takes less time than weights of 0; `None` for all. Weights are then of these rows.
         stages: Numbers of epochs, increasing and below `epochs`, after each of which all members
             wait for each other and `keep` is asked.
         keep: `keep(epochs, history)` says for each member whether it goes on, in an array of bools
@@ -154,6 +158,7 @@ def fit_members(
     traced, static = split_hyperparameters(hyperparameters, members)
     numbers_by_group = group_members(static, members)
     validation = as_validation(validation, data=data, takes_batch=isinstance(loss, NetworkLoss))
+    chosen_rows = as_row_numbers(validation_rows, members, validation)
     init = as_init(params)
     everyone = Members(
         np.arange(members),
@@ -161,7 +166,10 @@ def fit_members(
         MemberInputs(
             dict(traced),
             pad_weights(as_weights("row_weights", row_weights, members, rows), padded),
-            as_weights("validation_weights", validation_weights, members, validation),
+            as_weights(
+                *("validation_weights", validation_weights, members, validation), chosen=chosen_rows
+            ),
+            chosen_rows,
         ),
         np.asarray(jax.random.key_data(keys)),
     )
@@ -205,7 +213,11 @@ def fit_members(
     if checkpoints is not None:
         params = [group.members.params for group, _ in groups]
         own = {"keys": everyone.keys, "params": params, "seeds": sweep.seeds}
-        hashes = {name: hash_tree(a) for name, a in (own | everyone.inputs._asdict()).items()}
+        own |= everyone.inputs._asdict()
+        if chosen_rows is None:
+            # As in the files of versions that did not know it.
+            del own["validation_rows"]
+        hashes = {name: hash_tree(a) for name, a in own.items()}
         then = plan_settings(sweep.plan, validation) | hashes | hash_static(static)
         files = SweepFiles(then, data, sweep.stages, [group for group, _ in groups])
     dropped = run_stages(

@@ -26,12 +26,13 @@ MEMBERS, EVERYWHERE = PartitionSpec("members"), PartitionSpec()
 class MemberInputs(NamedTuple):
     """What differs from member to member, with a leading member axis; `None` where it does not.
 
-    Weights are factors on those of all rows.
+    Weights are factors on those of all rows, or of the validation rows that are chosen.
     """
 
     hyperparameters: dict[str, Any]
     row_weights: Float[Array | np.ndarray, "members rows"] | None
-    validation_weights: Float[Array | np.ndarray, "members validation_rows"] | None
+    validation_weights: Float[Array | np.ndarray, "members chosen"] | None
+    validation_rows: Int[Array | np.ndarray, "members chosen"] | None
 
 
 class Programs:
@@ -113,6 +114,9 @@ class Programs:
     ) -> tuple[FitState, Metrics]:
         loss_fn, optimizer = self._spec.make(inputs.hyperparameters, self.read)
         rows = _weigh(rows, inputs.row_weights)
+        own = inputs.validation_rows
+        if own is not None:
+            validation = jax.tree.map(lambda a: a[own], validation)
         validation = _weigh(validation, inputs.validation_weights)
         state, metrics = program.run_epochs(
             loss_fn,

@@ -16,7 +16,7 @@ from .members import fit_members
 from .results import MembersResult
 from .scores import SCORE_COLUMNS, find_best, find_best_values, make_table, score_members
 from .settings import SWEEP_SETTINGS, MemberSettings
-from .trials import as_columns, make_folds, make_keys, repeat_settings, repeat_weights, require_init
+from .trials import as_columns, make_folds, make_keys, repeat_rows, repeat_settings, require_init
 
 # The settings of a sweep that the training of the best candidate on all rows has, too.
 _KEPT_IN_REFIT = ("ema_decay", "accumulate_steps", "nonfinite", "memory", "progress")
@@ -173,9 +173,10 @@ def search(
         # Candidate after candidate: member c * folds + f is fold f of candidate c.
         keys=keys[np.tile(np.arange(dealt.number), count)],
         hyperparameters=repeated,
-        row_weights=repeat_weights(dealt.training, count),
+        row_weights=repeat_rows(dealt.training, count),
         validation=dealt.validation,
-        validation_weights=repeat_weights(dealt.weights, count),
+        validation_weights=repeat_rows(dealt.weights, count),
+        validation_rows=repeat_rows(dealt.rows, count),
         stages=stages,
         keep=keep,
         **chosen,

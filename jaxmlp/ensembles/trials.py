@@ -7,20 +7,24 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Key, PyTree
+from jaxtyping import Float, Int, Key, PyTree, Shaped
 
 from ..data import DataLoader
 from .factories import as_init, split_hyperparameters
-from .weights import fold_weights
+from .weights import fold_weights, rows_of_weights
 
 
 class Folds(NamedTuple):
-    """Rows to validate on, and per fold the weights of all rows, `None` where they are all 1."""
+    """Rows to validate on, and per fold the weights of all rows, `None` where they are all 1.
+
+    Of `validation`, each fold has its own `rows`, with `weights`.
+    """
 
     number: int
     training: Float[np.ndarray, "folds rows"] | None
     validation: PyTree
-    weights: Float[np.ndarray, "folds rows"] | None
+    rows: Int[np.ndarray, "folds chosen"] | None
+    weights: Float[np.ndarray, "folds chosen"] | None
 
 
 def as_columns(candidates: Any, reserved: Any) -> dict[str, list[Any]]:
@@ -73,7 +77,7 @@ def make_folds(folds: Any, stratify: Any, validation: PyTree | None, data: DataL
             "stratify spreads labels over a number of folds, as folds=5; here it has no effect."
         )
     if folds is None:
-        return Folds(1, None, validation, None)
+        return Folds(1, None, validation, None, None)
     rows = len(data.source)
     if not isinstance(folds, int | np.integer | tuple):
         raise TypeError(
@@ -83,7 +87,7 @@ def make_folds(folds: Any, stratify: Any, validation: PyTree | None, data: DataL
         )
     if not isinstance(folds, tuple):
         training, weights = fold_weights(rows, int(folds), seed=0, stratify=stratify)
-        return Folds(len(training), training, data, weights)
+        return Folds(len(training), training, data, *rows_of_weights(weights))
     shapes = [np.shape(weights) for weights in folds]
     if len(folds) != 2 or len(set(shapes)) != 1 or len(shapes[0]) != 2 or shapes[0][1] != rows:
         raise ValueError(
@@ -91,7 +95,7 @@ def make_folds(folds: Any, stratify: Any, validation: PyTree | None, data: DataL
             f"{rows}) each, as fold_weights returns them; got shapes {shapes}."
         )
     training, weights = map(np.asarray, folds)
-    return Folds(len(training), training, data, weights)
+    return Folds(len(training), training, data, *rows_of_weights(weights))
 
 
 def make_keys(key: Any, folds: int) -> Key[jax.Array, " keys"]:
@@ -126,8 +130,8 @@ def repeat_settings(columns: Mapping[str, list[Any]], folds: int) -> dict[str, A
     return repeated | {name: np.repeat(values, folds, axis=0) for name, values in traced.items()}
 
 
-def repeat_weights(
-    weights: Float[np.ndarray, "folds rows"] | None, candidates: int
-) -> Float[np.ndarray, "members rows"] | None:
-    """Returns the folds' weights once per candidate."""
-    return None if weights is None else np.tile(weights, (candidates, 1))
+def repeat_rows(
+    values: Shaped[np.ndarray, "folds rows"] | None, candidates: int
+) -> Shaped[np.ndarray, "members rows"] | None:
+    """Returns the folds' weights, or numbers of rows, once per candidate."""
+    return None if values is None else np.tile(values, (candidates, 1))

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int, Shaped
 
 from ..checks import require_int
 from ..loading import permutation, philox_words
@@ -60,6 +60,40 @@ def fold_weights(
     fold[order] = np.arange(rows) % folds
     validation = (fold == np.arange(folds)[:, None]).astype(np.float32)
     return 1 - validation, validation
+
+
+def rows_of_weights(
+    weights: Shaped[np.ndarray, "members rows"],
+) -> tuple[Int[np.ndarray, "members chosen"], Shaped[np.ndarray, "members chosen"]]:
+    """Turns weights of all rows into numbers of those that have one, and their weights.
+
+    Args:
+        weights: Weight of each row for each member, as `fold_weights` and `bootstrap_weights` make
+            them.
+
+    Returns:
+        `(rows, weights)` as `fit_members` takes `validation_rows` and `validation_weights`: in
+        their order, and as many for all members as has the one with most; rows of weight 0 fill up.
+
+    Raises:
+        ValueError: Weights are no numbers, or have not two axes.
+
+    Example:
+        >>> rows, weights = rows_of_weights(np.array([[0, 1, 0, 2], [0, 0, 3, 0]]))
+        >>> rows.tolist(), weights.tolist()
+        ([[1, 3], [0, 2]], [[1, 2], [0, 3]])
+    """
+    weights = np.asarray(weights)
+    if weights.dtype.kind not in "biuf" or weights.ndim != 2 or not weights.shape[1]:
+        raise ValueError(
+            f"weights must be numbers, shape (members, rows); got shape {weights.shape} and type "
+            f"{weights.dtype}."
+        )
+    has = weights != 0
+    chosen = max(int(has.sum(axis=1).max(initial=0)), 1)
+    # Stable: rows with a weight first, each kind in its order.
+    rows = np.sort(np.argsort(~has, axis=1, kind="stable")[:, :chosen], axis=1).astype(np.int32)
+    return rows, np.take_along_axis(weights, rows, axis=1)
 
 
 def bootstrap_weights(rows: int, *, seeds: Any) -> Float[np.ndarray, "members rows"]:

@@ -200,7 +200,11 @@ def _are_alike(run: Any, other: Any) -> bool:
 def _static(run: MembersRun) -> Any:
     # The number of members may be any.
     shapes = [shape[1:] for shape in _shapes(run.model)]
-    return run.loss, run.recipe.schedule, run.recipe.epochs, shapes, run.dtype, set(run.settings)
+    settings = {
+        name: None if name == "validation" else np.shape(value)[1:]
+        for name, value in run.settings.items()
+    }
+    return run.loss, run.recipe.schedule, run.recipe.epochs, shapes, run.dtype, settings
 
 
 def _shapes(model: Any) -> list[tuple[int, ...]]:

@@ -174,7 +174,36 @@ CASES = {
     "validation weights alone": (
         {"validation_weights": WEIGHTS},
         ValueError,
-        "validation_weights needs validation rows to weigh",
+        "validation_weights needs validation rows; give validation",
+    ),
+    "validation rows alone": (
+        {"validation_rows": [[0], [1]]},
+        ValueError,
+        "validation_rows needs validation rows; give validation",
+    ),
+    "validation rows by a mask": (
+        {"validation": VALIDATION, "validation_rows": np.ones((2, 2), bool)},
+        TypeError,
+        "validation_rows must be numbers of rows; got an array of bool",
+    ),
+    "validation rows for one": (
+        {"validation": VALIDATION, "validation_rows": [[0]]},
+        ValueError,
+        "validation_rows must have numbers of rows for each member, shape (2, chosen); got (1, 1)",
+    ),
+    "validation rows beyond": (
+        {"validation": VALIDATION, "validation_rows": [[0, 1], [-1, 0]]},
+        ValueError,
+        "validation_rows must be in [0, ",
+    ),
+    "weights of other validation rows": (
+        {
+            "validation": VALIDATION,
+            "validation_rows": [[0, 1], [1, 0]],
+            "validation_weights": np.ones((2, 1)),
+        },
+        ValueError,
+        "validation_weights must have a weight for each member and row, shape (2, 2); got (2, 1)",
     ),
     "validation weights of no batch": (
         {"validation": {"x": X}, "validation_weights": WEIGHTS},

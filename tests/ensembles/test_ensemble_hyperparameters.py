@@ -229,6 +229,22 @@ def test_weights_of_folds_give_the_fits_on_the_subsets():
             assert_close(result.history[name][fold], values[0])
 
 
+@pytest.mark.parametrize("weighed", [False, True])
+def test_validation_rows_are_those_that_a_member_is_validated_on(weighed):
+    rows = np.array([[0, 2, 5], [1, 2, 2]])
+    weights = np.array([[1.0, 2.0, 0.5], [0.0, 1.0, 3.0]])
+    told = {"validation_weights": weights} if weighed else {}
+    settings = {"keys": KEYS[:2], "validation": (X, Y), "strategy": "vmap"}
+    result = fit_members(**settings, validation_rows=rows, **told)
+    everywhere = np.zeros((2, len(X)))
+    for member in range(2):
+        np.add.at(everywhere[member], rows[member], weights[member] if weighed else 1)
+    same = fit_members(**settings, validation_weights=everywhere)
+    # Sums over rows in another order.
+    assert_close(result.history, same.history)
+    assert_same(result.params, same.params)
+
+
 @pytest.mark.parametrize("array", [np.array, jnp.array])
 def test_bools_make_groups_in_arrays_too(array):
     def make_fast(h):

@@ -83,7 +83,11 @@ def test_programs_are_compiled_anew_for_other_settings_of_jax():
     functions = Factory(lambda *_: None, False), Factory(optax.sgd(0.1), False)
     spec = ProgramSpec(*functions, Plan(), (), width=1, devices=1)
     programs = make_programs(spec, has_own_order=False, validated=False, key_kind="threefry2x32")
-    arguments = (np.ones((1, 2), np.float32), MemberInputs({}, None, None), np.zeros((1, 2), "u4"))
+    arguments = (
+        np.ones((1, 2), np.float32),
+        MemberInputs({}, None, None, None),
+        np.zeros((1, 2), "u4"),
+    )
     with jax.default_matmul_precision("default"):
         default = programs.compiled("start", *arguments)
         assert programs.compiled("start", *arguments) is default

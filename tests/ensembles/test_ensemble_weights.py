@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxmlp.ensembles import bootstrap_weights, fold_weights
+from jaxmlp.ensembles import bootstrap_weights, fold_weights, rows_of_weights
 
 
 @settings(max_examples=50, deadline=None)
@@ -62,6 +62,28 @@ def test_bootstrap_members_differ_by_seed_only():
     weights = bootstrap_weights(30, seeds=[4, 5, 4])
     np.testing.assert_array_equal(weights[0], weights[2])
     assert (weights[0] != weights[1]).any()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 20), st.integers(0, 2**32 - 1))
+def test_rows_of_weights_are_those_weights(members, rows, seed):
+    draws = np.random.default_rng(seed)
+    weights = draws.integers(0, 3, (members, rows)) * draws.integers(0, 2, (members, rows))
+    chosen, of_chosen = rows_of_weights(weights)
+    assert chosen.shape == of_chosen.shape
+    assert chosen.shape[1] == max((weights > 0).sum(axis=1).max(), 1)
+    again = np.zeros_like(weights)
+    for member in range(members):
+        assert (np.diff(chosen[member]) > 0).all()
+        again[member, chosen[member]] = of_chosen[member]
+    np.testing.assert_array_equal(again, weights)
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("weights", [[1, 0], np.ones((2, 0)), np.array([["a"]])], ids=str)
+def test_rows_of_what_is_no_weights_are_refused(weights):
+    with pytest.raises(ValueError, match=r"weights must be numbers, shape \(members, rows\)"):
+        rows_of_weights(weights)
 
 
 def test_bootstraps_are_the_same_in_every_version():

@@ -64,6 +64,7 @@ OF_MANY = {
     "seeds": ([1, 2], {}),
     "row_weights": (TRAINING, {}),
     "validation_weights": (VALIDATION, {"validation": LOADER}),
+    "validation_rows": (np.array([[0, 1], [2, 3]]), {"validation": LOADER}),
     "stages": ([1], {"epochs": 2}),
     "keep": (
         lambda *_: np.array([True, False]),

@@ -11,7 +11,7 @@ import optax
 from jaxtyping import Array
 
 from ...data import DataLoader
-from ...ensembles import fit_members, fold_weights
+from ...ensembles import fit_members, fold_weights, rows_of_weights
 from ...fitting import bucket_of_rows, fill_rows
 from ...tabular import (
     Bins,
@@ -155,8 +155,8 @@ def plan_members(
         held_out = HeldOut(validation.x, validation.y, shared)
     elif 2 <= recipe.folds <= count:
         whole = Batch(rows, targets, scaled)
-        settings = _hold_out(whole, recipe, labels, seed=int(random_state.randint(most)))
-        unseen = settings["validation_weights"][:, :count]
+        seed = int(random_state.randint(most))
+        settings, unseen = _hold_out(whole, recipe, labels, seed=seed)
         held_out = HeldOut(rows, targets, scaled * unseen)
     return MembersRun(
         recipe,
@@ -239,18 +239,25 @@ def _stages(runs: Sequence[MembersRun]) -> tuple[int, ...]:
     return tuple(epoch for epoch in looks if epoch > min(patience) + 3)
 
 
-def _hold_out(whole: Batch, recipe: Recipe, labels: Any, *, seed: int) -> dict[str, Any]:
-    """Returns settings of `fit_members` by which every member has a fold that it does not see."""
+def _hold_out(
+    whole: Batch, recipe: Recipe, labels: Any, *, seed: int
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Returns settings of `fit_members` by which every member has a fold that it does not see.
+
+    And the weight of each row for each member there, shape (members, rows).
+    """
     count = len(whole.y)
     fold = np.arange(recipe.members) % recipe.folds
     seen, unseen = fold_weights(count, recipe.folds, seed=seed, stratify=labels)
-    filled = fill_rows(whole, bucket_of_rows(count))
-    places = ((0, 0), (0, len(filled.y) - count))
-    return {
+    rows, weights = rows_of_weights(unseen[fold])
+    filled_up = ((0, 0), (0, bucket_of_rows(rows.shape[1]) - rows.shape[1]))
+    settings = {
         "row_weights": seen[fold],
-        "validation": filled,
-        "validation_weights": np.pad(unseen[fold], places),
+        "validation": fill_rows(whole, bucket_of_rows(count)),
+        "validation_rows": np.pad(rows, filled_up),
+        "validation_weights": np.pad(weights, filled_up),
     }
+    return settings, unseen[fold]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
