@@ -12,7 +12,7 @@ Schedule: TypeAlias = Literal["coslog4", "flat_cos", "constant"]
 # Embeddings of more numbers cost more than they bring.
 _MOST_EMBEDDED = 100
 # Of a training, at the most.
-_STEPS = 2500
+_STEPS = 5000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,8 @@ class Recipe:
             (modulo folds), by the loss on which it chooses its best epoch. 0 trains all on all
             rows, and keeps the last epoch; so do fewer rows than folds.
         patience: Training ends before all epochs where each member has held-out rows, and more than
-            `3 * best + patience` epochs are over for the best epoch of each, at least 0; `None`
-            never ends it.
+            `3 * best + patience` epochs are over, at least 0; `best` is the median of the members'
+            best epochs. `None` never ends it.
         epochs: Passes over the rows, at least 1.
         batch_size: Rows per step, at least 1.
         learning_rate: Largest learning rate, finite and at least 0.
@@ -204,7 +204,7 @@ def choose_recipe(rows: int, features: int, *, regression: bool) -> Recipe:
     Example:
         >>> recipe = choose_recipe(1000, 20, regression=True)
         >>> recipe.members, recipe.batch_size, recipe.epochs
-        (8, 64, 160)
+        (8, 64, 200)
     """
     require_int("rows", rows, 1, None)
     require_int("features", features, 0, None)
@@ -214,6 +214,7 @@ def choose_recipe(rows: int, features: int, *, regression: bool) -> Recipe:
         hidden_features=(128, 128, 128),
         activation="mish" if regression else "selu",
         embedding="piecewise_linear" if few_features else None,
+        bins=48 if rows <= 8192 else 96,
         embedded=4,
     )
     batch_size = 64 if rows <= 1024 else 128 if rows <= 8192 else 256 if rows <= 65536 else 512

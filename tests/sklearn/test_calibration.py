@@ -19,7 +19,7 @@ SETTINGS = {"random_state": 0}
 # Networks that are sure of themselves.
 LIKE_SKLEARN = {"preset": "sklearn", "learning_rate_init": 0.02, "max_iter": 60, **SETTINGS}
 
-pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning")
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning")]
 
 
 def draw_logits(kind, *, members=1, entries=300):

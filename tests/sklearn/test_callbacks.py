@@ -18,6 +18,7 @@ VALIDATION = {"X_val": X[UNSEEN], "y_val": Y[UNSEEN]}
 SETTINGS = {"preset": "sklearn", "max_iter": 5, "random_state": 0}
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning"),
     pytest.mark.filterwarnings("ignore:lbfgs failed:Warning"),
 ]

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 # In a process of its own: SciPy reads the variable when it is imported.
 SCRIPT = """
 import sys, warnings

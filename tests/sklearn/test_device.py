@@ -23,7 +23,7 @@ from jaxmlp.sklearn.solvers import drop_in, networks, training_loop
 X, Y = load_iris(return_X_y=True)
 SETTINGS = {"preset": "sklearn", "max_iter": 3, "random_state": 0}
 
-pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning")
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning")]
 
 
 @pytest.fixture

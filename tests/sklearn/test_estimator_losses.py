@@ -19,6 +19,7 @@ ALONE = RNG.gamma(2, 3, 401)
 NOTHING = np.zeros((401, 1))
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning"),
     pytest.mark.filterwarnings("ignore:lbfgs failed:Warning"),
 ]

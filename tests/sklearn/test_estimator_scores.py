@@ -18,6 +18,7 @@ SETTINGS = {"preset": "sklearn", "max_iter": 6, "random_state": 0}
 LABELLED, LABELS = make_multilabel_classification(100, random_state=0)
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning"),
     pytest.mark.filterwarnings("ignore:lbfgs failed:Warning"),
 ]

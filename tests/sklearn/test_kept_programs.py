@@ -20,7 +20,7 @@ from jaxmlp.sklearn.programs import lending
 from jaxmlp.sklearn.programs.disk_cache import programs_on_disk
 from jaxmlp.sklearn.programs.program_files import SUFFIX, ProgramFiles, _digest
 
-pytestmark = pytest.mark.usefixtures("opened_anew")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("opened_anew")]
 
 NAMES = [name for name in dir(jax.config) if "cache" in name]
 

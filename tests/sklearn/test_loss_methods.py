@@ -15,7 +15,7 @@ X = RNG.normal(size=(120, 3))
 Y = X @ np.array([1.0, -2.0, 0.5]) + RNG.normal(size=120)
 SEVERAL = np.stack([Y, 3 + np.sin(X[:, 0])], axis=1)
 
-pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning")
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning")]
 
 
 def test_methods_give_a_row_each_and_an_axis_for_several_targets():

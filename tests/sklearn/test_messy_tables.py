@@ -23,7 +23,7 @@ NUMBERS = np.random.default_rng(1).normal(size=100)
 # What "auto" takes for a wish to train as scikit-learn does.
 LIKE_SKLEARN = {"hidden_layer_sizes": (8,), "max_iter": 8, "random_state": 0}
 
-pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning")
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning")]
 
 
 FITTED = {

@@ -21,6 +21,7 @@ NUMBERS = X @ np.array([1.0, -2.0, 0.5, 1.0]) / 5
 STILL = {"solver": "sgd", "learning_rate_init": 1e-12, "momentum": 0, "batch_size": 150}
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning"),
     pytest.mark.filterwarnings("ignore:lbfgs failed:Warning"),
 ]

@@ -11,6 +11,8 @@ from scipy.sparse import coo_array, csc_array, csr_array
 
 import jaxmlp.sklearn
 
+pytestmark = pytest.mark.long
+
 ROWS = np.random.default_rng(0).normal(size=(30, 3))
 TABLES = [
     *(ROWS, ROWS.astype(np.float32), csr_array(ROWS), csc_array(ROWS), coo_array(ROWS)),

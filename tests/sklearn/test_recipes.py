@@ -22,6 +22,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from jaxmlp.sklearn import MLPClassifier, MLPRegressor
 
+pytestmark = pytest.mark.long
+
 DRAWS = np.random.default_rng(0)
 X = DRAWS.normal(size=(100, 4))
 Y = (X[:, 0] + X[:, 1] > 0).astype(int)

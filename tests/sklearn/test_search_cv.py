@@ -29,6 +29,7 @@ RECIPE = {
 }
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning"),
     pytest.mark.filterwarnings("ignore:lbfgs failed:Warning"),
 ]

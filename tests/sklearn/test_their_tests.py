@@ -18,6 +18,7 @@ THEIRS = "from sklearn.neural_network import MLPClassifier, MLPRegressor"
 
 # Theirs are not run with warnings as errors.
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.filterwarnings("default::UserWarning"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]

@@ -24,7 +24,7 @@ from jaxmlp.sklearn import MLPClassifier, MLPRegressor
 
 X, Y = load_iris(return_X_y=True)
 
-pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning")
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning")]
 
 
 def classifier(**settings):

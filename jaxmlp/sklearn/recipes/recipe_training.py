@@ -199,7 +199,7 @@ def train_members(runs: Sequence[MembersRun], **settings: Any) -> list[TrainedMe
         for run, part in zip(runs, parts, strict=True):
             if run.recipe.patience is not None:
                 told = np.where(np.isnan(losses[part]), np.inf, losses[part])
-                best = 1 + told.argmin(axis=1).max()
+                best = 1 + np.median(told.argmin(axis=1))
                 goes_on[part] = epochs <= 3 * best + run.recipe.patience
         return goes_on
 
