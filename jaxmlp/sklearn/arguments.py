@@ -44,7 +44,7 @@ class Arguments(BaseEstimator):
         "epsilon": [Interval(Real, 0, None, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left"), None],
         "norm": [StrOptions({"layer", "rms"}), None],
         "residual": ["boolean"],
         "preset": [StrOptions({"auto", "realmlp", "tabm", "sklearn"}), Recipe],
@@ -79,7 +79,7 @@ class Arguments(BaseEstimator):
     epsilon: Number
     n_iter_no_change: Number
     max_fun: int
-    dropout: Number
+    dropout: Number | None
     norm: Any
     residual: bool
     preset: Any
@@ -104,7 +104,7 @@ class Arguments(BaseEstimator):
         if any(units <= 0 for units in hidden):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
         hidden = [int(units) if isinstance(units, Integral) else units for units in hidden]
-        for name, acts in {"dropout": self.dropout > 0, "norm": self.norm is not None}.items():
+        for name, acts in {"dropout": bool(self.dropout), "norm": self.norm is not None}.items():
             if acts and not hidden:
                 raise ValueError(
                     f"{name} acts on hidden layers, and hidden_layer_sizes has none; got "
@@ -121,7 +121,7 @@ class Arguments(BaseEstimator):
         """Returns what to warn of: arguments that were given and change nothing."""
         unused = []
         if self.solver == "lbfgs":
-            if self.dropout > 0:
+            if self.dropout:
                 unused.append("dropout has no effect with solver='lbfgs', which draws nothing.")
             given = {"callbacks": bool(self.callbacks), "progress": self.progress}
             if names := [name for name, is_given in given.items() if is_given]:

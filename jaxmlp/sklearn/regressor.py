@@ -65,7 +65,8 @@ class MLPRegressor(RegressorMixin, Regression):
         n_iter_no_change: Epochs without improvement, in a row, after which one more ends it.
         max_fun: Most evaluations of the loss by "lbfgs", at least 1.
         dropout: Share of the units of each hidden layer that a step drops, in [0, 1); not of
-            "lbfgs"; 0 leaves it to a recipe. This and what follows is not in scikit-learn's.
+            "lbfgs". `None` is a recipe's own, and else 0. This and what follows is not in
+            scikit-learn's.
         norm: Normalisation of net inputs of hidden layers: "layer", "rms" or `None`.
         residual: Whether hidden layers but the first add what they are given to what they give.
         huber_delta: Residual from which "huber" is linear, above 0, in units of the targets.
@@ -164,7 +165,7 @@ class MLPRegressor(RegressorMixin, Regression):
         epsilon: Number = 1e-8,
         n_iter_no_change: Number = 10,
         max_fun: int = 15000,
-        dropout: Number = 0.0,
+        dropout: Number | None = None,
         norm: str | None = None,
         residual: bool = False,
         huber_delta: Number = DEFAULT_DELTA,

@@ -11,6 +11,8 @@ Schedule: TypeAlias = Literal["coslog4", "flat_cos", "constant"]
 
 # Embeddings of more numbers cost more than they bring.
 _MOST_EMBEDDED = 100
+# Regressions of more rows are fitted better without dropout.
+_MOST_DROPPED = 4096
 # Of a training, at the most.
 _STEPS = 5000
 
@@ -185,9 +187,9 @@ def tabm(*, regression: bool) -> Recipe:
 def choose_recipe(rows: int, features: int, *, regression: bool) -> Recipe:
     """Returns the recipe for a table of some size: RealMLP's training of other networks.
 
-    Numbers become piecewise-linear functions, which cost less than periodic ones and fit better in
-    `benchmarks/NOTES.md`, and several smaller networks are averaged, each with its own held-out
-    rows.
+    Numbers become piecewise-linear functions, which cost less than periodic ones and fit better,
+    several smaller networks are averaged, each with its own held-out rows, and large regressions
+    have no dropout: `benchmarks/recipes.py` compares, and its NOTES.md tells what it found.
 
     Args:
         rows: Number of rows, at least 1.
@@ -226,7 +228,7 @@ def choose_recipe(rows: int, features: int, *, regression: bool) -> Recipe:
         epochs=min(max(_STEPS * batch_size // rows, 16), 200),
         batch_size=batch_size,
         learning_rate=0.2 if regression else 0.04,
-        dropout_rate=0.0,
+        dropout_rate=0.0 if regression and rows > _MOST_DROPPED else 0.15,
     )
 
 

@@ -43,7 +43,7 @@ ARGUMENTS = {
     "n_ensemble": [1, 2, 0, "two"],
     "max_iter": [1, 3, 0],
     "categorical_features": [[0], ["c0"], [99], [True], "from_dtype", "all"],
-    "dropout": [0.0, 0.5, 0.999, 1.0],
+    "dropout": [None, 0.0, 0.5, 0.999, 1.0],
     "class_weight": ["balanced", {0: 1}, "even"],
     "calibrate": [True, False, "yes"],
     "loss": ["gaussian", "poisson", "quantile", "huber", "absolute_error", "log"],

@@ -187,6 +187,18 @@ def test_rows_to_validate_on_choose_the_epoch():
         MLPClassifier(**SETTINGS).fit(X, Y, X_val=X)
 
 
+def test_dropout_is_the_recipe_s_own_unless_it_is_given():
+    recipe = dataclasses.replace(SMALL, dropout_rate=0.5)
+    own, same, none = (
+        MLPClassifier(preset=recipe, dropout=rate, random_state=0).fit(X, Y)
+        for rate in (None, 0.5, 0.0)
+    )
+    equal(own, same)
+    without = dataclasses.replace(SMALL, dropout_rate=0.0)
+    equal(none, MLPClassifier(preset=without, random_state=0).fit(X, Y))
+    assert (own.predict_proba(X) != none.predict_proba(X)).any()
+
+
 def test_patience_ends_training_soon_after_the_best_epochs_and_keeps_them():
     noise = DRAWS.integers(2, size=100)
     recipe = dataclasses.replace(SMALL, epochs=100, learning_rate=0.1)

@@ -1,12 +1,13 @@
 """Trains by recipes for tables, of which `jaxmlp.tabular` has the parts.
 
-In reading order: `presets` (which one is used), `recipe_training` (of members), `recipe_fit` (of an
-estimator).
+In reading order: `presets` (which one is used), `member_predictions` (of trained ones),
+`recipe_training` (of members), `recipe_fit` (of an estimator).
 """
 
+from .member_predictions import Members
 from .presets import find_recipe, unused_under_recipe, unused_under_sklearn, uses_recipe
 from .recipe_fit import RecipeFit, has_spread
-from .recipe_training import Members, MembersRun, train_members
+from .recipe_training import MembersRun, train_members
 
 __all__ = [
     "Members",

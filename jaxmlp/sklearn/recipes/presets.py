@@ -89,7 +89,7 @@ def find_recipe(estimator: Any, rows: int, features: int, *, regression: bool) -
     changed: dict[str, Any] = {"epochs": min(recipe.epochs, int(estimator.max_iter))}
     if estimator.n_ensemble is not None:
         changed["members"] = int(estimator.n_ensemble)
-    if estimator.dropout:
+    if estimator.dropout is not None:
         changed["dropout_rate"] = float(estimator.dropout)
     return dataclasses.replace(recipe, **changed)
 

@@ -15,14 +15,13 @@ from ..calibration import Logits, choose_rows
 from ..solvers import NOT_FINITE, DropIn
 from ..splitting import Rows
 from ..tables import Preparation, prepare_columns, prepare_rows
+from .member_predictions import Members, compute_members
 from .presets import find_recipe, uses_recipe
 from .recipe_training import (
     HeldOut,
-    Members,
     MembersRun,
     Task,
     TrainedMembers,
-    compute_members,
     plan_members,
 )
 

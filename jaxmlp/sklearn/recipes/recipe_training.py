@@ -1,4 +1,4 @@
-"""Turns prepared rows and a recipe into trained members, and rows into their outputs."""
+"""Turns prepared rows and a recipe into trained members."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -22,25 +22,17 @@ from ...tabular import (
     TabularOptimizer,
     TabularParams,
     TabularRows,
-    apply_tabular,
     init_tabular,
     pack_settings,
 )
 from ...types import Batch
-from ..solvers import compute_in_blocks
 from ..tables import find_bins
+from .member_predictions import Members
 
 # Rows to which layers are fitted at the start.
 _START_ROWS = 4096
 # Waiting for all members after every epoch would take time itself.
 _EPOCHS_PER_LOOK = 8
-
-
-class Members(NamedTuple):
-    """Trained members; arrays of `params` have a leading axis of them."""
-
-    params: TabularParams
-    bins: Bins | None
 
 
 class HeldOut(NamedTuple):
@@ -277,47 +269,3 @@ def _draw(
         return init_tabular(config, rows, key=key, **named)
 
     return jax.lax.map(draw, keys)
-
-
-def compute_members(
-    members: Members,
-    rows: TabularRows,
-    *,
-    config: TabularConfig,
-    predict: Callable[[Array], Array],
-    apart: bool = False,
-) -> np.ndarray:
-    """Computes what every member predicts, shape (members, rows, outputs).
-
-    Args:
-        members: Trained members.
-        rows: Prepared rows.
-        config: How networks are built.
-        predict: Outputs into predictions, which the members of a network that share kernels
-            average.
-        apart: Whether those are not averaged; they count as members, then.
-    """
-
-    def compute(*block: np.ndarray) -> np.ndarray:
-        predicted = _predict(members, TabularRows(*block), config, predict, apart)
-        return np.moveaxis(np.asarray(predicted), 1, 0)
-
-    numbers, *others = map(np.asarray, rows)
-    predicted = np.moveaxis(compute_in_blocks(compute, numbers, *others), 0, 1)
-    return np.concatenate(np.moveaxis(predicted, 2, 1)) if apart else predicted
-
-
-@functools.partial(jax.jit, static_argnums=(2, 3, 4))
-def _predict(
-    members: Members,
-    rows: TabularRows,
-    config: TabularConfig,
-    predict: Callable[[Array], Array],
-    apart: bool,
-) -> Array:
-    def one(params: TabularParams) -> Array:
-        outputs = apply_tabular(params, rows, config=config, bins=members.bins)
-        predicted = predict(outputs)
-        return predicted if apart else jnp.mean(predicted, axis=1)
-
-    return jax.lax.map(one, members.params)

@@ -164,7 +164,7 @@ class DropIn(Calibration, Arguments, ABC):
             return call_back(callbacks, present, metrics)
 
         return SolverRun(
-            loss_fn=Loss(self._config(dtype), self._head, bool(self.dropout > 0)),
+            loss_fn=Loss(self._config(dtype), self._head, bool(self.dropout)),
             optimizer=optimizer,
             model=Model(self._params(dtype), settings),
             optimizer_state=optimizer_state if goes_on else None,
@@ -258,7 +258,7 @@ class DropIn(Calibration, Arguments, ABC):
         numbers = Settings(
             *(
                 self.alpha,
-                self.dropout,
+                self.dropout or 0.0,
                 learning_rate,
                 self.learning_rate_init,
                 self.power_t,
