@@ -141,6 +141,7 @@ OTHERS: dict[Any, dict[str, Any]] = {
         "seed": In(1, {"space": {"rate": ensembles.uniform(0.0, 1.0)}}),
     },
     ensembles.fold_weights: {"rows": 5, "folds": 3, "seed": 1, "stratify": np.array(Y)},
+    ensembles.rows_of_weights: {"weights": np.array([[1, 0], [0, 1]])},
     ensembles.grid: {"values": {"rate": [0.3]}},
     ensembles.integers: BOUNDS,
     ensembles.log_uniform: BOUNDS,
