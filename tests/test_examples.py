@@ -51,6 +51,7 @@ def test_every_example_is_tested():
     assert {path.stem for path in EXAMPLES.glob("*.py")} == set(OUTPUTS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_example_runs_without_warnings_and_writes_its_files(name, tmp_path):
     output = tmp_path / "new" / "folder"

@@ -60,6 +60,7 @@ def test_the_training_script_learns_and_equals_the_loop(capsys, monkeypatch, tmp
         assert len(names["result"].history["epoch"]) == 30
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
 def test_the_blocks_of_a_page_run_one_after_the_other(path):
     names = {}

@@ -56,6 +56,7 @@ def result_of(process, directory):
     return out.split(), dict(np.load(directory / "result.npz"))
 
 
+@pytest.mark.long
 def test_a_sweep_killed_thrice_ends_as_one_that_was_not(tmp_path):
     epochs, killed = 10_000, 0
     whole = result_of(start(tmp_path / "whole", epochs), tmp_path / "whole")

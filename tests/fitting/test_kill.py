@@ -36,6 +36,7 @@ np.savez(sys.argv[1] + "/result.npz", *jax.tree.leaves((result.params, result.hi
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_cleanly_and_it_can_be_resumed(number, tmp_path):
     process = start_python(SCRIPT, tmp_path, 100_000)
@@ -91,6 +92,7 @@ def check_kills(tmp_path, kills, epochs):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 of POSIX")
+@pytest.mark.long
 def test_a_run_killed_thrice_ends_as_one_that_was_not(tmp_path):
     assert check_kills(tmp_path, kills=3, epochs=2000) == 3
 
