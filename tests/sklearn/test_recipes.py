@@ -187,6 +187,14 @@ def test_rows_to_validate_on_choose_the_epoch():
         MLPClassifier(**SETTINGS).fit(X, Y, X_val=X)
 
 
+@pytest.mark.parametrize("loss", ["gaussian", "poisson", "squared_error"])
+def test_likelihoods_of_numbers_are_learned_in_steps_of_classes(loss):
+    model = MLPRegressor(loss, max_iter=1, n_ensemble=1, random_state=0).fit(X, Y)
+    assert model.recipe_.learning_rate == (0.2 if loss == "squared_error" else 0.04)
+    recipe = dataclasses.replace(SMALL, learning_rate=0.3)
+    assert MLPRegressor(loss, preset=recipe).fit(X, Y).recipe_ == recipe
+
+
 def test_dropout_is_the_recipe_s_own_unless_it_is_given():
     recipe = dataclasses.replace(SMALL, dropout_rate=0.5)
     own, same, none = (

@@ -17,6 +17,9 @@ DECISIVE = (
     *("nesterovs_momentum", "early_stopping", "validation_fraction", "beta_1", "beta_2"),
     *("epsilon", "n_iter_no_change", "max_fun", "norm", "residual", "scoring", "callbacks"),
 )
+# Losses that grow without bound as a network becomes too sure, which large steps bring about: they
+# take those of classes.
+_LIKELIHOODS = ("gaussian", "poisson")
 
 
 def set_arguments(estimator: Any) -> list[str]:
@@ -86,6 +89,8 @@ def find_recipe(estimator: Any, rows: int, features: int, *, regression: bool) -
         recipe = tabm(regression=regression)
     else:
         recipe = choose_recipe(rows, features, regression=regression)
+    if preset in ("auto", "realmlp") and getattr(estimator, "loss", None) in _LIKELIHOODS:
+        recipe = dataclasses.replace(recipe, learning_rate=realmlp(regression=False).learning_rate)
     changed: dict[str, Any] = {"epochs": min(recipe.epochs, int(estimator.max_iter))}
     if estimator.n_ensemble is not None:
         changed["members"] = int(estimator.n_ensemble)
