@@ -9,8 +9,9 @@ from .network import TabularConfig
 
 Schedule: TypeAlias = Literal["coslog4", "flat_cos", "constant"]
 
-# Embeddings of more numbers cost more than they bring.
+# Embeddings of more numbers cost more than they bring, and those of fewer rows fit their noise.
 _MOST_EMBEDDED = 100
+_FEWEST_EMBEDDED_ROWS = 512
 # Regressions of more rows are fitted better without dropout.
 _MOST_DROPPED = 4096
 # Of a training, at the most.
@@ -187,8 +188,8 @@ def tabm(*, regression: bool) -> Recipe:
 def choose_recipe(rows: int, features: int, *, regression: bool) -> Recipe:
     """Returns the recipe for a table of some size: RealMLP's training of other networks.
 
-    Numbers become piecewise-linear functions, which cost less than periodic ones and fit better,
-    several smaller networks are averaged, each with its own held-out rows, and large regressions
+    Numbers become piecewise-linear functions, which cost less than periodic ones and fit better, but
+    where rows are few or columns many; several smaller networks are averaged, each with its own held-out rows, and large regressions
     have no dropout: `benchmarks/recipes.py` compares, and its NOTES.md tells what it found.
 
     Args:
@@ -211,11 +212,11 @@ def choose_recipe(rows: int, features: int, *, regression: bool) -> Recipe:
     require_int("rows", rows, 1, None)
     require_int("features", features, 0, None)
     require_bool("regression", regression)
-    few_features = features <= _MOST_EMBEDDED
+    embeds = features <= _MOST_EMBEDDED and rows >= _FEWEST_EMBEDDED_ROWS
     network = TabularConfig(
         hidden_features=(128, 128, 128),
         activation="mish" if regression else "selu",
-        embedding="piecewise_linear" if few_features else None,
+        embedding="piecewise_linear" if embeds else None,
         bins=48 if rows <= 8192 else 96,
         embedded=4,
     )
