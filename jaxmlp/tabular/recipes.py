@@ -189,8 +189,8 @@ def choose_recipe(rows: int, features: int, *, regression: bool) -> Recipe:
     """Returns the recipe for a table of some size: RealMLP's training of other networks.
 
     Numbers become piecewise-linear functions, which cost less than periodic ones and fit better,
-    but not where rows are few or columns many; several smaller networks are averaged, each with its own
-    held-out rows; large regressions have no dropout. `benchmarks/recipes.py` compares, and its
+    but not where rows are few or columns many. Several smaller networks are averaged, each with its
+    own held-out rows. Large regressions have no dropout. `benchmarks/recipes.py` compares, and its
     NOTES.md tells what it found.
 
     Args:
