@@ -192,7 +192,7 @@ def train_members(runs: Sequence[MembersRun], **settings: Any) -> list[TrainedMe
             if run.recipe.patience is not None:
                 told = np.where(np.isnan(losses[part]), np.inf, losses[part])
                 best = 1 + np.median(told.argmin(axis=1))
-                goes_on[part] = epochs <= 3 * best + run.recipe.patience
+                goes_on[part] = epochs <= _last_epoch(best, run.recipe.patience)
         return goes_on
 
     stages = _stages(runs)
@@ -228,7 +228,12 @@ def _stages(runs: Sequence[MembersRun]) -> tuple[int, ...]:
         return ()
     # The best epoch is 1 or later. Runs are looked at when they would be alone.
     looks = range(_EPOCHS_PER_LOOK, runs[0].recipe.epochs, _EPOCHS_PER_LOOK)
-    return tuple(epoch for epoch in looks if epoch > min(patience) + 3)
+    return tuple(epoch for epoch in looks if epoch > _last_epoch(1, min(patience)))
+
+
+def _last_epoch(best: float, patience: int) -> float:
+    """Returns after which epoch a run ends for its best one so far."""
+    return 3 * best + patience
 
 
 def _hold_out(
