@@ -228,7 +228,7 @@ def _stages(runs: Sequence[MembersRun]) -> tuple[int, ...]:
         return ()
     # The best epoch is 1 or later. Runs are looked at when they would be alone.
     looks = range(_EPOCHS_PER_LOOK, runs[0].recipe.epochs, _EPOCHS_PER_LOOK)
-    return tuple(epoch for epoch in looks if epoch > _last_epoch(1, min(patience)))
+    return tuple(epoch for epoch in looks if epoch > _last_epoch(1.0, min(patience)))
 
 
 def _last_epoch(best: float, patience: int) -> float:
