@@ -13,7 +13,7 @@ import jaxmlp
 from jaxmlp import losses
 from jaxmlp.activations import ELEMENTWISE_ACTIVATIONS, GATED_ACTIVATIONS
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("x64")]
 
 X = make_inputs()
 # Central differences at eps = 1e-5: an error of eps**2 and of 1e-16 / eps, each 1e-10 or less,

@@ -10,6 +10,8 @@ from fits import KEY, LINEAR, LINEAR_CONFIG, VALIDATION, X, Y, cut_calls, fit, m
 import jaxmlp
 from jaxmlp import Standardization
 
+pytestmark = pytest.mark.long
+
 # An average of these with themselves, with decay 0.6, would round some of them away.
 STATISTICS = Standardization(
     jnp.asarray([1e5, -3.3, 0.1, 7.7], jnp.float32), jnp.asarray([1e3, 0.7, 3.3, 1.1], jnp.float32)

@@ -12,6 +12,8 @@ import jaxmlp
 from jaxmlp.activations import ACTIVATIONS
 from jaxmlp.config import INITS_WITH_GAIN, KERNEL_INITS
 
+pytestmark = pytest.mark.long
+
 
 def init(**fields):
     if fields["kernel_init"] == "mup":

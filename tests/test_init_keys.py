@@ -7,6 +7,8 @@ from networks import make_config
 
 import jaxmlp
 
+pytestmark = pytest.mark.long
+
 CONFIG = make_config(hidden_features=(5, 5), in_features=5, out_features=5, kernel_init="torch")
 
 

@@ -12,6 +12,8 @@ from networks import make_config
 import jaxmlp
 from jaxmlp.activations import ACTIVATIONS
 
+pytestmark = pytest.mark.long
+
 BASE = 16
 
 

@@ -21,6 +21,8 @@ from jaxmlp.tabular import (
     pack_settings,
 )
 
+pytestmark = pytest.mark.long
+
 EPOCHS, BATCH_SIZE, COUNT = 40, 32, 256
 RECIPES = {
     "realmlp": Recipe(network=REALMLP, dropout_rate=0.0),

@@ -35,7 +35,7 @@ from jaxmlp.tabular import (
 
 # Sums of at most 20 products in each of at most 5 stages, of numbers up to about 100.
 RTOL = 1e-12
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("x64")]
 
 
 def assert_close(got, expected, rtol=RTOL):

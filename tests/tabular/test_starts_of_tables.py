@@ -20,7 +20,7 @@ from jaxmlp.tabular import (
     shared_dense,
 )
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("x64")]
 
 
 @functools.partial(jax.jit, static_argnums=2)

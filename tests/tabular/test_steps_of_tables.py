@@ -38,7 +38,7 @@ FIELDS = {
 }
 PLAIN = dict.fromkeys(["scale_factor", "bias_factor", "slope_factor", "embedding_factor"], 1.0)
 STEPS = 8
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("x64")]
 
 
 def treatment(path):
