@@ -74,7 +74,13 @@ def as_frame(columns: Mapping[str, Any]) -> Any:
         raise ImportError(
             "to_frame needs pandas, which is not installed; pip install pandas."
         ) from error
-    return pd.DataFrame(dict(columns))
+    return pd.DataFrame({name: _of_numpy(values) for name, values in columns.items()})
+
+
+def _of_numpy(values: Any) -> Any:
+    # pandas computes nothing of bfloat16, which is no type of NumPy's own.
+    is_foreign = isinstance(values, np.ndarray) and values.dtype.kind == "V"
+    return values.astype(np.float32) if is_foreign else values
 
 
 def count_parameters(params: PyTree) -> int:

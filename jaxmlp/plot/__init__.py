@@ -3,9 +3,9 @@
 Each function draws into the axes that it is given, or makes a figure of its own, and returns the
 axes: `axes.figure.savefig("name.png")` writes it, and in a notebook `axes.figure` as a cell's last
 line shows it. In reading order: `panels` (where to draw), `names` (of what is drawn, and its
-colours), `cells` (a matrix as coloured cells); of runs `searches` and `history`; of networks
-`planes` (through the inputs), `regions`, `layers` and `weights`; of predictions `confusion` and
-`calibration`.
+colours), `cells` (numbers and names on an image), `networks` (one, by layer); of runs `searches`
+and `history`; of networks `planes` (through the inputs), `regions`, `layers` and `weights`; of
+predictions `confusion` and `calibration`.
 """
 
 from ..checks import did_you_mean as _did_you_mean

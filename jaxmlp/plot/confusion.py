@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.ticker import PercentFormatter
 
-from ..checks import require_name
+from ..checks import as_real_array, require_name
 from ..metrics import confusion_matrix
 from .cells import name_ticks, write_numbers
 from .names import as_labels
@@ -52,8 +52,8 @@ def plot_confusion(
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: Shapes do not match, `normalize` has another value, a target is no class, an
-            output is NaN, or there is not one name per class.
+        ValueError: Shapes do not match, there are no rows, `normalize` has another value, a target
+            is no class, an output is NaN, or there is not one name per class.
 
     Example:
         >>> axis = plot_confusion(np.eye(3)[[0, 1, 1]], np.array([0, 1, 2]))
@@ -61,12 +61,19 @@ def plot_confusion(
         [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]
     """
     require_name("normalize", normalize, (None, "true", "pred", "all"))
+    if np.ndim(as_real_array("outputs", outputs)) < 2:
+        raise ValueError(
+            f"outputs must have shape (*batch, classes); got shape {np.shape(outputs)}. Of "
+            "predicted classes, give jax.nn.one_hot(predicted, classes)."
+        )
     counts = np.asarray(confusion_matrix(outputs, targets, weight), np.float64)
     if np.isnan(counts).any():
         raise ValueError(
             f"outputs must be no NaN, and targets integers in [0, {len(counts)}), the classes; of "
             "some rows they are not."
         )
+    if not counts.any():
+        raise ValueError("outputs must have at least one row of weight above 0; got none.")
     labels = as_labels("class_names", class_names, len(counts), range(len(counts)))
     by_true = _divide(counts, counts.sum(axis=1, keepdims=True))
     shares = {

@@ -13,6 +13,7 @@ from ..forward import intermediates
 from ..inspection import deltas
 from ..losses.loss_function import Criterion
 from ..types import Batch, Params
+from .networks import layers_of
 from .panels import AxesArray, make_panels
 
 _BINS = 50
@@ -60,6 +61,7 @@ def plot_layers(
         >>> plot_layers(params, batch, config=config, criterion=losses.squared_error).shape
         (3, 3)
     """
+    names = list(layers_of(params))
     gradients = deltas(params, batch, config=config, criterion=criterion)
     layers = intermediates(params, batch.x, config=config)
     kept = np.ones(np.shape(batch.x)[:-1], bool)
@@ -67,7 +69,6 @@ def plot_layers(
         kept = np.asarray(batch.weight) != 0
     if not kept.any():
         raise ValueError("batch must have a row of weight above 0; got none.")
-    names = [f"hidden[{index}]" for index in range(len(params.hidden))] + ["output"]
     functions = names_of((*config.hidden_activations, config.output_activation or "identity"))
     values = [
         [np.asarray(part, np.float64)[kept].ravel() for part in (layer[0], layer[1], gradient)]
@@ -128,5 +129,5 @@ def _draw_histogram(
     axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     told = f"rms {np.sqrt(np.mean(np.square(values))):.2g}"
     if zeros := np.mean(values == 0):
-        told += f"\n{zeros:.0%} are 0"
+        told += "\n<1% are 0" if zeros < 0.01 else f"\n{zeros:.0%} are 0"
     axis.text(0.97, 0.93, told, transform=axis.transAxes, ha="right", va="top", size="small")

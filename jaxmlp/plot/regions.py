@@ -19,6 +19,7 @@ from ..forward import intermediates
 from ..sources.choice import make_source
 from ..types import Params
 from .names import as_labels, class_color, class_marker
+from .networks import layers_of
 from .panels import make_panel
 from .planes import Plane, plane_of_features, principal_plane
 
@@ -88,10 +89,18 @@ def plot_decision_regions(
             "plot_decision_regions needs a network of at least two inputs; config has "
             f"in_features={config.in_features}."
         )
+    layers_of(params)
     if zero_lines is not None:
+        if not config.hidden_features:
+            raise ValueError(f"zero_lines needs a hidden layer, which {config} has not.")
         require_int("zero_lines", zero_lines, 0, len(config.hidden_features))
     source = make_source(x, None, None, check_finite=True)
-    rows = np.asarray(source.read(np.arange(len(source))).x, np.float64)
+    given = np.asarray(as_real_array("x", source.read(np.arange(len(source))).x))
+    if given.ndim != 2:
+        raise ValueError(
+            f"x must have shape (rows, {config.in_features}); got shape {given.shape}."
+        )
+    rows = given.astype(np.float64)
     # Outputs come first, since `predict` says what is wrong with x and params.
     outputs = _finite_outputs(params, rows, config)
     count = max(config.out_features, 2)
@@ -123,7 +132,9 @@ def _as_input(x: Float[np.ndarray, "rows in_features"]) -> np.ndarray:
 
 
 def _finite_outputs(params: Params, x: np.ndarray, config: MLPConfig) -> np.ndarray:
-    outputs = np.asarray(predict(params, _as_input(x), config=config, batch_size=4096), np.float64)
+    # No more than there are rows, since `predict` fills blocks up.
+    size = min(len(x), 4096)
+    outputs = np.asarray(predict(params, _as_input(x), config=config, batch_size=size), np.float64)
     if not np.isfinite(outputs).all():
         raise ValueError(
             "params must give finite outputs; some are NaN or infinite. Was the training finite? "

@@ -11,6 +11,7 @@ from matplotlib.image import AxesImage
 from ..types import Dense, Params
 from .cells import name_ticks, write_numbers
 from .names import as_labels
+from .networks import layers_of
 from .panels import AxesArray, make_panels
 
 # Of more rows and columns, numbers would not be legible, and of more units or inputs, names.
@@ -55,50 +56,37 @@ def plot_weights(
         >>> panels.shape, panels[0, 0].get_title()
         ((2, 2), 'hidden[0]')
     """
-    layers = _require_one_network(params)
-    inputs, outputs = layers[0].kernel.shape[0], layers[-1].kernel.shape[1]
-    given = {}
-    for name, names, count in (
-        ("feature_names", feature_names, inputs),
-        ("output_names", output_names, outputs),
-    ):
-        labels = as_labels(name, names, count, range(count))
-        given[name] = None if names is None or count > _MOST_NAMES else labels
+    layers = layers_of(params)
+    for dense in layers.values():
+        for part in (dense.kernel, dense.bias):
+            if part is not None and not np.isfinite(np.asarray(part, np.float64)).all():
+                raise ValueError("params must be finite; some weights are NaN or infinite.")
+    features = next(iter(layers.values())).kernel.shape[0]
+    inputs = _names("feature_names", feature_names, features)
+    outputs = _names("output_names", output_names, params.output.kernel.shape[1])
     panels = make_panels(
         axes, (2, len(layers)), (3.6 * len(layers) + 0.8, 4.4), height_ratios=(8, 1)
     )
-    for index, (dense, (top, bottom)) in enumerate(zip(layers, panels.T, strict=True)):
-        is_first, is_last = index == 0, index == len(layers) - 1
+    before = None
+    for (name, dense), (top, bottom) in zip(layers.items(), panels.T, strict=True):
+        is_first, is_last = before is None, name == "output"
         image = _draw_layer(top, bottom, dense)
         top.get_figure(root=False).colorbar(image, ax=[top, bottom])
-        top.set_title("output" if is_last else f"hidden[{index}]", fontsize="medium")
+        top.set_title(name, fontsize="medium")
         told = ", standardised" if params.standardization is not None else ""
-        top.set_ylabel(f"input{told}" if is_first else f"unit of hidden[{index - 1}]")
-        name_ticks(top, "y", given["feature_names"] if is_first else None)
-        units = given["output_names"] if is_last else None
+        top.set_ylabel(f"input{told}" if is_first else f"unit of {before}")
+        name_ticks(top, "y", inputs if is_first else None)
+        units = outputs if is_last else None
         lowest = top if dense.bias is None else bottom
         name_ticks(lowest, "x", units, slanted=sum(map(len, units or [])) > 24)
         lowest.set_xlabel("output" if is_last else "unit")
+        before = name
     return panels
 
 
-def _require_one_network(params: Any) -> tuple[Dense, ...]:
-    if not isinstance(params, Params):
-        raise TypeError(
-            f"params must be a jaxmlp.Params; got a {type(params).__name__}. Of a run, give "
-            "result.params."
-        )
-    layers = (*params.hidden, params.output)
-    if any(np.ndim(dense.kernel) != 2 for dense in layers):
-        shape = np.shape(params.output.kernel)
-        raise ValueError(
-            f"params must be those of one network; the output kernel has shape {shape}. Of "
-            "members, give result.member(number)."
-        )
-    arrays = [part for dense in layers for part in dense[:2] if part is not None]
-    if not all(np.isfinite(np.asarray(array, np.float64)).all() for array in arrays):
-        raise ValueError("params must be finite; some weights are NaN or infinite.")
-    return layers
+def _names(argument: str, names: Sequence[str] | None, count: int) -> list[str] | None:
+    labels = as_labels(argument, names, count, range(count))
+    return None if names is None or count > _MOST_NAMES else labels
 
 
 def _draw_layer(top: Axes, bottom: Axes, dense: Dense) -> AxesImage:
