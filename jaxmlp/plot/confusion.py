@@ -80,7 +80,7 @@ def plot_confusion(
         None: by_true,
         "true": by_true,
         "pred": _divide(counts, counts.sum(axis=0, keepdims=True)),
-        "all": _divide(counts, counts.sum()),
+        "all": _divide(counts, counts.sum(keepdims=True)),
     }[normalize]
     side = 2.8 + 0.34 * min(len(counts), _MOST_NUMBERED)
     axis = make_panel(ax, (side + 0.8, side))

@@ -102,13 +102,13 @@ def plot_layers(
     return panels
 
 
-def _range_of(parts: list[Float[np.ndarray, " values"]]) -> tuple[float, float]:
+def _range_of(parts: list[Float[np.ndarray, "_"]]) -> tuple[float, float]:
     low = min(float(part.min()) for part in parts)
     high = max(float(part.max()) for part in parts)
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
-def _log_edges(parts: list[Float[np.ndarray, " values"]]) -> Float[np.ndarray, " edges"]:
+def _log_edges(parts: list[Float[np.ndarray, "_"]]) -> Float[np.ndarray, " edges"]:
     """Edges of bins from the smallest to the largest size above 0, twelve decades at most."""
     sizes = np.concatenate([part[part > 0] for part in parts])
     if not len(sizes):

@@ -97,8 +97,8 @@ def principal_plane(
         places=(seen - centre) @ components.T,
         labels=("first principal component", "second principal component"),
         title=(
-            f"plane of two principal components: {share:.0%} of the variance of the "
-            f"{standardised}inputs"
+            f"plane of the first two principal components,\n"
+            f"{share:.0%} of the variance of the {standardised}inputs"
         ),
     )
 

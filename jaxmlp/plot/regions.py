@@ -229,7 +229,7 @@ def _name_regions(
     axis: Axes, sides: list[np.ndarray], decided: Int[np.ndarray, "up across"], labels: list[str]
 ) -> None:
     """Writes the name of each class where its region is widest."""
-    for number in np.unique(decided):
+    for number in np.unique(decided).tolist():
         # Beyond the picture a region ends, too.
         depth = np.asarray(distance_transform_edt(np.pad(decided == number, 1)))[1:-1, 1:-1]
         row, column = divmod(int(depth.argmax()), depth.shape[1])
@@ -260,7 +260,7 @@ def _draw_rows(
 ) -> None:
     size = float(np.clip(6000 / len(classes), 5, 28))
     handles: list[Any] = []
-    for number in np.unique(classes):
+    for number in np.unique(classes).tolist():
         here = plane.places[classes == number]
         handles.append(
             axis.scatter(
