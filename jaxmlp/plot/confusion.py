@@ -89,9 +89,7 @@ def plot_confusion(
     norm = PowerNorm(0.5, vmin=0, vmax=highest)
     image = axis.imshow(shares, cmap="Blues", norm=norm, interpolation="nearest")
     of = {"pred": "predicted class", "all": "rows"}.get(normalize or "", "true class")
-    figure = axis.get_figure(root=False)
-    assert figure is not None
-    bar = figure.colorbar(image, ax=axis, label=f"share of {'all ' * (of == 'rows')}{of}")
+    bar = axis.figure.colorbar(image, ax=axis, label=f"share of {'all ' * (of == 'rows')}{of}")
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     if len(counts) <= _MOST_NUMBERED:
         written = counts if normalize is None else shares

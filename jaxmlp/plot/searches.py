@@ -141,12 +141,10 @@ def _draw_scores(axis: Axes, result: SearchResult, places: _Places, colors: _Col
     folds = sum(name.startswith("score_fold_") for name in result.table)
     told = f", mean of {folds} folds" if folds > 1 else ""
     axis.set(xlabel=places.title, ylabel=f"validation {result.monitor}{told}")
-    figure = axis.get_figure(root=True)
-    assert figure is not None
     for number, group in enumerate(colors.groups):
         # Groups stand side by side, so that bars at one value do not cover each other.
         shift = 4 / 72 * (number - (len(colors.groups) - 1) / 2)
-        aside = ScaledTranslation(shift, 0, figure.dpi_scale_trans)
+        aside = ScaledTranslation(shift, 0, axis.figure.dpi_scale_trans)
         beside = axis.transData + aside
         group = group[np.argsort(positions[group], kind="stable")]
         shown = group[finite[group]]

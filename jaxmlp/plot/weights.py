@@ -71,7 +71,7 @@ def plot_weights(
     for (name, dense), (top, bottom) in zip(layers.items(), panels.T, strict=True):
         is_first, is_last = before is None, name == "output"
         image = _draw_layer(top, bottom, dense)
-        top.get_figure(root=False).colorbar(image, ax=[top, bottom])
+        top.figure.colorbar(image, ax=[top, bottom])
         top.set_title(name, fontsize="medium")
         told = ", standardised" if params.standardization is not None else ""
         top.set_ylabel(f"input{told}" if is_first else f"unit of {before}")

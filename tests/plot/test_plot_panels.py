@@ -49,7 +49,7 @@ def name_of(function):
 
 
 def figure_of(axes):
-    return np.atleast_1d(axes).flat[0].get_figure(root=True)
+    return np.atleast_1d(axes).flat[0].figure.figure
 
 
 @pytest.mark.parametrize("function", ONE, ids=name_of)
