@@ -68,7 +68,7 @@ def plot_calibration(
     found = _as_targets(targets, rows, classes)
     if class_number is None:
         said, happened = known.max(axis=1), known.argmax(axis=1) == found
-        names = "confidence: probability of the predicted class", "share that is right"
+        names = "confidence (largest probability)", "share that is right"
     else:
         require_int("class_number", class_number, 0, classes)
         said, happened = known[:, class_number], found == class_number
