@@ -66,7 +66,7 @@ def test_pictures_are_drawn_into_the_axes_given(function):
     axes = Figure(layout="constrained").subplots(rows, columns, squeeze=False)
     drawn = draw(axes=axes)
     assert drawn.shape == shape
-    assert [one is other for one, other in zip(drawn.flat, axes.flat, strict=True)]
+    assert all(one is other for one, other in zip(drawn.flat, axes.flat, strict=True))
     assert all(axis.has_data() for axis in drawn.flat)
 
 
