@@ -10,12 +10,12 @@ import sys
 import pytest
 
 import jaxmlp
-from jaxmlp import ensembles, losses, metrics, sources, tabular
+from jaxmlp import ensembles, losses, metrics, plot, sources, tabular
 
 
 def public_callables():
     """Name and object of every public function and class, members of `losses` included."""
-    for module in (jaxmlp, ensembles, losses, metrics, sources, tabular):
+    for module in (jaxmlp, ensembles, losses, metrics, plot, sources, tabular):
         for name in module.__all__:
             value = getattr(module, name)
             if callable(value) and not isinstance(value, metrics.Metric):
@@ -25,6 +25,8 @@ def public_callables():
         yield f"jaxmlp.DataLoader.{name}", getattr(jaxmlp.DataLoader, name)
     yield "jaxmlp.MLPConfig.from_json", jaxmlp.MLPConfig.from_json
     yield "jaxmlp.MembersResult.member", jaxmlp.MembersResult.member
+    for result in (jaxmlp.FitResult, jaxmlp.MembersResult, jaxmlp.SearchResult):
+        yield f"jaxmlp.{result.__name__}.to_frame", result.to_frame
     yield "jaxmlp.Metric.__call__", metrics.Metric.__call__
     yield "jaxmlp.LossFn.__call__", jaxmlp.LossFn.__call__
     permutation = importlib.import_module("jaxmlp.loading.order").permutation

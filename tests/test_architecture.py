@@ -43,9 +43,9 @@ PARTS = {
     "edges": ("tensorboard", "plot", "orbax", "sklearn"),
 }
 ROOMS = (
-    *("checks", "ensembles", "fitting", "inspection", "loading", "losses", "metrics", "sources"),
+    *("checks", "ensembles", "fitting", "inspection", "loading", "losses", "metrics", "plot"),
     *("sklearn", "sklearn.tables", "sklearn.solvers", "sklearn.recipes", "sklearn.programs"),
-    *("storage", "tabular"),
+    *("sources", "storage", "tabular"),
 )
 # The doors of a room are the names that its `__init__` lists in `__all__`. Three rooms are public
 # as they are: there that is what users see, and these modules are the doors for the others.

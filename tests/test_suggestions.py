@@ -12,7 +12,7 @@ from fits import LINEAR, fit, make_loader
 from test_wrong_types import name_of, public_names
 
 import jaxmlp
-from jaxmlp import ensembles, losses, metrics, sources
+from jaxmlp import ensembles, losses, metrics, plot, sources
 from jaxmlp.checks import suggestions
 
 NAMES = [
@@ -34,6 +34,8 @@ NAMES = [
     ("jaxmlp.metrics", "f1_score", "jaxmlp.metrics.f1"),
     ("jaxmlp.activations", "logistic", r"MLPConfig\(activation='sigmoid'\)"),
     ("jaxmlp.plot", "plot", "jaxmlp.plot.plot_search"),
+    ("jaxmlp.plot", "ConfusionMatrixDisplay", "jaxmlp.plot.plot_confusion"),
+    ("jaxmlp", "plot_curves", "jaxmlp.plot.plot_history"),
     ("jaxmlp.sources", "read_csv", "jaxmlp.sources.csv"),
     ("jaxmlp.ensembles", "KFold", "jaxmlp.ensembles.fold_weights"),
 ]
@@ -128,7 +130,7 @@ def test_every_suggestion_names_something_that_there_is(part):
         assert hasattr(module, name)
 
 
-@pytest.mark.parametrize("module", [jaxmlp, losses, metrics, ensembles, sources])
+@pytest.mark.parametrize("module", [jaxmlp, losses, metrics, ensembles, sources, plot])
 def test_dir_shows_the_public_names(module):
     assert sorted(dir(module)) == sorted(module.__all__)
 
@@ -178,5 +180,7 @@ class TestShown:
             key=jax.random.key(0),
         )
         assert repr(result).startswith(f"SearchResult(2 candidates, best={result.best}, best_sett")
-        assert repr(result.members).startswith("MembersResult(4 members in 1 groups, stopped 4 by")
+        assert repr(result.members).startswith(
+            "MembersResult(4 members in 1 group, stopped 4 by 'ep"
+        )
         assert repr(result.members.groups[0]) == "Group(4 members, settings={})"

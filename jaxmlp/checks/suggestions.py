@@ -111,7 +111,20 @@ _FOREIGN: dict[str, dict[str, str]] = {
         "npy": "memmap loadnpy loadtxt",
         "parquet": "readparquet fromparquet",
     },
-    "plot": {"plot_search": "plot search plotresults plotresult plothistory plotgrid visualize"},
+    "plot": {
+        "plot_calibration": "reliabilitydiagram calibrationcurve calibrationdisplay",
+        "plot_confusion": "plotconfusionmatrix confusionmatrix confusionmatrixdisplay heatmap",
+        "plot_decision_regions": (
+            "plotdecisionboundary decisionboundary decisionboundarydisplay plotboundary regions"
+        ),
+        "plot_history": (
+            "plotcurves plotloss plotlosses plotlearningcurve learningcurve plottraining plotfit "
+            "plotmetrics plotmembers history"
+        ),
+        "plot_layers": "plotactivations plotgradients plotintermediates histograms layers",
+        "plot_search": "plot search plotresults plotresult plotgrid visualize",
+        "plot_weights": "plotkernels plotparams plotbiases weights",
+    },
     "optax": {
         "adam": "",
         "adamw": "",

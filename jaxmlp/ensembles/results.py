@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, PyTree
 
 from ..checks import require_int
-from ..fitting import FitState, Plan
+from ..fitting import FitState, Plan, as_frame
 from ..types import with_types_of
 from .runs import MemberGroup, where
 
@@ -51,13 +51,11 @@ class MembersResult(NamedTuple):
     def __repr__(self) -> str:
         """Shows how the members' runs went, and no arrays."""
         names, counts = np.unique(self.stopped_by, return_counts=True)
-        ends = ", ".join(f"{count} by {name!r}" for name, count in zip(names, counts, strict=True))
+        ends = ", ".join(f"{count} by '{name}'" for name, count in zip(names, counts, strict=True))
         finite = self.best_value[np.isfinite(self.best_value)]
         values = f", best_value {finite.min():.4g} to {finite.max():.4g}" if len(finite) else ""
-        return (
-            f"MembersResult({len(self.stopped_by)} members in {len(self.groups)} groups, stopped "
-            f"{ends}{values})"
-        )
+        groups = "1 group" if len(self.groups) == 1 else f"{len(self.groups)} groups"
+        return f"MembersResult({len(self.stopped_by)} members in {groups}, stopped {ends}{values})"
 
     @property
     def params(self) -> PyTree:
@@ -87,6 +85,39 @@ class MembersResult(NamedTuple):
             for position in np.flatnonzero(group.numbers == number):
                 return jax.tree.map(lambda leaf, at=position: leaf[at], group.params)
         raise AssertionError("groups hold every member")
+
+    def to_frame(self) -> Any:
+        """Returns the history as a tidy `pandas.DataFrame`, one row per member and epoch.
+
+        Epochs that a member ran no more are left out. What is one value per member, such as a
+        hyperparameter, joins as a column by `frame.assign(rate=rates[frame["member"]])`.
+
+        Returns:
+            The columns "member", "epoch" and one per metric, in the order of `history`; rows in
+            the order of members.
+
+        Raises:
+            ImportError: pandas is not installed.
+
+        Example:
+            >>> history = {"loss": np.array([[2.0, 1.0], [3.0, np.nan]])}
+            >>> ends = np.array(["epochs", "dropped"])
+            >>> zeros = np.zeros(2, int)
+            >>> print(MembersResult((), history, zeros, zeros, ends, zeros).to_frame())
+               member  epoch  loss
+            0       0      0   2.0
+            1       0      1   1.0
+            2       1      0   3.0
+        """
+        epochs = max((values.shape[1] for values in self.history.values()), default=0)
+        is_there = np.zeros((len(self.stopped_by), epochs), bool)
+        for values in self.history.values():
+            is_there |= ~np.isnan(values)
+        # What is undefined in an epoch within a run does not end it.
+        ran = np.logical_or.accumulate(is_there[:, ::-1], axis=1)[:, ::-1]
+        member, epoch = np.nonzero(ran)
+        metrics = {name: values[ran] for name, values in self.history.items()}
+        return as_frame({"member": member, "epoch": epoch, **metrics})
 
 
 def make_result(

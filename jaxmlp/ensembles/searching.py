@@ -9,7 +9,7 @@ from jaxtyping import Array, Key, PyTree
 
 from ..checks import require_bool, suggests_settings
 from ..data import DataLoader
-from ..fitting import FIT_SETTINGS, complete, make_plan, spelled_out
+from ..fitting import FIT_SETTINGS, as_frame, complete, make_plan, spelled_out
 from .checks import dense_rows
 from .halving import Halving, make_keep, plan_rungs
 from .members import fit_members
@@ -25,8 +25,8 @@ _KEPT_IN_REFIT = ("ema_decay", "accumulate_steps", "nonfinite", "memory", "progr
 class SearchResult(NamedTuple):
     """What a search found.
 
-    `table` has one row per candidate, in the order in which they were given, as a dict of columns:
-    `pandas.DataFrame(result.table)`. Its columns are
+    `table` has one row per candidate, in the order in which they were given, as a dict of columns;
+    `to_frame()` is the same as a `pandas.DataFrame`. Its columns are
 
     - the hyperparameters by name;
     - `score_mean` and `score_std` over the folds of a member's best monitored value, and
@@ -56,6 +56,18 @@ class SearchResult(NamedTuple):
             f"SearchResult({len(self.table['rank'])} candidates, best={self.best}, "
             f"best_settings={self.best_settings!r}, {self.monitor}={score:.4g} ({self.mode}))"
         )
+
+    def to_frame(self) -> Any:
+        """Returns the table as a `pandas.DataFrame`, one row per candidate.
+
+        Returns:
+            The columns of `table`, in its order. Every fold's curve by epoch is in
+            `result.members.to_frame()`.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return as_frame(self.table)
 
 
 @suggests_settings("search")

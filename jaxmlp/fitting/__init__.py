@@ -19,7 +19,7 @@ from .nonfinite import NonFiniteError
 from .pace import CALL_SECONDS, seconds_per_step
 from .program_cache import ProgramCache
 from .progress import ProgressBar
-from .results import FitResult
+from .results import FitResult, as_frame
 from .run_files import check_counted, check_settings, hash_tree, plan_settings
 from .scoring import evaluate, predict
 from .settings import FIT_SETTINGS, FitSettings, Plan, make_plan
@@ -43,6 +43,7 @@ __all__ = [
     "ProgressBar",
     "SettingsGroup",
     "UnsafeDirectoryError",
+    "as_frame",
     "as_validation",
     "bucket",
     "bucket_of_rows",

@@ -1,6 +1,7 @@
 """Turns what a run has reached into its result: parameters to use, history, state."""
 
-from typing import Literal, NamedTuple, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
@@ -19,7 +20,7 @@ class FitResult(NamedTuple):
 
     `params` are the parameters to use: with validation those of the best epoch, else the last; the
     averaged ones where averaging was asked for. `history` has one array per metric, one entry per
-    epoch, "epoch" among them: `pandas.DataFrame(result.history)` is a table. `state` is the state
+    epoch, "epoch" among them; `to_frame()` is the same as a table. `state` is the state
     after the last step, from which training can go on. `best_epoch` is the number of the best
     epoch, or -1 if none was finite. `stopped_by` is "epochs" for a whole run, or what ended it:
     "patience", "callback", "interrupt", "nonfinite".
@@ -41,6 +42,45 @@ class FitResult(NamedTuple):
             f"{len(self.history['epoch'])} epochs, best_epoch={self.best_epoch}, "
             f"stopped_by={self.stopped_by!r}{shown})"
         )
+
+    def to_frame(self) -> Any:
+        """Returns the history as a `pandas.DataFrame`, one row per epoch.
+
+        Returns:
+            The columns "epoch" and one per metric, in the order of `history`.
+
+        Raises:
+            ImportError: pandas is not installed.
+
+        Example:
+            >>> history = {"epoch": np.arange(2), "loss": np.array([2.0, 1.0])}
+            >>> print(FitResult({}, history, None, 1, "epochs").to_frame())
+               epoch  loss
+            0      0   2.0
+            1      1   1.0
+        """
+        return as_frame(self.history)
+
+
+def as_frame(columns: Mapping[str, Any]) -> Any:
+    """Returns columns of one length as a `pandas.DataFrame`.
+
+    Raises:
+        ImportError: pandas is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise ImportError(
+            "to_frame needs pandas, which is not installed; pip install pandas."
+        ) from error
+    return pd.DataFrame({name: _of_numpy(values) for name, values in columns.items()})
+
+
+def _of_numpy(values: Any) -> Any:
+    # pandas computes nothing of bfloat16, which is no type of NumPy's own.
+    is_foreign = isinstance(values, np.ndarray) and values.dtype.kind == "V"
+    return values.astype(np.float32) if is_foreign else values
 
 
 def count_parameters(params: PyTree) -> int:

@@ -3,24 +3,17 @@
 import dataclasses
 from typing import Any, NamedTuple, overload
 
+import matplotlib
 import numpy as np
 from jaxtyping import Bool, Float
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 
-from .checks import did_you_mean
-from .ensembles import SearchResult
-
-try:
-    import matplotlib
-    from matplotlib.axes import Axes
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import LogNorm, Normalize
-    from matplotlib.figure import Figure, SubFigure
-    from matplotlib.ticker import MaxNLocator
-    from matplotlib.transforms import ScaledTranslation
-except ImportError as error:
-    raise ImportError(
-        "jaxmlp.plot needs matplotlib, which is not installed; pip install 'jaxmlp[plot]'."
-    ) from error
+from ..ensembles import SearchResult
 
 # More numbers than that are told by a colour bar, and their ticks are matplotlib's.
 _MOST_NAMED = 8
@@ -148,12 +141,10 @@ def _draw_scores(axis: Axes, result: SearchResult, places: _Places, colors: _Col
     folds = sum(name.startswith("score_fold_") for name in result.table)
     told = f", mean of {folds} folds" if folds > 1 else ""
     axis.set(xlabel=places.title, ylabel=f"validation {result.monitor}{told}")
-    figure = axis.get_figure(root=True)
-    assert figure is not None
     for number, group in enumerate(colors.groups):
         # Groups stand side by side, so that bars at one value do not cover each other.
         shift = 4 / 72 * (number - (len(colors.groups) - 1) / 2)
-        aside = ScaledTranslation(shift, 0, figure.dpi_scale_trans)
+        aside = ScaledTranslation(shift, 0, axis.figure.dpi_scale_trans)
         beside = axis.transData + aside
         group = group[np.argsort(positions[group], kind="stable")]
         shown = group[finite[group]]
@@ -287,8 +278,3 @@ def _is_log(values: np.ndarray) -> bool:
 
 def _largest_gap(found: np.ndarray) -> float:
     return np.diff(found).max() / np.ptp(found)
-
-
-def __getattr__(name: str) -> Any:
-    hint = did_you_mean(name, ["plot_search"], "plot")
-    raise AttributeError(f"jaxmlp.plot has no {name!r}.{hint}")
