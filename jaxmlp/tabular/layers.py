@@ -109,7 +109,8 @@ def fit_layer(
     Returns:
         The layer, whose kernel is divided by the standard deviation over rows of each net input
         (where that is 0, by 1), and whose bias is minus a random mean of 5 of a unit's net inputs,
-        weighted by a draw from the simplex; and the activations of the rows.
+        weighted by a draw from the simplex, or 0.9 of it where the 5 are of one row; and the
+        activations of the rows.
 
     References:
         Holzmüller, Grinsztajn & Steinwart 2024 (RealMLP, arXiv 2407.04491), section 3 and appendix
@@ -131,5 +132,8 @@ def fit_layer(
     chosen = jnp.take_along_axis(jnp.take_along_axis(z, order, axis=0), place, axis=0)
     simplex = jax.random.exponential(simplex_key, (5, features), z.dtype)
     bias = -jnp.sum(simplex * chosen, axis=0) / jnp.sum(simplex, axis=0)
+    # Where all are one row, that row would lie on the kink, and rounding choose its derivative.
+    is_one = jnp.ptp(chosen, axis=0) <= jnp.finfo(z.dtype).eps ** 0.5
+    bias = jnp.where(is_one, 0.9 * bias, bias)
     layer = SharedDense(kernel / deviation, bias, slope=slope)
     return layer, parametric_activation(activation, z + bias, slope)

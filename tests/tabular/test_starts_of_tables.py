@@ -76,6 +76,14 @@ def test_kinks_lie_among_the_rows():
     assert 1 / 3 * 0.68 < np.var(layer.bias) < 1 / 3 * 1.32
 
 
+def test_no_row_lies_on_a_kink_where_rounding_would_choose_its_derivative():
+    # Of 3 rows all 5 draws are of one in 1 of 81 units.
+    h = np.random.default_rng(0).normal(size=(3, 2))
+    layer, _ = fitted(h, np.ones(3), units=500)
+    z = shared_dense(layer, jnp.asarray(h)[:, None], ntk=True)
+    assert np.abs(z).min() > 1e-6
+
+
 def test_activations_are_those_of_the_layer():
     h = np.random.default_rng(0).normal(size=(20, 3))
     layer, activations = fitted(h, np.ones(20))
