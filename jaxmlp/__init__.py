@@ -9,7 +9,6 @@ from . import losses, metrics, sources
 from .checks import __version__ as __version__
 from .checks import did_you_mean as _did_you_mean
 from .checks import warn_if_miscompiling as _warn_if_miscompiling
-from .config import MLPConfig
 from .data import DataLoader
 from .fitting import FitResult, NonFiniteError, enable_compilation_cache, evaluate, predict
 from .forward import Layer, apply, intermediates
@@ -18,11 +17,11 @@ from .loading import StratifiedSampler, WeightedSampler, class_weights, train_te
 from .losses.loss_function import make_loss
 from .losses.weights import weighted_mean
 from .metrics import Metric
+from .network import Activation, Batch, Dense, LossFn, MLPConfig, Norm, Params, Standardization
 from .optimizers import kernel_mask
 from .storage import CheckpointError, Checkpoints, load, load_state, save, save_state
 from .train_step import TrainState, init_state, make_train_step
 from .training import fit
-from .types import Activation, Batch, Dense, LossFn, Norm, Params, Standardization
 
 if TYPE_CHECKING:
     from . import ensembles, tabular

@@ -12,9 +12,9 @@ from jaxtyping import Int, PyTree
 from .checks import require_bool, require_function, require_int, suggests_settings
 from .loading import Block, JittedTransform, Transform, join_windows, make_order, make_reader
 from .loading import positions as resume
+from .network import Batch
 from .sources import MemorySource
 from .sources.choice import make_source
-from .types import Batch
 
 
 class DataLoader:

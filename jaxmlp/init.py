@@ -10,10 +10,8 @@ import numpy as np
 from jax.nn import initializers
 from jaxtyping import Array, Float, Int, Key
 
-from .activations import gain_of, net_input_features
 from .checks import require_key
-from .config import MLPConfig, require_config
-from .types import Dense, Norm, Params
+from .network import Dense, MLPConfig, Norm, Params, gain_of, net_input_features, require_config
 
 Place: TypeAlias = Literal["first", "hidden", "output"]
 

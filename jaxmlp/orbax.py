@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from .checks import require_path
-from .config import MLPConfig
+from .network import Activation, MLPConfig, Params
 from .storage import (
     CheckpointError,
     choose_config,
@@ -16,7 +16,6 @@ from .storage import (
     require_arrays,
     restore_by_path,
 )
-from .types import Activation, Params
 
 try:
     import orbax.checkpoint as ocp

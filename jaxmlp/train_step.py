@@ -12,8 +12,8 @@ from jaxtyping import Array, Int, Key, PyTree
 
 from .checks import require_int, require_key, require_loss, require_optimizer
 from .losses.weights import scale_weight, wide_type
+from .network import LossFn, trained_part, with_trained_part, with_types_of
 from .optimizers import Optimizer, as_transformation, init_optimizer, update_params
-from .types import LossFn, trained_part, with_trained_part, with_types_of
 
 
 class TrainState(NamedTuple):

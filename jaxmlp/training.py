@@ -20,10 +20,10 @@ from .fitting import (
     start_of_run,
     train,
 )
+from .network import LossFn
 from .optimizers import Optimizer
 from .storage import Checkpoints, as_checkpoints
 from .train_step import TrainState
-from .types import LossFn
 
 
 @suggests_settings("fit")

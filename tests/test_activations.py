@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference
 
-from jaxmlp.activations import ACTIVATIONS, ELEMENTWISE_ACTIVATIONS, GATED_ACTIVATIONS
+from jaxmlp.network import ACTIVATIONS, ELEMENTWISE_ACTIVATIONS, GATED_ACTIVATIONS
 
 # An even number of points, so that none is a kink (0, +-1, +-3, 6).
 GRID = np.linspace(-8, 8, 400)

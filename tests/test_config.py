@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxmlp import MLPConfig
-from jaxmlp.activations import ELEMENTWISE_ACTIVATIONS, GATED_ACTIVATIONS
-from jaxmlp.config import INITS_WITH_GAIN, KERNEL_INITS
+from jaxmlp.network import ELEMENTWISE_ACTIVATIONS, GATED_ACTIVATIONS, INITS_WITH_GAIN, KERNEL_INITS
 
 WIDTHS = st.integers(1, 4096)
 ACTIVATION_NAMES = st.sampled_from((*ELEMENTWISE_ACTIVATIONS, *GATED_ACTIVATIONS))

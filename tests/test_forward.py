@@ -10,7 +10,7 @@ import reference
 from networks import NORMS, make_config, make_inputs, make_params, widened
 
 import jaxmlp
-from jaxmlp.activations import ELEMENTWISE_ACTIVATIONS, GATED_ACTIVATIONS
+from jaxmlp.network import ELEMENTWISE_ACTIVATIONS, GATED_ACTIVATIONS
 
 ACTIVATIONS = (*ELEMENTWISE_ACTIVATIONS, *GATED_ACTIVATIONS)
 STRUCTURES = {

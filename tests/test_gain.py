@@ -9,8 +9,7 @@ import pytest
 from networks import make_config
 
 import jaxmlp
-from jaxmlp.activations import ACTIVATIONS
-from jaxmlp.config import INITS_WITH_GAIN, KERNEL_INITS
+from jaxmlp.network import ACTIVATIONS, INITS_WITH_GAIN, KERNEL_INITS
 
 pytestmark = pytest.mark.long
 

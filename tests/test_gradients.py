@@ -14,7 +14,7 @@ from networks import NORMS, make_config, make_inputs, make_params
 
 import jaxmlp
 from jaxmlp import losses
-from jaxmlp.activations import ELEMENTWISE_ACTIVATIONS, GATED_ACTIVATIONS
+from jaxmlp.network import ELEMENTWISE_ACTIVATIONS, GATED_ACTIVATIONS
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -10,8 +10,7 @@ import scipy.stats
 from networks import make_config
 
 import jaxmlp
-from jaxmlp.activations import ACTIVATIONS
-from jaxmlp.config import KERNEL_INITS
+from jaxmlp.network import ACTIVATIONS, KERNEL_INITS
 
 GAIN = ACTIVATIONS["tanh"].gain
 # Those that are one law per entry; the others have their own tests.

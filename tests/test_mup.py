@@ -10,7 +10,7 @@ import pytest
 from networks import make_config
 
 import jaxmlp
-from jaxmlp.activations import ACTIVATIONS
+from jaxmlp.network import ACTIVATIONS
 
 pytestmark = pytest.mark.long
 

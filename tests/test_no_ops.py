@@ -17,7 +17,7 @@ from test_wrong_types import CALLS, call, name_of, public_names
 
 import jaxmlp
 from jaxmlp import metrics, sources
-from jaxmlp.activations import gain_of
+from jaxmlp.network import gain_of
 
 OTHERS = effects.OTHERS | effects_of_rooms.OTHERS
 # They train many networks; tests/ensembles/test_sweep_no_ops.py looks at their parameters.

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import jaxmlp
 from jaxmlp import Activation, MLPConfig
-from jaxmlp.activations import ACTIVATIONS, ELEMENTWISE_ACTIVATIONS, gain_of
+from jaxmlp.network import ACTIVATIONS, ELEMENTWISE_ACTIVATIONS, gain_of
 
 
 def snake(z):

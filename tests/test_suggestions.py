@@ -32,7 +32,7 @@ NAMES = [
     ("jaxmlp.losses", "accuracy", "jaxmlp.metrics.accuracy"),
     ("jaxmlp.metrics", "mse", "jaxmlp.metrics.rmse"),
     ("jaxmlp.metrics", "f1_score", "jaxmlp.metrics.f1"),
-    ("jaxmlp.activations", "logistic", r"MLPConfig\(activation='sigmoid'\)"),
+    ("jaxmlp.network.activations", "logistic", r"MLPConfig\(activation='sigmoid'\)"),
     ("jaxmlp.plot", "plot", "jaxmlp.plot.plot_search"),
     ("jaxmlp.plot", "ConfusionMatrixDisplay", "jaxmlp.plot.plot_confusion"),
     ("jaxmlp", "plot_curves", "jaxmlp.plot.plot_history"),

@@ -12,7 +12,7 @@ from jaxtyping import PyTree
 
 from ..checks import require_int
 from ..data import DataLoader
-from ..types import Batch
+from ..network import Batch
 from .factories import Factory
 
 

@@ -16,8 +16,8 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from ..fitting import FitState, Metrics, ProgramCache, init_fit_state, program
 from ..loading import settings_of_this_thread
+from ..network import Batch
 from ..train_step import init_state
-from ..types import Batch
 from .factories import ProgramSpec
 
 MEMBERS, EVERYWHERE = PartitionSpec("members"), PartitionSpec()

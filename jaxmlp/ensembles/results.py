@@ -9,7 +9,7 @@ from jaxtyping import Bool, PyTree
 
 from ..checks import require_int
 from ..fitting import FitState, Plan, as_frame
-from ..types import with_types_of
+from ..network import with_types_of
 from .runs import MemberGroup, where
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Int, PyTree
 from ..data import DataLoader
 from ..fitting import FitState, padded_index, padded_steps, seconds_per_step
 from ..loading import cut_order, permutations
-from ..types import Batch
+from ..network import Batch
 from .programs import MemberInputs, Programs
 
 # More than compiling the program for another number of members usually takes.

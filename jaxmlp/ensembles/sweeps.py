@@ -12,7 +12,7 @@ from jaxtyping import Bool, PyTree
 from ..data import DataLoader
 from ..fitting import CALL_SECONDS, Plan, bucket, padded_steps, seconds_per_step
 from ..loading import with_settings_of_this_thread
-from ..types import Batch
+from ..network import Batch
 from .factories import Factory, ProgramSpec
 from .memory import available_memory
 from .parallelism import Parallelism, draws_alike, spread, with_less_memory

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ..loading import apply_transform
-from ..types import Batch
+from ..network import Batch
 from .factories import ProgramSpec
 from .programs import MemberInputs
 

@@ -15,9 +15,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
-from ..activations import as_activation, net_input_features
-from ..config import MLPConfig, require_config
-from ..types import Dense, Params
+from ..network import Dense, MLPConfig, Params, as_activation, net_input_features, require_config
 
 
 def pad_widths(params: Params, config: MLPConfig, hidden_features: tuple[int, ...]) -> Params:

@@ -10,7 +10,7 @@ import numpy as np
 from ..data import DataLoader
 from ..losses.loss_function import NetworkLoss
 from ..metrics import Metric, roc_auc
-from ..types import Batch, LossFn
+from ..network import Batch, LossFn
 
 _SMALL_BYTES = 2**22
 # From larger tables XLA gathers batches in two threads, which took 2 microseconds more per step.

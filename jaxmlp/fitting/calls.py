@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from ..network import Batch, LossFn
 from ..optimizers import Optimizer
 from ..train_step import with_auto_axes
-from ..types import Batch, LossFn
 from . import program
 from .buckets import padded_steps
 from .fit_state import FitState

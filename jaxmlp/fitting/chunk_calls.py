@@ -14,7 +14,7 @@ import numpy as np
 
 from ..data import DataLoader
 from ..loading import Block
-from ..types import Batch
+from ..network import Batch
 from .buckets import padded_index
 from .calls import Call, NumberedBatch, Run, StepMetrics, count_steps, join_metrics, replay
 from .fit_state import FitState

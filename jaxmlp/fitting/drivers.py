@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ..data import DataLoader
+from ..network import Batch
 from ..sources.ingestion import package_of
-from ..types import Batch
 from .buckets import padded_rows
 from .calls import Call, NumberedBatch, Run, StepMetrics
 from .chunk_calls import run_blocks, run_chunks

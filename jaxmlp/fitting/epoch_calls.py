@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int
 
 from ..data import DataLoader
-from ..types import Batch
+from ..network import Batch
 from .buckets import bucket, padded_index, padded_steps
 from .calls import Call, Run, replay
 from .fit_state import FitState

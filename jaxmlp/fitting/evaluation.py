@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from ..losses.loss_function import NetworkLoss
-from ..types import Batch, LossFn
+from ..network import Batch, LossFn
 
 # Of the widest layer's numbers for the rows of a block: they stay in a processor's caches.
 _BLOCK_NUMBERS = 2**21

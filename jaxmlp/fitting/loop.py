@@ -14,10 +14,10 @@ from jaxtyping import Array, Key, PyTree
 from ..checks import require_function, require_key, require_loss, require_optimizer
 from ..data import DataLoader
 from ..losses.loss_function import NetworkLoss
+from ..network import LossFn
 from ..optimizers import Optimizer
 from ..storage import Checkpoints, open_writer
 from ..train_step import TrainState, copy_arrays, init_state
-from ..types import LossFn
 from .calls import Call, Run, StepMetrics, join_metrics
 from .drivers import Driver, make_calls
 from .fit_state import init_fit_state

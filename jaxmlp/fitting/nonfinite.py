@@ -10,8 +10,8 @@ import optax
 from jaxtyping import PyTree
 
 from ..loading import JittedTransform
+from ..network import LossFn, trained_part
 from ..train_step import TrainState, make_pure_step
-from ..types import LossFn, trained_part
 from .calls import Call, Run, is_finite
 from .fit_state import FitState
 

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PyTree
 
 from ..loading import apply_transform
+from ..network import Batch, LossFn, map_trained, with_types_of
 from ..optimizers import Optimizer
 from ..train_step import make_pure_step
-from ..types import Batch, LossFn, map_trained, with_types_of
 from .evaluation import evaluate_rows
 from .fit_state import FitState, note_value
 from .settings import Plan

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
+from ..network import with_types_of
 from ..train_step import TrainState, copy_arrays
-from ..types import with_types_of
 from .run_files import Progress
 from .settings import Plan
 

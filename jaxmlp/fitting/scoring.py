@@ -10,13 +10,12 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from ..checks import is_real_array, require_int, require_loss
-from ..config import MLPConfig, require_config
 from ..data import DataLoader
 from ..forward import apply
 from ..loading import apply_transform
 from ..losses.loss_function import NetworkLoss
+from ..network import Batch, LossFn, MLPConfig, Params, require_config
 from ..sources.choice import make_source
-from ..types import Batch, LossFn, Params
 from .evaluation import evaluate_rows
 from .program_cache import ProgramCache
 from .step_metrics import row_weight

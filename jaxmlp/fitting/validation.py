@@ -10,8 +10,8 @@ from jaxtyping import PyTree
 from ..checks import is_real_array
 from ..data import DataLoader
 from ..loading import JittedTransform
+from ..network import Batch, LossFn
 from ..sources.choice import match_columns, require_same_columns
-from ..types import Batch, LossFn
 from .buckets import padded_validation
 
 

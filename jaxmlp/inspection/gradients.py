@@ -9,10 +9,9 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ..checks import require_key
-from ..config import MLPConfig, require_config
 from ..forward import intermediates
 from ..losses.loss_function import Criterion, make_loss
-from ..types import Batch, Dense, Norm, Params
+from ..network import Batch, Dense, MLPConfig, Norm, Params, require_config
 
 
 def deltas(

@@ -5,10 +5,8 @@ import math
 import jax
 import jax.numpy as jnp
 
-from ..activations import names_of
-from ..config import MLPConfig, require_config
 from ..init import init_params
-from ..types import Dense
+from ..network import Dense, MLPConfig, names_of, require_config
 
 
 def summary(config: MLPConfig) -> None:

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from ..types import Batch
+from ..network import Batch
 
 
 def check_sharding(sharding: jax.sharding.Sharding, batch_size: int) -> None:

@@ -10,10 +10,10 @@ import jax
 import numpy as np
 from jaxtyping import Int, PyTree
 
+from ..network import Batch
 from ..sources import MemorySource, Source
 from ..sources.checks import BatchCheck
 from ..sources.source import is_refilling
-from ..types import Batch
 from .batching import check_index, keep_positions
 from .placement import check_sharding, local_positions, place_batch
 from .streaming import Block, count_batches, stream_blocks

@@ -11,8 +11,8 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
+from ..network import Batch
 from ..sources.ingestion import empty_aligned
-from ..types import Batch
 from .thread_settings import with_settings_of_this_thread
 
 Item = TypeVar("Item")

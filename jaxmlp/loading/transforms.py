@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import jax
 
-from ..types import Batch
+from ..network import Batch
 
 Transform: TypeAlias = Callable[[Batch], Batch]
 

@@ -10,9 +10,16 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ..checks import require_function, require_mapping, suggests_settings
-from ..config import MLPConfig, require_config
-from ..forward import check_dropout_rate, compute_layers
-from ..types import Batch, LossFn, Params, Standardization
+from ..forward import compute_layers
+from ..network import (
+    Batch,
+    LossFn,
+    MLPConfig,
+    Params,
+    Standardization,
+    check_dropout_rate,
+    require_config,
+)
 from .classification import sigmoid_binary_cross_entropy, softmax_cross_entropy
 from .regression import gaussian, poisson
 from .scaling import in_target_units, require_scalable, scale_targets

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from ..checks import as_real_array, is_real_array
-from ..types import Standardization
+from ..network import Standardization
 from .regression import (
     absolute_error,
     gaussian,

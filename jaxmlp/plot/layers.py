@@ -7,12 +7,10 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from ..activations import names_of
-from ..config import MLPConfig
 from ..forward import intermediates
 from ..inspection import deltas
 from ..losses.loss_function import Criterion
-from ..types import Batch, Params
+from ..network import Batch, MLPConfig, Params, names_of
 from .networks import layers_of
 from .panels import AxesArray, make_panels
 

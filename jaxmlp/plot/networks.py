@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..types import Dense, Params
+from ..network import Dense, Params
 
 
 def layers_of(params: Any) -> dict[str, Dense]:

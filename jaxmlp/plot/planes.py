@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..checks import require_int
-from ..types import Standardization
+from ..network import Standardization
 
 
 class Plane(NamedTuple):

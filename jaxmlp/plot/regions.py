@@ -13,11 +13,10 @@ from matplotlib.patheffects import withStroke
 from scipy.ndimage import distance_transform_edt
 
 from ..checks import as_real_array, require_int
-from ..config import MLPConfig, require_config
 from ..fitting import predict
 from ..forward import intermediates
+from ..network import MLPConfig, Params, require_config
 from ..sources.choice import make_source
-from ..types import Params
 from .names import as_labels, class_color, class_marker
 from .networks import layers_of
 from .panels import make_panel

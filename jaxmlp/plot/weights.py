@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import CenteredNorm
 from matplotlib.image import AxesImage
 
-from ..types import Dense, Params
+from ..network import Dense, Params
 from .cells import name_ticks, write_numbers
 from .names import as_labels
 from .networks import layers_of

@@ -9,9 +9,8 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-from ..activations import HIDDEN_ACTIVATIONS
+from ..network import HIDDEN_ACTIVATIONS, Activation
 from ..tabular import Recipe
-from ..types import Activation
 
 # Beartype takes neither an int nor one of NumPy's numbers for a float.
 Number: TypeAlias = int | float | np.integer | np.floating

@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
-from ..types import Activation
+from ..network import Activation
 from .arguments import Number
 from .base import is_stochastic
 from .classification import Classification

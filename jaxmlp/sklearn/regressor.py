@@ -9,7 +9,7 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
-from ..types import Activation
+from ..network import Activation
 from .arguments import Number
 from .base import is_stochastic
 from .regression import (

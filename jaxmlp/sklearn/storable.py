@@ -14,6 +14,7 @@ import numpy as np
 import optax
 from sklearn.preprocessing import LabelBinarizer
 
+from ..network import Dense, Norm, Params
 from ..tabular import (
     Bins,
     PeriodicEmbedding,
@@ -24,7 +25,6 @@ from ..tabular import (
     TabularConfig,
     TabularParams,
 )
-from ..types import Dense, Norm, Params
 from .heads import Head
 from .recipes import Members
 from .tables import Column, Preparation

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from ..checks import require_bool
-from ..types import Batch
+from ..network import Batch
 from .array_files import ArrayFile, of_memmap, open_array
 from .files import (
     Paths,

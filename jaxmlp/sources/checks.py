@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from ..types import Batch
+from ..network import Batch
 from .ingestion import ingest, is_lost_weight, named_leaves
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int
 
 from ..checks import require_bool
-from ..types import Batch
+from ..network import Batch
 from .examples import (
     Names,
     Parts,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import numpy as np
 
-from ..types import Batch
+from ..network import Batch
 from .columns import stack_columns
 from .ingestion import as_array, named_leaves
 

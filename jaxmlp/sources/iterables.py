@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from ..checks import require_bool
-from ..types import Batch
+from ..network import Batch
 from .checks import BatchCheck
 from .examples import Names, Parts, copy_arrays, join_columns, name_parts, split_example
 

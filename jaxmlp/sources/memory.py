@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int, PyTree
 
 from ..checks import require_bool
-from ..types import Batch
+from ..network import Batch
 from .columns import column_names, ingest_frame, is_frame, read_numbers
 from .ingestion import (
     as_array,

@@ -5,7 +5,7 @@ from typing import Protocol, TypeGuard, runtime_checkable
 import numpy as np
 from jaxtyping import Int
 
-from ..types import Batch
+from ..network import Batch
 
 
 @runtime_checkable

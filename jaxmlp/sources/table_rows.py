@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from ..checks import require_bool
-from ..types import Batch
+from ..network import Batch
 from .columns import read_column
 from .files import File, as_index, chunk_starts, fingerprint, pieces, unchanged
 from .ingestion import require_rows

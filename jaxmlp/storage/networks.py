@@ -12,9 +12,8 @@ import numpy as np
 import optax
 
 from ..checks import __version__, require_mapping, require_path
-from ..config import MLPConfig, require_config
 from ..init import init_params
-from ..types import Activation, Params, Standardization
+from ..network import Activation, MLPConfig, Params, Standardization, require_config
 from .atomic_files import write_atomically
 from .container import Contents, encode, read
 from .headers import CheckpointError

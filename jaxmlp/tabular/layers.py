@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ..activations import activate
+from ..network import activate
 
 
 class SharedDense(NamedTuple):

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from ..activations import ELEMENTWISE_ACTIVATIONS, ElementwiseActivation
 from ..checks import require_bool, require_int, require_name, require_number
 from ..forward import dropout
+from ..network import ELEMENTWISE_ACTIVATIONS, ElementwiseActivation
 from .embeddings import (
     Bins,
     PeriodicEmbedding,

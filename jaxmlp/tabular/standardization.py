@@ -15,11 +15,11 @@ from jaxtyping import Float, Real
 
 from ..checks import as_real_array, is_real_array
 from ..data import DataLoader
+from ..network import Batch, Params, Standardization
 from ..sources import Source
 from ..sources.choice import is_dataset
 from ..sources.columns import ingest_frame, is_frame, read_numbers
 from ..sources.ingestion import as_array, is_sparse
-from ..types import Batch, Params, Standardization
 
 # Numbers that are widened to float64 at once: 8 MiB.
 _BLOCK_SIZE = 2**20

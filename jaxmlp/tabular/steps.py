@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Key
 
 from ..checks import require_bool, require_function, require_int, require_name
 from ..losses.weights import weighted_mean
-from ..types import Batch
+from ..network import Batch
 from .embeddings import Bins
 from .network import TabularConfig, TabularParams, apply_tabular
 from .recipes import Recipe, Schedule

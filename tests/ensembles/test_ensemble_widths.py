@@ -11,8 +11,8 @@ import pytest
 from fits import X, assert_same, fit, make_loader
 
 import jaxmlp
-from jaxmlp.activations import ACTIVATIONS
 from jaxmlp.ensembles import crop_widths, pad_widths
+from jaxmlp.network import ACTIVATIONS
 
 WIDE = (12, 7)
 CONFIGS = [

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.special import logit
 from sklearn.utils import _safe_indexing
 
+from ...network import Batch
 from ...tabular import Recipe, for_few_rows
-from ...types import Batch
 from ..calibration import Logits, choose_rows
 from ..solvers import NOT_FINITE, DropIn
 from ..splitting import Rows

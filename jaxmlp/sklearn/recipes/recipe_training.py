@@ -13,6 +13,7 @@ from jaxtyping import Array
 from ...data import DataLoader
 from ...ensembles import fit_members, fold_weights, rows_of_weights
 from ...fitting import bucket_of_rows, fill_rows
+from ...network import Batch
 from ...tabular import (
     Bins,
     Recipe,
@@ -25,7 +26,6 @@ from ...tabular import (
     init_tabular,
     pack_settings,
 )
-from ...types import Batch
 from ..tables import find_bins
 from .member_predictions import Members
 

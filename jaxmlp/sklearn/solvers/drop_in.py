@@ -11,10 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from ...config import MLPConfig
 from ...data import DataLoader
 from ...fitting import bucket_of_rows, fill_rows
-from ...types import Batch, Norm, Params
+from ...network import Batch, MLPConfig, Norm, Params
 from ..arguments import Arguments
 from ..calibration import Calibration, Logits
 from ..callbacks import as_callbacks, call_back

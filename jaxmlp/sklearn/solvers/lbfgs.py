@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from ...config import MLPConfig
-from ...types import Batch, Params
+from ...network import Batch, MLPConfig, Params
 from ..heads import Head, Losses
 from .networks import compute_losses
 

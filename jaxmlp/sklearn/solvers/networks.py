@@ -10,12 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ...activations import net_input_features
-from ...config import MLPConfig
 from ...fitting import bucket_of_rows
 from ...forward import apply
 from ...losses.weights import weighted_mean
-from ...types import Activation, Batch, Dense, Norm, Params
+from ...network import Activation, Batch, Dense, MLPConfig, Norm, Params, net_input_features
 from ..heads import Head, Losses
 
 # Rows that are predicted at once.

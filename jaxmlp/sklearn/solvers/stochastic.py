@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from ...config import MLPConfig
-from ...types import Batch, Params
+from ...network import Batch, MLPConfig, Params
 from ..heads import Head
 from .networks import compute_losses
 

@@ -14,9 +14,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ...data import DataLoader
 from ...fitting import NonFiniteError, ProgressBar
+from ...network import Params
 from ...train_step import TrainState, init_state
 from ...training import fit
-from ...types import Params
 from ..splitting import Rows
 from .orders import ShuffledOrders
 from .stochastic import Loss, Model, Optimizer, Settings, SolverState

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from ..checks import require_bool, require_int, require_name, require_number, suggests_settings
 from .activations import (
     HIDDEN_ACTIVATIONS,
     OUTPUT_ACTIVATIONS,
@@ -17,7 +18,6 @@ from .activations import (
     place_activations,
     require_activation,
 )
-from .checks import require_bool, require_int, require_name, require_number, suggests_settings
 from .types import Activation
 
 KernelInit: TypeAlias = Literal[

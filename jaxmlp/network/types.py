@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree, Shaped
 
-from .checks import require_function, require_number
+from ..checks import require_function, require_number
 
 
 class Norm(NamedTuple):

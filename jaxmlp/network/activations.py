@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .checks import did_you_mean, require_mapping, require_name
+from ..checks import did_you_mean, require_mapping, require_name
 from .types import Activation
 
 ElementwiseActivation: TypeAlias = Literal[
@@ -224,4 +224,4 @@ def place_activations(fields: Mapping[str, Any], given: Any) -> dict[str, Any]:
 
 def __getattr__(name: str) -> Any:
     hint = did_you_mean(name, ACTIVATIONS, "activations")
-    raise AttributeError(f"jaxmlp.activations has no {name!r}.{hint}")
+    raise AttributeError(f"jaxmlp.network.activations has no {name!r}.{hint}")
