@@ -1,0 +1,95 @@
+"""Turns the examples, scripts of `# %%` cells, into the pages of sphinx-gallery."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import jax
+from matplotlib.figure import Figure
+from sphinx_gallery.scrapers import figure_rst
+
+# In the order of the README's table.
+ORDER = [
+    *("digits", "perceptron", "inside", "from_pytorch", "regression", "own_model", "schedules"),
+    *("streaming", "ensemble", "sweep", "deep_ensemble", "optuna_search", "table"),
+]
+HEAD = """
+The examples
+============
+
+Scripts of a repository checkout, which ``python3 run.py examples/NAME.py`` runs. What they print
+and draw here was made when this page was built, {how}.
+
+"""
+
+
+def settings(root: Path) -> dict[str, Any]:
+    """Returns the settings of sphinx-gallery, after writing what it reads.
+
+    Args:
+        root: The checkout.
+    """
+    sources = root / "output" / "gallery"
+    write_sources(root / "examples", sources)
+    return {
+        "examples_dirs": str(sources),
+        "gallery_dirs": "gallery",
+        "filename_pattern": r"\.py$",
+        "within_subsection_order": "FileNameSortKey",
+        "image_scrapers": (scrape_figures,),
+        "reset_modules": (reset_jax,),
+        "reset_argv": lambda _conf, _script: ["--output", str(sources / "files")],
+        "abort_on_example_error": True,
+        "only_warn_on_example_error": False,
+        "download_all_examples": False,
+        "show_memory": False,
+        "write_computation_times": False,
+        "remove_config_comments": True,
+    }
+
+
+def write_sources(examples: Path, folder: Path) -> None:
+    """Writes every example with its name as a title, and the titles of cells as headings.
+
+    Args:
+        examples: Where they are.
+        folder: Where those of sphinx-gallery go; what is the same already is left, for its cache.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = sorted(examples.glob("*.py"), key=lambda path: (path.stem not in ORDER, path.stem))
+    for path in paths:
+        title = path.stem.replace("_", " ").capitalize()
+        source = path.read_text(encoding="utf-8")
+        source = source.replace('"""', f'"""\n{title}\n{"=" * len(title)}\n\n', 1)
+        source = re.sub(r"^# %% (.*)$", heading, source, flags=re.MULTILINE)
+        _write(folder / path.name, source)
+    _write(folder / "GALLERY_HEADER.rst", HEAD.format(how="with the settings of the scripts"))
+
+
+def heading(match: re.Match[str]) -> str:
+    """Returns a cell's line with its title as a heading below it."""
+    return f"# %%\n# {match[1]}\n# {'-' * len(match[1])}\n"
+
+
+def _write(path: Path, text: str) -> None:
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def scrape_figures(_block: Any, variables: dict[str, Any], conf: dict[str, Any]) -> str:
+    """Saves the figures that a cell assigned; the examples make them without pyplot."""
+    seen = variables["example_globals"].setdefault("_seen_figures", [])
+    paths = []
+    for value in list(variables["example_globals"].values()):
+        if isinstance(value, Figure) and not any(value is other for other in seen):
+            seen.append(value)
+            path = next(variables["image_path_iterator"])
+            value.savefig(path, dpi=120)
+            paths.append(path)
+    return figure_rst(paths, conf["src_dir"])
+
+
+def reset_jax(_conf: dict[str, Any], _name: str) -> None:
+    """Takes back what an example sets for all of JAX."""
+    jax.config.update("jax_enable_x64", False)
+    jax.config.update("jax_default_matmul_precision", None)
