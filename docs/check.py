@@ -1,4 +1,4 @@
-"""Checks a built site: its names, links, requests and translations.
+"""Checks a built site: its names, links, requests and translations, and opens it in Chromium.
 
     python3 run.py docs/check.py output/site
 
@@ -26,7 +26,8 @@ LOADED = {
     "action": {"form"},
 }
 # In scripts, a call that loads from another host.
-CALLS = r"""(?:fetch|import|importScripts|XMLHttpRequest|\.open|WebSocket|EventSource)\s*\([^)]{0,40}?["'`](?:https?:|wss?:)?//[\w.-]+"""
+LOADERS = r"(?:fetch|import|importScripts|\.open|WebSocket|EventSource)\s*\([^)]{0,40}?"
+CALLS = rf"""(?:\.src\s*=\s*|{LOADERS})["'`](?:https?:|wss?:)?//[\w.-]+"""
 
 
 class Page(HTMLParser):
@@ -77,9 +78,8 @@ def broken_links(site: Path) -> Iterator[str]:
             where = f"{path.relative_to(site.resolve())}: {link!r}"
             if not target.is_file():
                 yield f"{where} leads to no file."
-            elif parts.fragment and target in pages:
-                if unquote(parts.fragment) not in pages[target].anchors:
-                    yield f"{where} leads to no anchor."
+            elif target in pages and unquote(parts.fragment) not in {"", *pages[target].anchors}:
+                yield f"{where} leads to no anchor."
 
 
 def foreign_requests(site: Path) -> Iterator[str]:
@@ -113,7 +113,7 @@ def documented_names(inventory: Path) -> set[str]:
 
 def missing_names(site: Path) -> Iterator[str]:
     """Tells of public names that no page documents, and of documented ones that are not public."""
-    from public_names import public_names
+    from public_names import public_names  # pyright: ignore[reportMissingImports]
 
     names, documented = public_names(), documented_names(site / "objects.inv")
     told = [value for name, value in names.items() if name in documented]
@@ -155,11 +155,17 @@ def missing_translations(templates: Path, locales: Path) -> Iterator[str]:
 
 def main() -> int:
     """Runs the checks on the site that is named, prints complaints, and returns 1 if any."""
+    from browser import console_errors, find_chromium
+
     site = Path(sys.argv[1])
     checks: list[Callable[[Path], Iterator[str]]] = [broken_links, foreign_requests, missing_names]
     complaints = [complaint for check in checks for complaint in check(site)]
     templates = site.parent / "gettext"
     complaints += missing_translations(templates, DOCS / "locales" / "es" / "LC_MESSAGES")
+    if browser := find_chromium():
+        complaints += console_errors(site, browser)
+    else:
+        print("Chromium: not here, so no page was opened")
     print("\n".join(complaints) or f"{site}: names, links, requests and translations are in order")
     return 1 if complaints else 0
 

@@ -15,11 +15,11 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 sys.path.insert(0, str(DOCS / "extensions"))
 
-import gallery  # noqa: E402  # of docs/extensions
+import example_pages  # noqa: E402  # of docs/extensions
 
 import jaxmlp  # noqa: E402
 
-spanish = tags.has("es")  # noqa: F821  # pyright: ignore[reportUndefinedVariable]  # Sphinx's
+spanish = tags.has("es")  # pyright: ignore[reportUndefinedVariable]  # Sphinx's
 
 project = "jaxmlp"
 author = "The jaxmlp authors"
@@ -73,7 +73,7 @@ napoleon_use_rtype = False
 english = ROOT / "output" / "site" / "objects.inv"
 intersphinx_mapping = {"english": ("..", str(english))} if spanish else {}
 
-sphinx_gallery_conf = gallery.settings(ROOT)
+sphinx_gallery_conf = example_pages.settings(ROOT)
 
 llms_txt_title = "jaxmlp"
 llms_txt_summary = (

@@ -26,7 +26,8 @@ def resolve(
         if public is value and entry is not None:
             uri = app.builder.get_relative_uri(env.docname, entry.docname)
             reference = nodes.reference("", "", internal=True, refuri=f"{uri}#{entry.node_id}")
-            return reference + contents
+            reference += contents
+            return reference
     return contents if value is not None or node.get("reftype") == "obj" else None
 
 

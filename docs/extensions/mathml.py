@@ -1,4 +1,4 @@
-"""Turns formulas into MathML, which browsers draw by themselves: no script and no font is loaded."""
+"""Turns formulas into MathML, which browsers draw by themselves: no script, no font."""
 
 from typing import Any
 

@@ -40,6 +40,4 @@ def public_names() -> dict[str, object]:
         for module in modules
         for name in names_of(module)
     }
-    return {
-        name: value for name, value in found.items() if not isinstance(value, types.ModuleType)
-    }
+    return {name: value for name, value in found.items() if not isinstance(value, types.ModuleType)}

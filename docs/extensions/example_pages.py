@@ -8,17 +8,20 @@ import jax
 from matplotlib.figure import Figure
 from sphinx_gallery.scrapers import figure_rst
 
-# In the order of the README's table.
-ORDER = [
-    *("digits", "perceptron", "inside", "from_pytorch", "regression", "own_model", "schedules"),
-    *("streaming", "ensemble", "sweep", "deep_ensemble", "optuna_search", "table"),
-]
+# Those that take minutes are run with `--smoke`, and their pages say so.
+SHORTENED = {"streaming", "sweep"}
+NOTE = """
+.. note::
+
+   What stands here was made with ``--smoke``, in seconds; the whole takes some minutes:
+   ``python3 run.py examples/{name}.py``.
+"""
 HEAD = """
 The examples
 ============
 
-Scripts of a repository checkout, which ``python3 run.py examples/NAME.py`` runs. What they print
-and draw here was made when this page was built, {how}.
+Scripts of a checkout of the repository, which ``python3 run.py examples/NAME.py`` runs. What they
+print and draw here was made when this page was built.
 
 """
 
@@ -38,7 +41,7 @@ def settings(root: Path) -> dict[str, Any]:
         "within_subsection_order": "FileNameSortKey",
         "image_scrapers": (scrape_figures,),
         "reset_modules": (reset_jax,),
-        "reset_argv": lambda _conf, _script: ["--output", str(sources / "files")],
+        "reset_argv": arguments,
         "abort_on_example_error": True,
         "only_warn_on_example_error": False,
         "download_all_examples": False,
@@ -56,14 +59,14 @@ def write_sources(examples: Path, folder: Path) -> None:
         folder: Where those of sphinx-gallery go; what is the same already is left, for its cache.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = sorted(examples.glob("*.py"), key=lambda path: (path.stem not in ORDER, path.stem))
-    for path in paths:
+    for path in sorted(examples.glob("*.py")):
         title = path.stem.replace("_", " ").capitalize()
-        source = path.read_text(encoding="utf-8")
-        source = source.replace('"""', f'"""\n{title}\n{"=" * len(title)}\n\n', 1)
-        source = re.sub(r"^# %% (.*)$", heading, source, flags=re.MULTILINE)
-        _write(folder / path.name, source)
-    _write(folder / "GALLERY_HEADER.rst", HEAD.format(how="with the settings of the scripts"))
+        docstring, rest = path.read_text(encoding="utf-8").removeprefix('"""').split('"""', 1)
+        note = NOTE.format(name=path.stem) if path.stem in SHORTENED else ""
+        cells = re.sub(r"^# %% (.*)$", heading, rest, flags=re.MULTILINE)
+        head = f'"""\n{title}\n{"=" * len(title)}\n\n{docstring}\n{note}"""'
+        _write(folder / path.name, head + cells)
+    _write(folder / "GALLERY_HEADER.rst", HEAD)
 
 
 def heading(match: re.Match[str]) -> str:
@@ -87,6 +90,15 @@ def scrape_figures(_block: Any, variables: dict[str, Any], conf: dict[str, Any])
             value.savefig(path, dpi=120)
             paths.append(path)
     return figure_rst(paths, conf["src_dir"])
+
+
+def arguments(conf: dict[str, Any], script: dict[str, Any]) -> list[str]:
+    """Returns the command line of an example: where it writes, if it does, and whether in short."""
+    path = Path(script["src_file"])
+    writes = '"--output"' in path.read_text(encoding="utf-8")
+    folder = Path(conf["src_dir"]).parent / "output" / "gallery" / "files"
+    smoke = ["--smoke"] if path.stem in SHORTENED else []
+    return [*smoke, "--output", str(folder)] if writes else smoke
 
 
 def reset_jax(_conf: dict[str, Any], _name: str) -> None:
