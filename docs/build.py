@@ -7,6 +7,7 @@ examples and pages of the course that have not changed are not run again.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -30,10 +31,12 @@ STEPS = {
 def main() -> int:
     """Runs the steps and the checks, and returns the first exit status that is not 0."""
     environment = os.environ | {"MPLBACKEND": "Agg", "JAXMLP_COMPILATION_CACHE": "off"}
+    for folder in ("site", "gettext"):
+        shutil.rmtree(OUTPUT / folder, ignore_errors=True)
     for name, (*options, folder) in STEPS.items():
         begin = time.monotonic()
-        command = [sys.executable, "-m", "sphinx", "-n", "-W", "--keep-going", "-q", *options]
-        status = subprocess.call([*command, str(DOCS), folder], env=environment)
+        command = [sys.executable, "-m", "sphinx", "-n", "-W", "-a", "--keep-going", "-q"]
+        status = subprocess.call([*command, *options, str(DOCS), folder], env=environment)
         print(f"{name}: {time.monotonic() - begin:.0f} s", flush=True)
         if status != 0:
             return status

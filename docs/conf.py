@@ -15,7 +15,7 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 sys.path.insert(0, str(DOCS / "extensions"))
 
-import example_pages  # noqa: E402  # of docs/extensions
+import example_pages  # noqa: E402  # pyright: ignore[reportMissingImports]  # docs/extensions
 
 import jaxmlp  # noqa: E402
 
@@ -61,9 +61,9 @@ nb_merge_streams = True
 locale_dirs = ["locales"]
 gettext_compact = False
 gettext_uuid = False
-gettext_additional_targets = ["image"]
 
 autodoc_typehints = "signature"
+python_maximum_signature_line_length = 80
 autodoc_member_order = "bysource"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
@@ -107,4 +107,4 @@ html_theme_options = {
 }
 html_sidebars = {"index": [], "changelog": []}
 # The Spanish half is in a folder of the English one, page by page under the same names.
-html_context = {"in_spanish": spanish}
+html_context = {"in_spanish": spanish, "default_mode": "auto"}

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from jaxmlp import activations
+
 ROOT = Path(__file__).parents[1]
 CHECK = runpy.run_path(str(ROOT / "docs" / "check.py"))
 PUBLIC = runpy.run_path(str(ROOT / "docs" / "extensions" / "public_names.py"))
@@ -30,6 +32,14 @@ def test_every_public_name_is_once_in_the_reference_and_nothing_else_is():
     told = [public[name] for name in listed]
     missing = [name for name, value in public.items() if not any(value is t for t in told)]
     assert missing == []
+
+
+def test_the_reference_lists_all_activations():
+    page = (ROOT / "docs" / "reference" / "network.md").read_text()
+    table = page.split("## Activations")[1].split("\n## ")[0]
+    assert sorted(re.findall(r"`(\w+)`", table)) == sorted(
+        {*activations.HIDDEN_ACTIVATIONS, *activations.OUTPUT_ACTIVATIONS}
+    )
 
 
 def test_modules_that_are_not_inner_are_public():

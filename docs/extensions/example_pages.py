@@ -34,11 +34,13 @@ def settings(root: Path) -> dict[str, Any]:
     """
     sources = root / "output" / "gallery"
     write_sources(root / "examples", sources)
+    thumbnail = draw_thumbnail(sources / "words.png")
     return {
         "examples_dirs": str(sources),
         "gallery_dirs": "gallery",
         "filename_pattern": r"\.py$",
         "within_subsection_order": "FileNameSortKey",
+        "default_thumb_file": str(thumbnail),
         "image_scrapers": (scrape_figures,),
         "reset_modules": (reset_jax,),
         "reset_argv": arguments,
@@ -67,6 +69,14 @@ def write_sources(examples: Path, folder: Path) -> None:
         head = f'"""\n{title}\n{"=" * len(title)}\n\n{docstring}\n{note}"""'
         _write(folder / path.name, head + cells)
     _write(folder / "GALLERY_HEADER.rst", HEAD)
+
+
+def draw_thumbnail(path: Path) -> Path:
+    """Draws what stands for an example that prints and draws nothing, and returns its path."""
+    figure = Figure(figsize=(4, 2.8))
+    figure.text(0.5, 0.5, ">>> print", family="monospace", size=28, color="0.4", ha="center")
+    figure.savefig(path, dpi=100)
+    return path
 
 
 def heading(match: re.Match[str]) -> str:

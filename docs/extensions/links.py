@@ -46,7 +46,9 @@ def find(target: str) -> object:
 def read_home(app: Sphinx, docname: str, source: list[str]) -> None:
     """Puts the Spanish home page in the place of the English one."""
     if docname == "index":
-        source[0] = (app.srcdir / "index.es.md").read_text(encoding="utf-8")
+        page = app.srcdir / "index.es.md"
+        app.env.note_dependency(str(page))
+        source[0] = page.read_text(encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

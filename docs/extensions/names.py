@@ -95,8 +95,16 @@ def process(
     lines[:] = escape("\n".join(lines)).split("\n")
 
 
+def shorten(
+    _app: Sphinx, _what: str, _name: str, _value: Any, _options: Any, signature: str, returned: str
+) -> tuple[str, str]:
+    """Writes `str` for a choice of more than twelve words, which the page tells once."""
+    return re.sub(r"Literal\[(?:[^,\]]+, ){12,}[^\]]+\]", "str", signature or ""), returned
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Adds the directive `names`."""
     app.add_directive("names", Names)
+    app.connect("autodoc-process-signature", shorten)
     app.connect("autodoc-process-docstring", process, priority=400)  # before napoleon
     return {"parallel_read_safe": True, "parallel_write_safe": True}
