@@ -96,10 +96,17 @@ def process(
 
 
 def shorten(
-    _app: Sphinx, _what: str, _name: str, _value: Any, _options: Any, signature: str, returned: str
-) -> tuple[str, str]:
+    _app: Sphinx,
+    _what: str,
+    _name: str,
+    _value: Any,
+    _options: Any,
+    signature: str | None,
+    returned: str | None,
+) -> tuple[str | None, str | None]:
     """Writes `str` for a choice of more than twelve words, which the page tells once."""
-    return re.sub(r"Literal\[(?:[^,\]]+, ){12,}[^\]]+\]", "str", signature or ""), returned
+    choice = r"Literal\[(?:[^,\]]+, ){12,}[^\]]+\]"
+    return signature and re.sub(choice, "str", signature), returned
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
