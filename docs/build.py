@@ -22,7 +22,8 @@ STEPS = {
         str(OUTPUT / "site" / "es"),
     ],
     "what there is to translate": [
-        *("-b", "gettext", "-t", "es", "-d", str(OUTPUT / "doctrees" / "gettext")),
+        *("-b", "gettext", "-t", "es", "-D", "language=en"),
+        *("-d", str(OUTPUT / "doctrees" / "gettext")),
         str(OUTPUT / "gettext"),
     ],
 }

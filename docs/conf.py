@@ -34,7 +34,9 @@ extensions = [
     "mathml",
     "links",
 ]
-if not spanish:
+if spanish:
+    extensions += ["translation"]
+else:
     extensions += [
         *("sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_gallery.gen_gallery"),
         *("names", "sphinx_llms_txt"),
