@@ -7,7 +7,6 @@ from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 
-
 # A function's name stands apart from its argument, if that is in no parentheses.
 _FUNCTION = re.compile(r"(<mi>(?:log|ln|exp|max|min|sin|cos|tanh)</mi>)(?=<m[inrsf])")
 
