@@ -3,7 +3,8 @@
     python3 run.py docs/build.py
 
 What it makes opens from the disk: output/site/index.html. A second run takes less time, since
-examples and pages of the course that have not changed are not run again.
+examples and pages of the course that have not changed are not run again; without docs/gallery/ and
+output/ all are.
 """
 
 import os

@@ -1,5 +1,6 @@
 """The checks of the built site (docs/check.py) see what they are for; the reference is whole."""
 
+import importlib
 import re
 import runpy
 import zlib
@@ -40,6 +41,46 @@ def test_the_reference_lists_all_activations():
     assert sorted(re.findall(r"`(\w+)`", table)) == sorted(
         {*activations.HIDDEN_ACTIVATIONS, *activations.OUTPUT_ACTIVATIONS}
     )
+
+
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+# What these tell is of the past or of the house itself.
+OWN = {"architecture.md", "benchmarks_notes.md", "changelog.md"}
+
+
+def is_public(dotted):
+    """Whether a name, `jaxmlp` left out, is public or belongs to something that is."""
+    modules = {name.partition(".")[2] for name in PUBLIC["public_modules"]()}
+    parts = dotted.split(".")
+    value = importlib.import_module("jaxmlp")
+    for number, part in enumerate(parts):
+        if ".".join(parts[: number + 1]) in modules:
+            value = importlib.import_module(f"jaxmlp.{part}")
+            continue
+        if part not in {*getattr(value, "__all__", [part]), "__version__"}:
+            return False
+        if not hasattr(value, part):
+            return False
+        value = getattr(value, part)
+    return True
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in PAGES if p.name not in OWN], ids=lambda p: str(p.relative_to(ROOT / "docs"))
+)
+def test_pages_name_only_what_is_public(path):
+    text = re.sub(r"https?://\S+", "", path.read_text())
+    named = set(re.findall(r"(?<![\w/.-])jaxmlp\.([a-zA-Z_]\w*(?:\.[a-zA-Z_]\w*)*)", text))
+    rooms = r"`(?:\(\w+, )?((?:losses|metrics|ensembles|sources|tabular)\.[a-z]\w*)"
+    named |= set(re.findall(rooms, text))
+    assert [name for name in sorted(named) if not is_public(name)] == []
+
+
+def test_a_name_that_is_not_public_is_seen():
+    assert is_public("losses.huber")
+    assert is_public("DataLoader.epoch")
+    assert not is_public("fitting.calls")
+    assert not is_public("losses.hubert")
 
 
 def test_modules_that_are_not_inner_are_public():
