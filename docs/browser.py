@@ -11,6 +11,7 @@ from pathlib import Path
 PAGES = (
     "index.html",
     "es/index.html",
+    "es/course/index.html",
     "first_hour/learner.html",
     "reference/network.html",
     "gallery/digits.html",

@@ -83,7 +83,7 @@ llms_txt_summary = (
     "frozen, a whole fit is one compiled program, and many networks train at once."
 )
 llms_txt_uri_template = "{docname}.html"
-llms_txt_exclude = ["gallery/*", "sg_execution_times"]
+llms_txt_exclude = ["search", "genindex"]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "jaxmlp"
@@ -107,6 +107,6 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {"index": [], "changelog": []}
+html_sidebars = {"index": [], "install": [], "changelog": []}
 # The Spanish half is in a folder of the English one, page by page under the same names.
 html_context = {"in_spanish": spanish, "default_mode": "auto"}
