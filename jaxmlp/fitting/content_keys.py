@@ -13,6 +13,7 @@ import io
 import logging
 import threading
 import types
+import weakref
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeAlias
 
@@ -159,6 +160,8 @@ class Walk:
                 return value.dtype.str, value.tobytes()
             case slice():
                 return self._all(value.start, value.stop, value.step)
+            case weakref.ref():
+                return self._all(value())
             case enum.Enum() | logging.Logger() | io.IOBase():
                 # Of the last two, what they hold changes nothing that a program computes.
                 return Identity(value)
@@ -271,7 +274,7 @@ class Walk:
 
     def _by_value(self, value: Any, kind: type) -> Hashable:
         """Content of an instance of a compiled class, such as a dtype, a device or a date."""
-        if is_fixed(kind) and compares_by_value(kind):
+        if is_fixed(kind) and compares_by_value(kind) and kind.__hash__ is not None:
             return kind, value, repr(value)
         if callable(value) and (is_fixed(value) or isinstance(value, types.WrapperDescriptorType)):
             return Identity(value)

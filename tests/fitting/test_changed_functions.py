@@ -1,8 +1,10 @@
 """What functions read is read anew where it has changed: no program is used for other content."""
 
+import collections
 import dataclasses
 import functools
 import types
+import weakref
 
 import jax
 import jax.numpy as jnp
@@ -47,6 +49,11 @@ class Scale:
 class Slotted:
     __slots__ = ("scale",)
     scale: float
+
+
+class Referenced(Scale):
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
 
 def by_global():
@@ -205,10 +212,22 @@ def test_a_count_of_traces_does_not_compile_anew():
     assert len(traces) == 1
 
 
-@pytest.mark.parametrize("hidden", [iter([1]), np.random.default_rng(0), (i for i in ())])
+@pytest.mark.parametrize(
+    "hidden", [iter([1]), np.random.default_rng(0), (i for i in ()), collections.deque([1])]
+)
 def test_what_cannot_be_seen_has_no_key(hidden):
     with pytest.raises(NoKeyError):
         content_key(lambda: hidden)
+
+
+def test_what_a_weak_reference_leads_to_is_looked_at():
+    seen = Referenced(1.0)
+    found = weakref.WeakSet([seen])
+    reference = weakref.ref(seen)
+    before = [content_key(lambda: reference), content_key(lambda: found)]
+    seen.scale = 2.0
+    assert content_key(lambda: reference) != before[0]
+    assert content_key(lambda: found) != before[1]
 
 
 def test_a_loss_without_a_key_is_compiled_for_every_fit():
