@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+SPANISH = (ROOT / "README.es.md").read_text()
 # Of the house itself, and on pages of tables, there is nothing to run; the course is run as it is
 # built (docs/conf.py).
 PAGES = [
@@ -18,8 +19,34 @@ PAGES = [
 ]
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def blocks(language, text=README):
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("language", ["python", "bash"])
+def test_the_spanish_readme_has_the_same_blocks(language):
+    assert blocks(language, SPANISH) == blocks(language)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        r"^#+ ",
+        r"^(?:- )?\*\*",
+        r"^\| ",
+        r"\]\([^)#]+\)",
+        r"`[^`\n]+`",
+        r"\d[\d.,]*\d",
+    ],
+    ids=["headings", "bold openings", "table rows", "links", "code", "numbers"],
+)
+def test_the_spanish_readme_has_the_same_parts(part):
+    english, spanish = (
+        sorted(found.replace(",", "") for found in re.findall(part, text, re.MULTILINE))
+        # They link to each other.
+        for text in (README, SPANISH.replace("(README.md)", "(README.es.md)"))
+    )
+    assert spanish == english
 
 
 def test_there_are_exactly_two_set_up_commands():
@@ -42,9 +69,10 @@ def test_options_that_a_benchmark_shows_are_there(path):
         assert f'add_argument("{option}"' in re.sub(r"\(\s+", "(", source)
 
 
-def test_the_training_script_learns_and_equals_the_loop(capsys, monkeypatch, tmp_path):
+@pytest.mark.parametrize("text", [README, SPANISH], ids=["English", "Spanish"])
+def test_the_training_script_learns_and_equals_the_loop(text, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    script, loop, members, search, files, run = blocks("python")
+    script, loop, members, search, files, run = blocks("python", text)
     assert len([line for line in script.splitlines() if line.strip()]) <= 15
     names = {}
     exec(compile(script, "README.md", "exec"), names)
@@ -73,7 +101,7 @@ def test_the_blocks_of_a_page_run_one_after_the_other(path):
         exec(compile(block, path.name, "exec"), names)
 
 
-@pytest.mark.parametrize("path", re.findall(r"\]\(((?!http)[^)#]+)\)", README))
+@pytest.mark.parametrize("path", re.findall(r"\]\(((?!http)[^)#]+)\)", README + SPANISH))
 def test_linked_files_exist(path):
     assert (ROOT / path).exists()
 
