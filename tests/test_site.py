@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxmlp import activations
+from jaxmlp.network import activations
 
 ROOT = Path(__file__).parents[1]
 CHECK = runpy.run_path(str(ROOT / "docs" / "check.py"))

@@ -9,8 +9,14 @@ import jaxmlp
 
 # Modules and rooms whose names users get from `jaxmlp` itself; any other is public as it is.
 INNER = {
-    *("activations", "checks", "config", "data", "fitting", "forward", "init", "inspection"),
-    *("loading", "optimizers", "storage", "train_step", "training", "types"),
+    *("checks", "data", "fitting", "forward", "init", "inspection", "network"),
+    *(
+        "loading",
+        "optimizers",
+        "storage",
+        "train_step",
+        "training",
+    ),
 }
 
 
