@@ -19,7 +19,7 @@ PACKAGE = Path(jaxmlp.__file__).parent
 # what stands before it in the reading order that the room's `__init__` tells.
 TOP = (
     *("checks", "types", "activations", "config", "init", "forward", "losses"),
-    *("metrics", "inspection", "optimizers", "train_step", "sources", "loading", "data"),
+    *("metrics", "optimizers", "train_step", "inspection", "sources", "loading", "data"),
     *("tabular", "storage", "fitting", "training", "ensembles", "", "tensorboard"),
     *("plot", "orbax", "sklearn"),
 )

@@ -25,6 +25,7 @@ import jaxmlp
 from jaxmlp import sources
 from jaxmlp.fitting import drivers
 from jaxmlp.fitting.calls import Run
+from jaxmlp.fitting.looks import looks_of
 
 # Five batches, the last one with 10 rows of padding, of four windows.
 SETTINGS = {"batch_size": 12, "shuffle": True, "seed": 3}
@@ -122,7 +123,7 @@ def run_calls(loader, state, unfinished):
     if state is None:
         train = jaxmlp.init_state(LINEAR["params"], LINEAR["optimizer"], key=KEY)
         state = jaxmlp.fitting.init_fit_state(train, run.plan, validated=False)
-    return list(drivers.run_loader("chunk", run, state, loader, unfinished))
+    return list(drivers.run_loader("chunk", run, state, loader, unfinished, looks_of(None, 3)))
 
 
 def test_a_run_goes_on_after_any_block_as_if_it_had_not_stopped(arrays, monkeypatch):
