@@ -56,7 +56,7 @@ class Recorder:
         ...     jaxmlp.make_loss(config, jaxmlp.losses.squared_error),
         ...     optax.adam(0.1),
         ...     jaxmlp.init_params(config, key=jax.random.key(0)),
-        ...     jaxmlp.DataLoader(np.ones((8, 2), np.float32), np.ones(8, np.float32), batch_size=4),
+        ...     jaxmlp.DataLoader(np.ones((8, 2), "f4"), np.ones(8, "f4"), batch_size=4),
         ...     epochs=20,
         ...     key=jax.random.key(1),
         ...     on_epoch=recorder,

@@ -159,7 +159,7 @@ def test_a_budget_below_two_epochs_is_refused():
 def test_another_run_is_refused():
     recorder = jaxmlp.Recorder()
     fit(**LINEAR, on_epoch=recorder)
-    with pytest.raises(ValueError, match="has kept epoch 5.*begins with epoch 0; make a new one"):
+    with pytest.raises(ValueError, match=r"has kept epoch 5.*begins with epoch 0; make a new one"):
         fit(**LINEAR, on_epoch=recorder)
 
 
