@@ -1,4 +1,4 @@
-"""Shows the inside of a run in one file: two moons, every epoch that was recorded, two languages."""
+"""Shows the inside of a run in one file: two moons, at the recorded epochs, in two languages."""
 
 # %% How long to train, and where the pages go
 import argparse
@@ -21,10 +21,8 @@ epochs = 2 if args.smoke else 200
 
 # %% Two half circles that no line separates, and a network of two hidden layers
 x, y = make_moons(400, noise=0.15, random_state=0)
-x, y = x.astype(np.float32), y.astype(np.int32)
-config = jaxmlp.MLPConfig(
-    in_features=2, hidden_features=(8, 8), out_features=2, activation="tanh"
-)
+x, y = np.asarray(x, np.float32), np.asarray(y, np.int32)
+config = jaxmlp.MLPConfig(in_features=2, hidden_features=(8, 8), out_features=2, activation="tanh")
 criterion = jaxmlp.losses.softmax_cross_entropy
 params = jaxmlp.init_params(config, key=jax.random.key(0))
 
@@ -44,7 +42,11 @@ print(f"accuracy at the end: {result.history['accuracy'][-1]:.1%}")
 
 # %% A page in each language: it opens from the disk, without a network
 args.output.mkdir(parents=True, exist_ok=True)
-for language, names in (("en", ["lower", "upper"]), ("es", ["abajo", "arriba"])):
+languages: dict[report.Language, list[str]] = {
+    "en": ["upper", "lower"],
+    "es": ["arriba", "abajo"],
+}
+for language, names in languages.items():
     path = args.output / f"report_{language}.html"
     report.write_html(
         path,
@@ -54,6 +56,6 @@ for language, names in (("en", ["lower", "upper"]), ("es", ["abajo", "arriba"]))
         y,
         criterion=criterion,
         language=language,
-        class_names=names[::-1],
+        class_names=names,
     )
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")

@@ -21,7 +21,7 @@ TOP = (
     *("checks", "types", "activations", "config", "init", "forward", "losses"),
     *("metrics", "optimizers", "train_step", "inspection", "sources", "loading", "data"),
     *("tabular", "storage", "fitting", "training", "ensembles", "", "tensorboard"),
-    *("plot", "orbax", "sklearn"),
+    *("plot", "report", "orbax", "sklearn"),
 )
 
 # The parts of the picture in docs/architecture.md, and the modules that are each of them.
@@ -40,11 +40,18 @@ PARTS = {
     "fitting": ("fitting",),
     "training": ("training",),
     "ensembles": ("ensembles",),
-    "edges": ("tensorboard", "plot", "orbax", "sklearn"),
+    "edges": ("tensorboard", "plot", "report", "orbax", "sklearn"),
 }
 ROOMS = (
     *("checks", "ensembles", "fitting", "inspection", "loading", "losses", "metrics", "sources"),
-    *("sklearn", "sklearn.tables", "sklearn.solvers", "sklearn.recipes", "sklearn.programs"),
+    *(
+        "report",
+        "sklearn",
+        "sklearn.tables",
+        "sklearn.solvers",
+        "sklearn.recipes",
+        "sklearn.programs",
+    ),
     *("storage", "tabular"),
 )
 # The doors of a room are the names that its `__init__` lists in `__all__`. Three rooms are public

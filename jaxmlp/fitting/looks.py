@@ -1,4 +1,4 @@
-"""Turns a callback into the epochs after which a run hands it the state, so that calls end there."""
+"""Turns a callback into the epochs after which it is called, at which a run's calls must end."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
@@ -22,6 +22,9 @@ class Scheduled(Protocol):
     def next_epoch(self, epoch: int) -> int:
         """Names the next epoch after `epoch`: a function of that alone, asked ahead of time."""
         ...
+
+    def __call__(self, state: TrainState, metrics: Mapping[str, int | float], /) -> bool | None:
+        """Is what every `OnEpoch` is."""
 
 
 class Looks(NamedTuple):

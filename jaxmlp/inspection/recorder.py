@@ -46,7 +46,8 @@ class Recorder:
 
     Raises:
         TypeError: `epochs` or `max_bytes` are no ints.
-        ValueError: They are out of range, or no epochs are listed.
+        ValueError: They are out of range, or no epochs are listed; when it is called, `max_bytes`
+            are too few.
 
     Example:
         >>> import jax, jaxmlp, optax
@@ -100,15 +101,7 @@ class Recorder:
                 f"the Recorder given as on_epoch has kept epoch {self._records[-1].epoch}, but "
                 f"this run begins with epoch {epoch}; make a new one for each run."
             )
-        size = _count_bytes(state.params)
-        # The last epoch is kept beside those that are listed.
-        fewest = 2 if self._listed is None else len(set(self._listed)) + 1
-        if fewest * size > self._max_bytes:
-            raise ValueError(
-                f"max_bytes of the Recorder must hold {fewest} epochs of {size:,} bytes, "
-                f"{fewest * size:,}; got {self._max_bytes:,}. Raise it"
-                f"{'' if self._listed is None else ', or list fewer epochs'}."
-            )
+        self._check_budget(state)
         self._key = np.asarray(jax.random.key_data(state.key))
         if not self._records and self._is_due(epoch):
             self._keep(state, epoch, {})
@@ -136,10 +129,23 @@ class Recorder:
             self._records.pop()
         self._keep(state, int(metrics["epoch"]) + 1, dict(metrics))
 
+    def _check_budget(self, state: TrainState) -> None:
+        size = _count_bytes(state.params)
+        # The last epoch is kept beside those that are listed.
+        fewest = 2 if self._listed is None else len(self._listed) + 1
+        if fewest * size > self._max_bytes:
+            raise ValueError(
+                f"max_bytes of the Recorder must hold {fewest} epochs of {size:,} bytes, "
+                f"{fewest * size:,}; got {self._max_bytes:,}. Raise it"
+                f"{'' if self._listed is None else ', or list fewer epochs'}."
+            )
+
     def _is_due(self, epoch: int) -> bool:
         return self.next_epoch(epoch - 1) == epoch
 
     def _keep(self, state: TrainState, epoch: int, metrics: dict[str, int | float]) -> None:
+        if not self._records:
+            self._check_budget(state)
         params = jax.tree.map(np.array, jax.device_get(state.params))
         self._records.append(Record(epoch, params, metrics))
         if self._listed is None:

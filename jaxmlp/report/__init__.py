@@ -5,6 +5,6 @@ settings as JSON), `measures` (numbers by epoch), `planes` (regions of answers),
 Bokeh), `layout` (one file of them and of `page/`, whose scripts compute and draw), `reports`.
 """
 
-from .reports import Report, write_html
+from .reports import Language, Report, write_html
 
-__all__ = ["Report", "write_html"]
+__all__ = ["Language", "Report", "write_html"]

@@ -9,7 +9,8 @@ from .planes import Plane
 from .rows import Rows
 
 try:
-    from bokeh import __version__ as BOKEH_VERSION
+    import bokeh
+    from bokeh.core.types import ID
     from bokeh.embed import json_item
     from bokeh.models import FixedTicker, PlainText, Span
     from bokeh.palettes import Cividis256
@@ -20,6 +21,7 @@ except ImportError as error:
         "jaxmlp.report needs bokeh, which is not installed; pip install 'jaxmlp[report]'."
     ) from error
 
+BOKEH_VERSION = bokeh.__version__
 # Okabe & Ito 2008: told apart with any colour vision; without black, which dark pages hide.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#A6A100", "#8C8C8C")
 MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "plus", "x")
@@ -34,7 +36,7 @@ def draw_figures(
     epochs: list[int],
     training_losses: list[float | None],
 ) -> list[dict[str, Any]]:
-    """Returns what `Bokeh.embed.embed_item` takes for each figure, which stands in `figure-NAME`."""
+    """Returns what `Bokeh.embed.embed_item` takes for each figure, in the place `figure-NAME`."""
     layers = len(measures["gradientNorms"][0])
     places = list(range(len(epochs)))
     names = [f"{texts['hidden']} {number + 1}" for number in range(layers - 1)] + [texts["output"]]
@@ -45,7 +47,10 @@ def draw_figures(
             colour = COLOURS[layer % len(COLOURS)]
             series = [(by_layer, "solid"), *([(dashed, "dashed")] if dashed else [])]
             for values, dash in series:
-                column = [np.nan if row[layer] in (None, 0) and not dashed else row[layer] for row in values]
+                column = [
+                    np.nan if row[layer] in (None, 0) and not dashed else row[layer]
+                    for row in values
+                ]
                 plot.line(
                     places, column, color=colour, line_width=2, line_dash=dash,
                     legend_label=label,
@@ -56,6 +61,8 @@ def draw_figures(
                         marker=MARKERS[layer % len(MARKERS)],
                     )  # fmt: skip
         _place_legend(plot)
+        if dashed:
+            plot.y_range.start = 0
         return plot
 
     losses = _over_epochs("losses", texts, epochs, "linear")
@@ -90,7 +97,9 @@ def draw_figures(
         residuals.line([], [], name="residuals-diagonal", color=COLOURS[7], line_dash="dashed")
         residuals.scatter([], [], name="residuals-points", color=COLOURS[0], size=6, alpha=0.7)
         figures["residuals"] = residuals
-    return _with_counted_ids([json_item(plot, f"figure-{name}") for name, plot in figures.items()])
+    return _with_counted_ids(
+        [json_item(plot, ID(f"figure-{name}")) for name, plot in figures.items()]
+    )
 
 
 def bokeh_script() -> str:
@@ -100,7 +109,12 @@ def bokeh_script() -> str:
 
 def _figure(name: str, x: str, y: str, **options: Any) -> Any:
     plot = figure(
-        name=name, height=280, sizing_mode="stretch_width", toolbar_location=None, tools="", **options
+        name=name,
+        height=280,
+        sizing_mode="stretch_width",
+        toolbar_location=None,
+        tools="",
+        **options,
     )
     # A text would be searched for formulae.
     plot.xaxis.axis_label, plot.yaxis.axis_label = PlainText(text=x), PlainText(text=y)
@@ -117,7 +131,9 @@ def _over_epochs(name: str, texts: dict[str, str], epochs: list[int], scale: str
     plot.xaxis.ticker = FixedTicker(ticks=list(range(0, len(epochs), step)))
     plot.xaxis.major_label_overrides = {n: str(epoch) for n, epoch in enumerate(epochs)}
     plot.add_layout(
-        Span(location=0, dimension="height", line_color=COLOURS[7], line_width=2, name=f"now-{name}")
+        Span(
+            location=0, dimension="height", line_color=COLOURS[5], line_width=2, name=f"now-{name}"
+        )
     )
     return plot
 
@@ -130,9 +146,7 @@ def _place_legend(plot: Any) -> None:
     plot.add_layout(plot.legend[0], "above")
 
 
-def _draw_regions(
-    drawn: dict[str, Any], plane: Plane, rows: Rows, texts: dict[str, str]
-) -> Any:
+def _draw_regions(drawn: dict[str, Any], plane: Plane, rows: Rows, texts: dict[str, str]) -> Any:
     if plane.features is None:
         labels = [f"{texts['component']} {number}" for number in (1, 2)]
     else:
@@ -187,7 +201,7 @@ def _rgb(colour: str) -> list[int]:
     return [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
 
 
-def _with_counted_ids(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_counted_ids(items: list[Any]) -> list[dict[str, Any]]:
     """Counts the ids of models anew, since Bokeh counts on through a process."""
     counted: dict[str, str] = {}
 

@@ -1,6 +1,7 @@
 """Turns recorded parameters and rows into numbers by epoch: gradients, net inputs, errors."""
 
 import functools
+import itertools
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ from ..inspection import Record
 from ..losses.loss_function import Criterion, make_loss
 from ..types import Activation, Batch, Params
 from .encoding import gate_of, pack, pack_single
-from .rows import Rows
+from .rows import Rows, float_type
 
 # Below this slope a unit passes on a twentieth of its gradient.
 _FLAT = 0.05
@@ -26,7 +27,7 @@ def measure(
     records: list[Record], config: MLPConfig, criterion: Criterion, rows: Rows
 ) -> dict[str, Any]:
     """Returns what the page shows of all epochs, and what it needs of the rows that it holds."""
-    dtype = np.dtype(config.param_dtype) if config.param_dtype != "bfloat16" else np.float32
+    dtype = float_type(config)
     batch = Batch(jnp.asarray(rows.x, dtype), _as_targets(rows.y, dtype))
     # Functions of a run are compiled once, for all of its epochs.
     run = jax.jit(functools.partial(_measure_epoch, config, criterion))
@@ -101,16 +102,16 @@ def _measure_epoch(
     ]
     slopes = [_slope(name, n) for name, n in zip(activations, normed, strict=True)]
     wide = [(layer.net_input, layer.activation, n) for layer, n in zip(layers, normed, strict=True)]
-    z, a, fed = zip(*jax.tree.map(lambda array: array.astype(jnp.float32), wide), strict=True)
+    z, a, fed = zip(*wide, strict=True)
     return {
         "gradient_norms": [_norm(layer) for layer in by_layer],
         "loss": loss,
-        "row_losses": row_losses.astype(jnp.float32),
-        "output_gradients": output_gradients.astype(jnp.float32),
+        "row_losses": row_losses,
+        "output_gradients": output_gradients,
         "z": list(z),
         "a": list(a),
         "fed": list(fed),
-        "slope": [slope.astype(jnp.float32) for slope in slopes],
+        "slope": slopes,
     }
 
 
@@ -136,7 +137,7 @@ def _update_ratios(records: list[Record]) -> list[list[float | None]]:
         return [np.asarray(dense.kernel, np.float64) for dense in layers]
 
     ratios: list[list[float | None]] = [[None] * len(kernels(records[0]))]
-    for before, after in zip(records[:-1], records[1:], strict=True):
+    for before, after in itertools.pairwise(records):
         pairs = zip(kernels(before), kernels(after), strict=True)
         epochs = after.epoch - before.epoch
         sizes = [(np.linalg.norm(b - a), np.linalg.norm(a)) for a, b in pairs]

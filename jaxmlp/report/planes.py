@@ -11,9 +11,9 @@ from jaxtyping import Float
 from ..config import MLPConfig
 from ..forward import intermediates
 from ..inspection import Record
-from .rows import Rows
+from .rows import Rows, float_type
 
-_PIXELS = 56
+_PIXELS = 72
 # More lines hide each other.
 _MOST_LINES = 24
 
@@ -56,15 +56,16 @@ def choose_plane(rows: Rows, features: tuple[int, int] | None) -> Plane | None:
     return Plane("principal", mean, directions * scale, points, None, share)
 
 
-def draw_plane(records: list[Record], config: MLPConfig, rows: Rows, plane: Plane) -> dict[str, Any]:
+def draw_plane(
+    records: list[Record], config: MLPConfig, rows: Rows, plane: Plane
+) -> dict[str, Any]:
     """Returns, by epoch, the network's answer on a grid, and where units' net inputs are 0."""
     low, high = plane.points.min(axis=0), plane.points.max(axis=0)
     margin = np.where(high > low, 0.15 * (high - low), 1.0)
     low, high = low - margin, high + margin
     u, v = (np.linspace(low[axis], high[axis], _PIXELS) for axis in (0, 1))
     grid = np.stack(np.meshgrid(u, v), axis=-1)
-    dtype = np.dtype(config.param_dtype) if config.param_dtype != "bfloat16" else np.float32
-    inputs = jnp.asarray(plane.origin + grid @ plane.axes, dtype)
+    inputs = jnp.asarray(plane.origin + grid @ plane.axes, float_type(config))
     run = jax.jit(lambda params: intermediates(params, inputs, config=config))
     answers, lines = [], []
     for record in records:
@@ -105,10 +106,8 @@ def _zero_lines(
     u: np.ndarray, v: np.ndarray, net_input: np.ndarray
 ) -> list[list[list[list[float]]]]:
     """Of each unit, lines of points (u, v) at which its net input is 0."""
-    return [
-        [
-            np.round(line, 3).T.tolist()
-            for line in contourpy.contour_generator(u, v, net_input[..., unit]).lines(0.0)
-        ]
-        for unit in range(net_input.shape[-1])
-    ]
+    lines = []
+    for unit in range(net_input.shape[-1]):
+        contours: Any = contourpy.contour_generator(u, v, net_input[..., unit]).lines(0.0)
+        lines.append([np.round(line, 3).T.tolist() for line in contours])
+    return lines

@@ -103,7 +103,7 @@ class Report:
         make_loss(config, criterion)
         if title is not None and not isinstance(title, str):
             raise TypeError(f"title must be a text or None; got {title!r}.")
-        records = _take_records(recorder, config, max_bytes)
+        records = _take_records(recorder, max_bytes)
         rows = take_rows(
             x, y, config, max_rows=max_rows, feature_names=feature_names, class_names=class_names
         )
@@ -180,7 +180,7 @@ def write_html(
     Path(path).write_text(report.html, encoding="utf-8")
 
 
-def _take_records(recorder: Any, config: MLPConfig, max_bytes: int) -> list[Record]:
+def _take_records(recorder: Any, max_bytes: int) -> list[Record]:
     if not isinstance(recorder, Recorder):
         raise TypeError(
             f"recorder must be a jaxmlp.Recorder; got a {type(recorder).__name__}. Give one to "

@@ -28,6 +28,11 @@ class Rows(NamedTuple):
     classes: list[str] | None
 
 
+def float_type(config: MLPConfig) -> Any:
+    """Returns the type in which rows go to a network, which takes them to its own."""
+    return np.float64 if config.param_dtype == "float64" else np.float32
+
+
 def take_rows(
     x: Any,
     y: Any,
@@ -54,7 +59,14 @@ def take_rows(
         raise ValueError(f"x must be finite; row {row} is not. Leave such rows out.")
     count = max(2, config.out_features)
     classes = None
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise ValueError("y must be finite; leave out the rows where it is not.")
     if y.ndim == 1 and y.dtype.kind in "iub":
+        if y.min() < 0 or y.max() >= count:
+            raise ValueError(
+                f"y must be classes from 0 to {count - 1}, as its integers say; got {y.min()} to "
+                f"{y.max()}. Convert targets that are numbers by y.astype('float32')."
+            )
         classes = _names("class_names", class_names, count, [str(n) for n in range(count)])
     elif class_names is not None:
         raise ValueError(

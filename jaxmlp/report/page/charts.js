@@ -61,7 +61,7 @@ function showErrors(run, view) {
     const total = sum(matrix.map(sum));
     const right = sum(matrix.map((line, n) => line[n]));
     const rows = matrix.map((line, n) => ({ cells: [classes[n], ...line.map(String)] }));
-    content = table(["", ...classes], rows, `${words.right}: ${right} / ${total} (${(100 * right / total).toFixed(1)} %)`);
+    content = table(["", ...classes], rows, `${words.confusion_text} ${words.right}: ${right} / ${total} (${(100 * right / total).toFixed(1)} %)`);
     content.classList.add("confusion");
     content.querySelectorAll("tbody tr").forEach((line, n) => {
       line.querySelectorAll("td").forEach((cell, m) => {

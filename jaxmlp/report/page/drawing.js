@@ -47,7 +47,7 @@ function lineStyle(weight, largest) {
 function drawNetwork(run, view, choose) {
   const { words } = run;
   const most = Math.max(...[run.network.inFeatures, ...run.network.layers.map((l) => l.units)].map((n) => Math.min(n, MOST_UNITS)));
-  const height = Math.max(220, 38 * (most + 1));
+  const height = Math.max(220, 46 * (most + 1));
   const columns = placeColumns(run, view, height);
   const lines = svg("g", { fill: "none" });
   const units = svg("g", {});
@@ -89,14 +89,14 @@ function drawNetwork(run, view, choose) {
       const value = values[unit];
       const isChosen = place > 0 && view.choice.layer === place - 1 && view.choice.to % run.network.layers[place - 1].units === unit;
       const circle = svg("circle", {
-        cx: column.x, cy: column.y.get(unit), r: 13,
+        cx: column.x, cy: column.y.get(unit), r: 12,
         class: `unit ${value < 0 ? "negative" : "positive"}${isChosen ? " chosen" : ""}`,
         "fill-opacity": (0.9 * Math.min(1, Math.abs(value) / top)).toFixed(3),
       });
       if (place > 0) circle.addEventListener("click", () => choose({ layer: place - 1, from: view.choice.from, to: unit }));
       const name = place === 0 ? run.features[unit] : unitName(run, place - 1, unit);
       units.append(titled(circle, `${name}: ${number(value)}`));
-      const text = svg("text", { x: column.x, y: column.y.get(unit) + 26, "text-anchor": "middle" });
+      const text = svg("text", { x: column.x, y: column.y.get(unit) + 24, "text-anchor": "middle" });
       text.textContent = number(value);
       units.append(text);
     });

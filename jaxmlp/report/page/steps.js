@@ -17,7 +17,7 @@ function make(tag, options = {}, ...children) {
 function number(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e5)) return value.toExponential(3).replace("-", "−");
+  if (size !== 0 && (size < 1e-3 || size >= 1e5)) return value.toExponential(3).replaceAll("-", "−");
   return value.toPrecision(size >= 1000 ? 6 : 4).replace("-", "−");
 }
 
@@ -76,7 +76,7 @@ function showForward(run, view) {
   if (hidden) rows.push({ cells: [`${hidden} ${words.others}`, "", "", rest] });
   if (dense.bias) rows.push({ cells: [words.bias, "", "", dense.bias.values[j]], chosen: from === -1 });
   rows.push({ cells: ["z = Σ", "", "", computed.z[j]] });
-  parts.push(table([words.input, "w", "x", "w·x"], rows, `${layerName(run, index)}, ${words.unit} ${unitName(run, index, j)}: ${words.net_input}`));
+  parts.push(table([words.input, "w", index ? "a" : "x", index ? "w·a" : "w·x"], rows, `${layerName(run, index)}, ${words.unit} ${unitName(run, index, j)}: ${words.net_input}`));
   if (computed.norm) {
     const { norm } = computed;
     const cells = layer.norm === "layer" ? [["mean", norm.centre]] : [];
