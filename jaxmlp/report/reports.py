@@ -209,7 +209,7 @@ def _check_features(features: Any, config: MLPConfig) -> None:
     if not isinstance(features, tuple) or len(features) != 2:
         raise TypeError(f"features must be two numbers of features, as (0, 1); got {features!r}.")
     for index, feature in enumerate(features):
-        require_int(f"features[{index}]", feature, 0, config.in_features - 1)
+        require_int(f"features[{index}]", feature, 0, config.in_features)
     if features[0] == features[1]:
         raise ValueError(f"features must be two different ones; got {features}.")
 

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
@@ -39,21 +40,8 @@ class Browser:
         )
         os.close(to_read)
         os.close(to_write)
-        self._number, self._buffer, self._session = 0, b"", None
+        self._number, self._buffer, self._session, self._target = 0, b"", None, None
         self.requests, self.errors = [], []
-        targets = self.send("Target.getTargets")["targetInfos"]
-        page = next(target for target in targets if target["type"] == "page")
-        attached = self.send("Target.attachToTarget", targetId=page["targetId"], flatten=True)
-        self._session = attached["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.send(f"{domain}.enable")
-        self.send(
-            "Network.emulateNetworkConditions",
-            offline=True,
-            latency=0,
-            downloadThroughput=0,
-            uploadThroughput=0,
-        )
 
     def send(self, method, **parameters):
         """Returns the answer to a command; what comes before it are events."""
@@ -64,9 +52,10 @@ class Browser:
         os.write(self._write, json.dumps(message).encode() + b"\0")
         while True:
             while b"\0" not in self._buffer:
-                read = os.read(self._read, 1 << 20)
+                ready, _, _ = select.select([self._read], [], [], 60)
+                read = os.read(self._read, 1 << 20) if ready else b""
                 if not read:
-                    raise RuntimeError("Chromium has ended.")
+                    raise RuntimeError(f"Chromium has not answered {method}.")
                 self._buffer += read
             line, self._buffer = self._buffer.split(b"\0", 1)
             answer = json.loads(line)
@@ -91,10 +80,24 @@ class Browser:
                 self.errors.append(" ".join(texts))
 
     def open(self, path, address="", ready="document.documentElement?.dataset.ready === 'true'"):
-        """Opens a file and waits till its scripts have run."""
+        """Opens a file in a new page, which is off line, and waits till its scripts have run."""
         self.requests.clear()
         self.errors.clear()
-        self.send("Page.navigate", url="about:blank")
+        former, self._session = self._target, None
+        self._target = self.send("Target.createTarget", url="about:blank")["targetId"]
+        if former is not None:
+            self.send("Target.closeTarget", targetId=former)
+        attached = self.send("Target.attachToTarget", targetId=self._target, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.send(f"{domain}.enable")
+        self.send(
+            "Network.emulateNetworkConditions",
+            offline=True,
+            latency=0,
+            downloadThroughput=0,
+            uploadThroughput=0,
+        )
         self.send("Page.navigate", url=f"{Path(path).resolve().as_uri()}{address}")
         self.wait(ready)
 
