@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .planes import Plane
-from .rows import Rows
+from .row_sample import Rows
 
 try:
     import bokeh
@@ -42,7 +42,9 @@ def draw_figures(
     names = [f"{texts['hidden']} {number + 1}" for number in range(layers - 1)] + [texts["output"]]
 
     def over_epochs(name: str, by_layer: list[list[Any]], dashed: list[list[Any]] | None) -> Any:
-        plot = _over_epochs(name, texts, epochs, "linear" if dashed else "log")
+        # Of one epoch there is no change, and nothing has no logarithm.
+        is_log = not dashed and any(value for row in by_layer for value in row)
+        plot = _over_epochs(name, texts, epochs, "log" if is_log else "linear")
         for layer, label in enumerate(names):
             colour = COLOURS[layer % len(COLOURS)]
             series = [(by_layer, "solid"), *([(dashed, "dashed")] if dashed else [])]

@@ -16,7 +16,7 @@ from ..inspection import Record
 from ..losses.loss_function import Criterion, make_loss
 from ..types import Activation, Batch, Params
 from .encoding import gate_of, pack, pack_single
-from .rows import Rows, float_type
+from .row_sample import Rows, float_type
 
 # Below this slope a unit passes on a twentieth of its gradient.
 _FLAT = 0.05

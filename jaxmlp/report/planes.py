@@ -11,7 +11,7 @@ from jaxtyping import Float
 from ..config import MLPConfig
 from ..forward import intermediates
 from ..inspection import Record
-from .rows import Rows, float_type
+from .row_sample import Rows, float_type
 
 _PIXELS = 72
 # More lines hide each other.

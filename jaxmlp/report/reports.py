@@ -21,7 +21,7 @@ from .figures import BOKEH_VERSION, draw_figures
 from .layout import make_page
 from .measures import measure
 from .planes import choose_plane, draw_plane
-from .rows import Rows, take_rows
+from .row_sample import Rows, take_rows
 from .words import LANGUAGES, texts
 
 Language: TypeAlias = Literal["en", "es"]

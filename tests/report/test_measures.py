@@ -10,7 +10,7 @@ import jaxmlp
 from jaxmlp import losses, metrics
 from jaxmlp.report.measures import measure
 from jaxmlp.report.planes import choose_plane, draw_plane
-from jaxmlp.report.rows import take_rows
+from jaxmlp.report.row_sample import take_rows
 
 NAMES = {"feature_names": None, "class_names": None}
 X, Y = moons(50)
