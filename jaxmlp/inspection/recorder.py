@@ -37,9 +37,8 @@ class Recorder:
     metrics)`; tell it the start, then, by `begin(state, 0)`.
 
     Args:
-        epochs: Which epochs to keep, each at least 0, in any order. By default they get sparser: 0
-            and the powers of two, each with the epoch before it, so that what an epoch changed
-            can be seen.
+        epochs: Which epochs to keep, each at least 0, in any order; list an epoch with the one
+            before it where what it changed is to be seen. By default 0 to 4, then powers of two.
         max_bytes: Bytes of parameters to keep at most. If they need more, epochs that were listed
             are refused before training; of the default ones, those go first whose neighbours are
             nearest by the logarithm of the epoch, and first and last stay.
@@ -164,11 +163,8 @@ def thin(records: list[Record], most: int) -> list[Record]:
 
 
 def _next_by_default(epoch: int) -> int:
-    if epoch < 0:
-        return 0
-    # 2**n, after the epoch before it.
-    power = 2 ** (epoch + 1).bit_length()
-    return min(due for due in (power // 2, power - 1, power) if due > epoch)
+    # 0 to 4, then powers of two.
+    return epoch + 1 if epoch < 4 else 2 ** epoch.bit_length()
 
 
 def _as_epochs(epochs: Iterable[int]) -> list[int]:

@@ -61,10 +61,10 @@ def test_calls_are_cut_nowhere_but_at_recorded_epochs(monkeypatch):
     assert ends == [7, 30, 40]
 
 
-def test_by_default_epochs_are_powers_of_two_and_those_before():
+def test_by_default_epochs_are_the_first_and_powers_of_two():
     recorder = jaxmlp.Recorder()
     fit(**LINEAR, epochs=50, driver="auto", on_epoch=recorder)
-    assert epochs_of(recorder) == [0, 1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 50]
+    assert epochs_of(recorder) == [0, 1, 2, 3, 4, 8, 16, 32, 50]
 
 
 def test_the_last_epoch_is_kept_where_patience_ends_a_run():

@@ -184,7 +184,7 @@ def test_the_weight_before_and_after_is_that_of_both_epochs(opened):
 
 
 def test_play_goes_to_the_end_and_rewind_to_the_start(opened):
-    browser = opened(moons_report(), "#epoch=13")
+    browser = opened(moons_report(), "#epoch=8")
     browser.run("document.getElementById('play').click()")
     browser.wait("JSON.parse(document.getElementById('shown').textContent).epoch === 200")
     browser.wait("document.getElementById('play').textContent === 'Play'")

@@ -37,7 +37,7 @@ def test_update_ratios_are_changes_of_kernels_by_their_length_and_epoch():
     records = moons_run()[0].records
     before, after = (record_.params.hidden[0].kernel.astype(float) for record_ in records[4:6])
     epochs = records[5].epoch - records[4].epoch
-    assert epochs == 3
+    assert epochs == 4
     expected = np.linalg.norm(after - before) / np.linalg.norm(before) / epochs
     ratios = measured()["updateRatios"]
     assert ratios[0] == [None] * 3
