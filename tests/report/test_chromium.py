@@ -245,3 +245,23 @@ def test_a_notebook_shows_the_same_page_in_a_frame(browser, tmp_path):
     browser.open(path, ready=f"{inner}?.documentElement?.dataset.ready === 'true'")
     assert browser.run(f"{inner}.querySelectorAll('#network-drawing circle').length") == 20
     assert browser.errors == []
+
+
+def test_the_chosen_term_is_among_those_shown_and_all_add_up_to_z(opened):
+    config = jaxmlp.MLPConfig(in_features=40, hidden_features=(5,), out_features=3)
+    x = np.random.default_rng(0).normal(size=(ROWS, 40)).astype(np.float32)
+    x[:, 31] = 0
+    y = np.arange(ROWS, dtype=np.int32) % 3
+    params = noisy_params(config, 1)
+    made = report.Report(record(params), config, x, y, criterion=losses.softmax_cross_entropy)
+    browser = opened(made)
+    shown = browser.choose(layer=0, to=2, **{"from": 31})
+    lines = "[...document.querySelectorAll('#forward-steps tbody tr')]"
+    cells = f"{lines}.map(row => [...row.cells].map(cell => cell.textContent))"
+    rows = [row for row in browser.run(cells) if len(row) == 4]
+    assert "x32" in [row[0] for row in rows]
+    *terms, total = (float(row[3].replace("\u2212", "-")) for row in rows)
+    assert rows[-2][0] == "bias"
+    # Four digits are shown of each.
+    assert sum(terms) == pytest.approx(shown["layers"][0]["z"][2], abs=5e-3)
+    assert total == pytest.approx(shown["layers"][0]["z"][2], rel=1e-3)

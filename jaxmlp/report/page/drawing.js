@@ -27,7 +27,7 @@ function unitsShown(count, chosen) {
 function placeColumns(run, view, height) {
   const { layer: index, from, to } = view.choice;
   const widths = [run.network.inFeatures, ...run.network.layers.map((layer) => layer.units)];
-  const gap = 860 / Math.max(1, widths.length - 1);
+  const gap = 800 / Math.max(1, widths.length - 1);
   return widths.map((count, column) => {
     const units = run.network.layers[column - 1];
     let chosen = -1;
@@ -35,7 +35,7 @@ function placeColumns(run, view, height) {
     if (column === index + 1) chosen = to % units.units;
     const shown = unitsShown(count, chosen);
     const step = height / (shown.length + 1);
-    return { x: 70 + gap * column, count, shown, y: new Map(shown.map((unit, n) => [unit, step * (n + 1)])) };
+    return { x: 100 + gap * column, count, shown, y: new Map(shown.map((unit, n) => [unit, step * (n + 1)])) };
   });
 }
 
@@ -99,6 +99,12 @@ function drawNetwork(run, view, choose) {
       const text = svg("text", { x: column.x, y: column.y.get(unit) + 24, "text-anchor": "middle" });
       text.textContent = number(value);
       units.append(text);
+      if (place === 0 || place === columns.length - 1) {
+        const side = place === 0 ? { x: column.x - 18, "text-anchor": "end" } : { x: column.x + 18 };
+        const title = svg("text", { ...side, y: column.y.get(unit) + 4 });
+        title.textContent = name.length > 12 ? `${name.slice(0, 11)}…` : name;
+        units.append(title);
+      }
     });
     const hidden = column.count - column.shown.length;
     const label = svg("text", { x: column.x, y: height + 16, "text-anchor": "middle", class: "label" });

@@ -45,17 +45,23 @@ function unitName(run, index, j) {
   return last && run.classes && run.classes.length === layer.units ? run.classes[j] : `${j + 1}`;
 }
 
-// The largest terms w * x of a net input, and the sum of the others.
+// The largest terms w * x of a net input, the chosen one among them, and the sum of the others.
 function terms(run, view) {
-  const { layer: index, to: j } = view.choice;
+  const { layer: index, from, to: j } = view.choice;
   const dense = view.parameters[index];
   const width = dense.kernel.shape[1];
   const all = view.layers[index].inputs.map((h, i) => {
     const w = dense.kernel.values[i * width + j];
     return { i, name: inputName(run, index, i), w, h, product: w * h };
   });
-  const shown = [...all].sort((a, b) => Math.abs(b.product) - Math.abs(a.product)).slice(0, MOST_TERMS);
-  return { shown: shown.sort((a, b) => a.i - b.i), rest: sum(all.map((t) => t.product)) - sum(shown.map((t) => t.product)), hidden: all.length - shown.length };
+  const rank = ({ i, product }) => (i === from ? Infinity : Math.abs(product));
+  const ranked = [...all].sort((a, b) => rank(b) - rank(a));
+  const hidden = ranked.splice(MOST_TERMS);
+  return {
+    shown: ranked.sort((a, b) => a.i - b.i),
+    rest: sum(hidden.map((term) => term.product)),
+    hidden: hidden.length,
+  };
 }
 
 function showForward(run, view) {
@@ -69,7 +75,7 @@ function showForward(run, view) {
     const { mean: means, scale } = run.standardization;
     const rows = terms(run, view).shown.map(({ i, name }) =>
       ({ cells: [name, view.x[i], means.values[i], scale.values[i], computed.inputs[i]] }));
-    parts.push(table(["", "x", "mean", "σ", "(x − mean)/σ"], rows, words.standardised));
+    parts.push(table(["", "x", words.mean, words.deviation, words.value], rows, words.standardised));
   }
   const { shown, rest, hidden } = terms(run, view);
   const rows = shown.map(({ i, name, w, h, product }) => ({ cells: [name, w, h, product], chosen: i === from }));
@@ -79,9 +85,9 @@ function showForward(run, view) {
   parts.push(table([words.input, "w", index ? "a" : "x", index ? "w·a" : "w·x"], rows, `${layerName(run, index)}, ${words.unit} ${unitName(run, index, j)}: ${words.net_input}`));
   if (computed.norm) {
     const { norm } = computed;
-    const cells = layer.norm === "layer" ? [["mean", norm.centre]] : [];
-    cells.push(["1/√(· + ε)", norm.factor], [words.value, norm.unit[j]], ["scale", dense.scale.values[j]]);
-    if (dense.shift) cells.push(["shift", dense.shift.values[j]]);
+    const cells = layer.norm === "layer" ? [[words.mean, norm.centre]] : [];
+    cells.push(["1/√(· + ε)", norm.factor], [words.value, norm.unit[j]], [words.scale, dense.scale.values[j]]);
+    if (dense.shift) cells.push([words.shift, dense.shift.values[j]]);
     cells.push(["n", norm.n[j]]);
     parts.push(table(["", ""], cells.map((c) => ({ cells: c })), words[`norm_${layer.norm}`]));
   }
