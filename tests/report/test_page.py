@@ -196,6 +196,7 @@ def test_parameters_that_are_no_network_s_are_refused():
         report.Report(recorder, MOONS, X, Y, **CRITERION)
 
 
+@pytest.mark.bad_input
 def test_a_path_of_a_wrong_type_is_refused():
     with pytest.raises(TypeError, match="path must be"):
         report.write_html(3, *moons_run(), **CRITERION)
