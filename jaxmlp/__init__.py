@@ -26,7 +26,7 @@ from .training import fit
 if TYPE_CHECKING:
     from . import ensembles, tabular
     from .ensembles import MembersResult, SearchResult, fit_members, search
-    from .inspection import deltas, per_example_grad_norms, summary
+    from .inspection import Recorder, deltas, per_example_grad_norms, summary
     from .tabular import with_standardization
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "NonFiniteError",
     "Norm",
     "Params",
+    "Recorder",
     "SearchResult",
     "Standardization",
     "StratifiedSampler",
@@ -86,7 +87,7 @@ __all__ = [
 # Imported when they are first asked for, by room: most programs never do.
 _LAZY = {
     "ensembles": ("MembersResult", "SearchResult", "ensembles", "fit_members", "search"),
-    "inspection": ("deltas", "per_example_grad_norms", "summary"),
+    "inspection": ("Recorder", "deltas", "per_example_grad_norms", "summary"),
     "tabular": ("tabular", "with_standardization"),
 }
 

@@ -147,7 +147,7 @@ def compute_layers(
         zip(params.hidden, config.hidden_activations, strict=True)
     ):
         net_input = _net_input(dense, inputs)
-        activation = activate(name, _normalise(dense.norm, net_input, config))
+        activation = activate(name, normalise(dense.norm, net_input, config))
         layers.append(Layer(net_input, activation, inputs))
         outputs = activation
         if key is not None and drops:
@@ -180,16 +180,16 @@ def _net_input(
     return z if dense.bias is None else z + jnp.asarray(dense.bias, inputs.dtype)
 
 
-def _normalise(
+def normalise(
     norm: Norm | None, z: Float[Array, "*batch features"], config: MLPConfig
 ) -> Float[Array, "*batch features"]:
+    """Normalises net inputs over a layer's features, if it has a norm."""
     if norm is None:
         return z
     # Means over features are taken in at least single precision.
     wide = z.astype(np.promote_types(z.dtype, "float32"))
     # LayerNorm: (z - mean) / sqrt(variance + eps); RMSNorm: z / sqrt(mean(z**2) + eps).
-    mean = jnp.mean(wide, axis=-1, keepdims=True) if config.norm == "layer" else 0.0
-    centred = wide - mean
+    centred = wide - (jnp.mean(wide, axis=-1, keepdims=True) if config.norm == "layer" else 0.0)
     mean_square = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
     unit = centred * jax.lax.rsqrt(mean_square + NORM_EPSILON)
     scaled = unit * jnp.asarray(norm.scale, wide.dtype)

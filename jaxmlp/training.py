@@ -74,7 +74,8 @@ def fit(
             state; "skip" the step, counted in `history["skipped"]`.
         on_epoch: Called after every epoch with the state and that epoch's metrics, "epoch" among
             them; return True to stop. `fit` goes on with that state: give a step that donates it,
-            as `make_train_step`'s does, a copy.
+            as `make_train_step`'s does, a copy. One with a `next_epoch`, as a `Recorder`, is called
+            after those epochs alone, and after the last.
         progress: Whether to show a progress bar; `None` shows it in terminals and notebooks.
         driver: How many steps one compiled call takes: one "step", a "chunk" of about half a
             second, an "epoch", several "epochs", or "auto" by the estimated time of an epoch.

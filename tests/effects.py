@@ -169,6 +169,7 @@ OTHERS: dict[Any, dict[str, Any]] = {
     },
     jaxmlp.mup_labels: {"config": dataclasses.replace(MUP, mup_base_width=1), "optimizer": "sgd"},
     jaxmlp.per_example_grad_norms: GRADIENTS,
+    jaxmlp.Recorder: {"epochs": [1, 5], "max_bytes": 200},
     jaxmlp.save: {"path": "b.safetensors", "config": TANH, "params": DOUBLED},
     jaxmlp.save_state: {"path": "b.safetensors", "state": STATE._replace(params=DOUBLED)},
     jaxmlp.summary: {"config": MUP},

@@ -192,6 +192,7 @@ CALLS: dict[Any, dict[str, tuple[Any, set[str]]]] = {
     },
     jaxmlp.mup_labels: {"config": (MUP, set()), "optimizer": ("adam", set())},
     jaxmlp.per_example_grad_norms: GRADIENTS,
+    jaxmlp.Recorder: {"epochs": (None, {"none", "list"}), "max_bytes": (2**20, {"int"})},
     jaxmlp.save: {
         "path": ("network.safetensors", {"text", "path"}),
         "config": (CONFIG, set()),

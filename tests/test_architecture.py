@@ -19,9 +19,9 @@ PACKAGE = Path(jaxmlp.__file__).parent
 # what stands before it in the reading order that the room's `__init__` tells.
 TOP = (
     *("checks", "network", "init", "forward", "losses"),
-    *("metrics", "inspection", "optimizers", "train_step", "sources", "loading", "data"),
+    *("metrics", "optimizers", "train_step", "inspection", "sources", "loading", "data"),
     *("tabular", "storage", "fitting", "training", "ensembles", "", "tensorboard"),
-    *("plot", "orbax", "sklearn"),
+    *("plot", "report", "orbax", "sklearn"),
 )
 
 # The parts of the picture in docs/architecture.md, and the modules that are each of them.
@@ -37,11 +37,11 @@ PARTS = {
     "fitting": ("fitting",),
     "training": ("training",),
     "ensembles": ("ensembles",),
-    "edges": ("tensorboard", "plot", "orbax", "sklearn"),
+    "edges": ("tensorboard", "plot", "report", "orbax", "sklearn"),
 }
 ROOMS = (
     *("checks", "ensembles", "fitting", "inspection", "loading", "losses", "metrics", "network"),
-    "plot",
+    *("plot", "report"),
     *("sklearn", "sklearn.tables", "sklearn.solvers", "sklearn.recipes", "sklearn.programs"),
     *("sources", "storage", "tabular"),
 )

@@ -23,6 +23,7 @@ OUTPUTS = {
     "own_model": {"own_model.png"},
     "perceptron": {"perceptron.png"},
     "regression": {"regression.png"},
+    "report": {"report_en.html", "report_es.html"},
     "schedules": {"schedules.png"},
     "streaming": {"table.parquet"},
     "sweep": {"sweep.png"},

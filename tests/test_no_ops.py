@@ -52,6 +52,10 @@ def seen(value):
             params = jaxmlp.init_params(value, key=KEY)
             x = np.ones((2, value.in_features), np.float32)
             return seen((params, jaxmlp.apply(params, x, config=value, key=KEY)))
+        case jaxmlp.Recorder():
+            for epoch in range(9):
+                value(STATE, {"epoch": epoch})
+            return seen(value.records)
         case sources.Source():
             return seen((value.read(np.arange(len(value))), value.chunks))
     if hasattr(value, "iterable"):

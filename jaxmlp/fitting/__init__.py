@@ -2,8 +2,9 @@
 
 In reading order: `signatures`, `settings` (what is asked), `step_metrics`, `evaluation`,
 `fit_state`, `program` (what is compiled); `code_contents`, `content_keys` (when two functions are
-the same), `program_cache`, `buckets`, `calls` (compiled for one run); `pace`, `epoch_calls`,
-`chunk_calls`, `step_calls`, and `drivers`, which chooses one of them; `validation`, `nonfinite`,
+the same), `program_cache`, `buckets`, `calls` (compiled for one run); `looks` (when the host wants
+to see the state), `pace`, `epoch_calls`, `chunk_calls`, `step_calls`, and `drivers`, which chooses
+one of them; `validation`, `nonfinite`,
 `progress`, `signals`, `run_files` (checkpoints of a run), `results`, and `loop`, in which they
 meet; `scoring` (of what was trained); `cache_directories`, `compilation_cache`.
 """
@@ -14,7 +15,8 @@ from .cache_directories import UnsafeDirectoryError, open_cache_directory
 from .compilation_cache import enable_compilation_cache
 from .drivers import Driver
 from .fit_state import FitState, init_fit_state
-from .loop import OnEpoch, start_of_run, train
+from .looks import OnEpoch
+from .loop import start_of_run, train
 from .nonfinite import NonFiniteError
 from .pace import CALL_SECONDS, seconds_per_step
 from .program_cache import ProgramCache

@@ -21,6 +21,7 @@ from .calls import Call, NumberedBatch, Run, StepMetrics
 from .chunk_calls import run_blocks, run_chunks
 from .epoch_calls import run_epochs
 from .fit_state import FitState
+from .looks import Looks
 from .pace import CALL_SECONDS, Pace, seconds_per_step
 from .step_calls import run_batches
 
@@ -35,11 +36,12 @@ def make_calls(
     data: Any,
     *,
     unfinished: StepMetrics,
-    each_epoch: bool,
+    looks: Looks,
 ) -> Generator[Call]:
     """Returns the calls of a run over a loader or an iterable of batches.
 
-    `state` may stand within an epoch, of which `unfinished` has the steps' metrics.
+    `state` may stand within an epoch, of which `unfinished` has the steps' metrics. A call ends
+    where the host looks, or before.
 
     Raises:
         TypeError: `data` is no such thing.
@@ -48,14 +50,14 @@ def make_calls(
     if driver != "auto" and driver not in DRIVERS:
         known = ", ".join(map(repr, ("auto", *DRIVERS)))
         raise ValueError(f"driver must be one of {known}; got {driver!r}.")
-    if driver == "epochs" and each_epoch:
+    if driver == "epochs" and looks.each_epoch:
         raise ValueError(
             "on_epoch is called after every epoch, but driver='epochs' runs several at once; use "
             "driver='epoch' or 'auto'."
         )
     if isinstance(data, DataLoader):
         if driver == "auto":
-            driver = choose_driver(state.train.params, data, each_epoch=each_epoch)
+            driver = choose_driver(state.train.params, data, each_epoch=looks.each_epoch)
         if driver != "step" and data.sharding is not None:
             raise ValueError(
                 f"driver={driver!r} needs batches on one device; a loader with sharding is driven "
@@ -66,7 +68,7 @@ def make_calls(
                 f"driver={driver!r} needs dense rows in memory, which lie on the device; other "
                 "rows go there in blocks: use driver='chunk' or 'auto'."
             )
-        return run_loader(driver, run, state, data, unfinished)
+        return run_loader(driver, run, state, data, unfinished, looks)
     if driver not in ("auto", "step"):
         raise ValueError(
             f"driver={driver!r} needs a DataLoader, whose rows lie on the device; an iterable of "
@@ -102,7 +104,12 @@ def choose_driver(params: PyTree, loader: DataLoader, *, each_epoch: bool) -> Dr
 
 
 def run_loader(
-    driver: Driver, run: Run, state: FitState, loader: DataLoader, unfinished: StepMetrics
+    driver: Driver,
+    run: Run,
+    state: FitState,
+    loader: DataLoader,
+    unfinished: StepMetrics,
+    looks: Looks,
 ) -> Generator[Call]:
     """Runs over a loader's rows until `run.epochs` or closed.
 
@@ -126,7 +133,7 @@ def run_loader(
             state = call.after
     if driver != "chunk":
         joined = 1 if driver == "epoch" else max(1, int(0.1 / (seconds * len(loader))))
-        yield from run_epochs(run, state, loader, rows, joined)
+        yield from run_epochs(run, state, loader, rows, joined, looks.next_epoch)
 
 
 def _read_epoch(loader: DataLoader, epoch: int, step: int) -> Generator[NumberedBatch]:

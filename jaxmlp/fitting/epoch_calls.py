@@ -1,7 +1,7 @@
 """Turns epochs over rows on the device into calls of one or several whole epochs each."""
 
 import functools
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import numpy as np
 from jaxtyping import Int
@@ -18,9 +18,14 @@ _FEWEST_PLACES = 16
 
 
 def run_epochs(
-    run: Run, state: FitState, loader: DataLoader, rows: Batch, joined: int
+    run: Run,
+    state: FitState,
+    loader: DataLoader,
+    rows: Batch,
+    joined: int,
+    next_look: Callable[[int], int],
 ) -> Generator[Call]:
-    """Takes `joined` epochs in every call, until `run.epochs` or closed.
+    """Takes up to `joined` epochs in every call, until `run.epochs` or closed.
 
     Args:
         run: What is to be run.
@@ -28,23 +33,32 @@ def run_epochs(
         loader: Its order of rows.
         rows: Its rows, on the device.
         joined: Most epochs in a call, at least 1.
+        next_look: Of an epoch, the next one at which a call has to end.
     """
-    start = int(state.epoch)
+    first = int(state.epoch)
     # Rounded, so that other numbers of epochs share the program, which skips those behind the last.
-    joined = min(bucket(joined + 1) // 2, max(bucket(run.epochs - start), _FEWEST_PLACES))
-    index = _joined_index(loader, start, joined, run.epochs)
-    for first in range(start, run.epochs, joined):
-        after, metrics = _call(run, state, loader, rows, index, run.epochs)
-        taken = index
-        if first + joined < run.epochs:
-            # The device runs meanwhile.
-            index = _joined_index(loader, first + joined, joined, run.epochs)
+    joined = min(bucket(joined + 1) // 2, max(bucket(run.epochs - first), _FEWEST_PLACES))
+
+    def cut() -> Generator[tuple[int, np.ndarray]]:
+        start = first
+        while start < run.epochs:
+            end = min(start + joined, run.epochs, next_look(start))
+            yield end, _joined_index(loader, start, joined, end)
+            start = end
+
+    cuts = cut()
+    ahead = next(cuts, None)
+    while ahead is not None:
+        end, index = ahead
+        after, metrics = _call(run, state, loader, rows, index, end)
+        # The device runs meanwhile.
+        ahead = next(cuts, None)
         finite = np.asarray(metrics.pop("finite"))
         if not finite.all():
             bad = int(finite.argmin())
-            yield from _split_at(bad, run, state, after, loader, rows, taken)
+            yield from _split_at(bad, run, state, after, loader, rows, index)
             return
-        used = taken[: run.epochs - first, : len(loader)]
+        used = index[: end - int(state.epoch), : len(loader)]
         yield Call(state, after, metrics, True, functools.partial(replay, rows, used), {})
         state = after
 
@@ -77,10 +91,10 @@ def _split_at(
 
 
 def _joined_index(
-    loader: DataLoader, first: int, joined: int, epochs: int
+    loader: DataLoader, first: int, joined: int, end: int
 ) -> Int[np.ndarray, "epochs steps batch"]:
-    """Orders of the next epochs; behind the last there are none, and the program skips them."""
+    """Orders of the epochs before `end`; behind there are none, and the program skips them."""
     index = np.zeros((joined, padded_steps(len(loader)), loader.batch_size), np.int32)
-    for place, epoch in enumerate(range(first, min(first + joined, epochs))):
+    for place, epoch in enumerate(range(first, end)):
         index[place] = padded_index(loader, epoch)
     return index

@@ -3,8 +3,8 @@
 import contextlib
 import dataclasses
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from ..train_step import TrainState, copy_arrays, init_state
 from .calls import Call, Run, StepMetrics, join_metrics
 from .drivers import Driver, make_calls
 from .fit_state import init_fit_state
+from .looks import OnEpoch, Scheduled, looks_of
 from .nonfinite import find_first_bad_step
 from .progress import ProgressBar
 from .results import FitResult, make_result
@@ -28,8 +29,6 @@ from .run_files import Progress, RunFiles
 from .settings import Plan
 from .signals import stop_requests
 from .validation import as_validation
-
-OnEpoch: TypeAlias = Callable[[TrainState, Mapping[str, int | float]], bool | None]
 
 
 def start_of_run(
@@ -101,8 +100,11 @@ def train(
     )
     end = first_epoch + epochs
     run = Run(loss_fn, optimizer, plan, end, validation)
+    looks = looks_of(on_epoch, end)
     state = init_fit_state(start, plan, validated=validation is not None)
     state = state._replace(epoch=jnp.asarray(first_epoch, state.epoch.dtype))
+    if isinstance(on_epoch, Scheduled):
+        on_epoch.begin(start, first_epoch)
     made, stopped_by = Progress(state, {}, {}), "epochs"
     with contextlib.ExitStack() as stack:
         writer, stop_requested = None, lambda: False
@@ -117,14 +119,16 @@ def train(
             made.state,
             data,
             unfinished=made.unfinished,
-            each_epoch=on_epoch is not None,
+            looks=looks,
         )
         # An error's traceback would keep the reading of files alive.
         stack.enter_context(contextlib.closing(calls))
         bar = stack.enter_context(ProgressBar(epochs, show=progress))
-        bar.update(int(made.state.epoch) - first_epoch, {})
+        done = int(made.state.epoch)
+        bar.update(done - first_epoch, {})
+        look = looks.next_epoch(done)
         try:
-            is_over = made.state.stopped or int(made.state.epoch) >= end
+            is_over = made.state.stopped or done >= end
             for call in () if is_over else calls:
                 if not call.finite:
                     good, error = find_first_bad_step(run, call)
@@ -140,9 +144,13 @@ def train(
                 if ended:
                     latest = {name: values[-1].item() for name, values in ended.items()}
                     bar.update(len(ended["epoch"]), latest)
-                    if on_epoch is not None and _ask(on_epoch, made.state.train, latest):
-                        stopped_by = "callback"
-                        break
+                    done = int(latest["epoch"]) + 1
+                    is_due = done >= look or bool(made.state.stopped)
+                    if on_epoch is not None and is_due:
+                        if _ask(on_epoch, made.state.train, latest):
+                            stopped_by = "callback"
+                            break
+                        look = looks.next_epoch(done)
                 if made.state.stopped:
                     break
                 if stop_requested():

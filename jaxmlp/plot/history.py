@@ -31,7 +31,8 @@ def plot_history(
 
     Args:
         result: What `jaxmlp.fit` or `jaxmlp.fit_members` returned; of a search `result.members`.
-        metrics: Names of what to draw, as in the history without "validation_"; `None` draws all.
+        metrics: Names of what to draw, as in the history without the prefix of validation; `None`
+            draws all.
         axes: Where to draw, one for each metric; by default in a row of a new figure.
 
     Returns:

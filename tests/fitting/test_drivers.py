@@ -28,6 +28,7 @@ from fits import (
 import jaxmlp
 from jaxmlp.fitting import drivers
 from jaxmlp.fitting.calls import Run
+from jaxmlp.fitting.looks import looks_of
 from jaxmlp.fitting.pace import Pace, seconds_per_step
 
 
@@ -116,9 +117,8 @@ def test_a_chunk_is_of_the_size_that_its_pace_says(monkeypatch):
     state = jaxmlp.fitting.init_fit_state(
         jaxmlp.init_state(PARAMS, OPTIMIZER, key=KEY), run.plan, validated=False
     )
-    steps = [
-        int(c.after.train.step) for c in drivers.run_loader("chunk", run, state, make_loader(), {})
-    ]
+    calls = drivers.run_loader("chunk", run, state, make_loader(), {}, looks_of(None, 1))
+    steps = [int(call.after.train.step) for call in calls]
     assert steps == [2, 4, 5]
 
 

@@ -24,7 +24,6 @@ from fits import (
 import jaxmlp
 from jaxmlp import sources
 from jaxmlp.fitting import drivers
-from jaxmlp.fitting.calls import Run
 
 # Five batches, the last one with 10 rows of padding, of four windows.
 SETTINGS = {"batch_size": 12, "shuffle": True, "seed": 3}
@@ -118,11 +117,12 @@ def test_the_transform_runs_in_the_program_and_is_traced_once(tmp_path, monkeypa
 
 
 def run_calls(loader, state, unfinished):
-    run = Run(LINEAR["loss_fn"], LINEAR["optimizer"], jaxmlp.fitting.Plan(), 3, None)
+    run = drivers.Run(LINEAR["loss_fn"], LINEAR["optimizer"], jaxmlp.fitting.Plan(), 3, None)
     if state is None:
         train = jaxmlp.init_state(LINEAR["params"], LINEAR["optimizer"], key=KEY)
         state = jaxmlp.fitting.init_fit_state(train, run.plan, validated=False)
-    return list(drivers.run_loader("chunk", run, state, loader, unfinished))
+    looks = drivers.Looks(False, lambda _: 3)
+    return list(drivers.run_loader("chunk", run, state, loader, unfinished, looks))
 
 
 def test_a_run_goes_on_after_any_block_as_if_it_had_not_stopped(arrays, monkeypatch):

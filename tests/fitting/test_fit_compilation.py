@@ -23,6 +23,7 @@ from fits import (
 
 import jaxmlp
 from jaxmlp.fitting.drivers import run_loader
+from jaxmlp.fitting.looks import looks_of
 
 PROGRAMS = {
     "step": {"advance": 1, "finish": 1},
@@ -85,10 +86,11 @@ def test_blocks_of_a_file_share_one_program_also_where_a_run_goes_on(tmp_path, m
         run = jaxmlp.fitting.calls.Run(loss_fn, LINEAR["optimizer"], jaxmlp.fitting.Plan(), 2, None)
         train = jaxmlp.init_state(LINEAR["params"], run.optimizer, key=jax.random.key(1))
         state = jaxmlp.fitting.init_fit_state(train, run.plan, validated=False)
-        *_, whole = run_loader("chunk", run, state, loader, {})
+        looks = looks_of(None, 2)
+        *_, whole = run_loader("chunk", run, state, loader, {}, looks)
         loss_fn.traces.clear()
-        call = next(run_loader("chunk", run, state, loader, {}))
-        *_, rest = run_loader("chunk", run, call.after, loader, call.unfinished)
+        call = next(run_loader("chunk", run, state, loader, {}, looks))
+        *_, rest = run_loader("chunk", run, call.after, loader, call.unfinished, looks)
     assert int(whole.after.train.step) == int(rest.after.train.step) == 10
     assert not loss_fn.traces
 

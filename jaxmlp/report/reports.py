@@ -1,0 +1,284 @@
+"""Turns a recorded run and rows into one page of HTML that needs no network: `write_html`."""
+
+import functools
+import html
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import jax
+import numpy as np
+import optax
+
+from ..checks import __version__, require_function, require_int, require_name, require_path
+from ..inspection import Record, Recorder, thin
+from ..losses.loss_function import Criterion, make_loss
+from ..network import MLPConfig, Params, require_config
+from .encoding import count_bytes, describe_network, pack, pack_parameters
+from .figures import BOKEH_VERSION, draw_figures
+from .layout import make_page
+from .measures import measure
+from .planes import choose_plane, draw_plane
+from .row_sample import Rows, take_rows
+from .words import LANGUAGES, texts
+
+Language: TypeAlias = Literal["en", "es"]
+
+
+class Report:
+    """A page that shows a run from inside; in a notebook it shows itself.
+
+    In it: the network with every weight and bias at each recorded epoch, a chosen row through it
+    with its numbers, the chain rule of a chosen weight, gradients and net inputs by layer, the
+    regions of its answers, its errors, and the settings. It holds the parameters and those rows
+    that are given here, and asks nothing of any server.
+
+    Args:
+        recorder: What kept the run, after it.
+        config: Its network.
+        x: Rows to show, (rows, in_features); the page holds a sample of them, so leave out those
+            that its readers may not see.
+        y: Their targets as the criterion takes them; integers of shape (rows,) are classes.
+        criterion: `(outputs, targets) -> loss per row`, that of the run, as for `make_loss`.
+        language: "en" or "es".
+        feature_names: A name for each feature; by default x1, x2, ...
+        class_names: A name for each class; by default their numbers.
+        features: The pair of features whose plane is drawn, the others being at their medians. By
+            default the plane of both, or of the first two principal components.
+        max_rows: Most rows that the page holds, at least 1.
+        max_bytes: Most bytes of parameters that the page holds; recorded epochs are left out until
+            the rest fit, as the page then says.
+        title: What stands above; by default a text that fits any run.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: The recorder is empty or of another network; rows, names or features do not
+            fit the config; or not even two epochs fit into `max_bytes`.
+
+    Example:
+        >>> import jax, jaxmlp, optax
+        >>> config = jaxmlp.MLPConfig(in_features=2, hidden_features=(3,), out_features=2)
+        >>> x = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
+        >>> y = (x[:, 0] > 0).astype(np.int32)
+        >>> recorder = jaxmlp.Recorder()
+        >>> result = jaxmlp.fit(
+        ...     jaxmlp.make_loss(config, jaxmlp.losses.softmax_cross_entropy),
+        ...     optax.adam(0.1),
+        ...     jaxmlp.init_params(config, key=jax.random.key(0)),
+        ...     jaxmlp.DataLoader(x, y, batch_size=10),
+        ...     epochs=4,
+        ...     key=jax.random.key(1),
+        ...     on_epoch=recorder,
+        ... )
+        >>> report = Report(
+        ...     recorder, config, x, y, criterion=jaxmlp.losses.softmax_cross_entropy)
+        >>> "https://" in report.html.split("<main")[1]
+        False
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        config: MLPConfig,
+        x: Any,
+        y: Any,
+        *,
+        criterion: Criterion,
+        language: Language = "en",
+        feature_names: Sequence[str] | None = None,
+        class_names: Sequence[str] | None = None,
+        features: tuple[int, int] | None = None,
+        max_rows: int = 100,
+        max_bytes: int = 12_000_000,
+        title: str | None = None,
+    ) -> None:
+        require_config(config)
+        require_name("language", language, LANGUAGES)
+        require_int("max_rows", max_rows, 1, None)
+        require_int("max_bytes", max_bytes, 1, None)
+        form, remedy = "(outputs, targets) -> loss per row", "such as jaxmlp.losses.squared_error"
+        require_function("criterion", criterion, form, remedy, "losses")
+        make_loss(config, criterion)
+        if title is not None and not isinstance(title, str):
+            raise TypeError(f"title must be a text or None; got {title!r}.")
+        records = _take_records(recorder, max_bytes)
+        rows = take_rows(
+            x, y, config, max_rows=max_rows, feature_names=feature_names, class_names=class_names
+        )
+        _check_features(features, config)
+        words = texts(language)
+        words["title"] = words["title"] if title is None else title
+        self._html = _build(recorder, records, config, rows, criterion, words, features)
+
+    @property
+    def html(self) -> str:
+        """The page, the same for the same run."""
+        return self._html
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<iframe srcdoc="{html.escape(self._html)}" '
+            'style="width: 100%; height: 900px; border: 0"></iframe>'
+        )
+
+
+def write_html(
+    path: str | Path,
+    recorder: Recorder,
+    config: MLPConfig,
+    x: Any,
+    y: Any,
+    *,
+    criterion: Criterion,
+    language: Language = "en",
+    feature_names: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
+    features: tuple[int, int] | None = None,
+    max_rows: int = 100,
+    max_bytes: int = 12_000_000,
+    title: str | None = None,
+) -> None:
+    """Writes the page of a `Report` to a file that opens in a browser, without a network.
+
+    Args:
+        path: The file; one of that name is replaced.
+        recorder: What kept the run; this and all that follows are told at `Report`.
+        config: Its network.
+        x: Rows to show.
+        y: Their targets.
+        criterion: `(outputs, targets) -> loss per row`.
+        language: "en" or "es".
+        feature_names: A name for each feature.
+        class_names: A name for each class.
+        features: The pair of features whose plane is drawn.
+        max_rows: Most rows that the page holds.
+        max_bytes: Most bytes of parameters that the page holds.
+        title: What stands above.
+
+    Raises:
+        OSError: The file cannot be written.
+        TypeError: An argument has the wrong type.
+        ValueError: What `Report` refuses.
+    """
+    require_path("path", path)
+    report = Report(
+        recorder,
+        config,
+        x,
+        y,
+        criterion=criterion,
+        language=language,
+        feature_names=feature_names,
+        class_names=class_names,
+        features=features,
+        max_rows=max_rows,
+        max_bytes=max_bytes,
+        title=title,
+    )
+    Path(path).write_text(report.html, encoding="utf-8")
+
+
+def _take_records(recorder: Any, max_bytes: int) -> list[Record]:
+    if not isinstance(recorder, Recorder):
+        raise TypeError(
+            f"recorder must be a jaxmlp.Recorder; got a {type(recorder).__name__}. Give one to "
+            "jaxmlp.fit as on_epoch."
+        )
+    records = list(recorder.records)
+    if not records:
+        raise ValueError("recorder holds no epochs; give it to jaxmlp.fit as on_epoch first.")
+    if not isinstance(records[0].params, Params):
+        raise ValueError(
+            "recorder must hold the jaxmlp.Params of the config; got a "
+            f"{type(records[0].params).__name__}."
+        )
+    size = count_bytes(records[0].params)
+    most = max_bytes // size
+    if most < min(2, len(records)):
+        raise ValueError(
+            f"max_bytes must hold two epochs of {size:,} bytes of parameters; got {max_bytes:,}."
+        )
+    return thin(records, most)
+
+
+def _check_features(features: Any, config: MLPConfig) -> None:
+    if features is None:
+        return
+    if not isinstance(features, tuple) or len(features) != 2:
+        raise TypeError(f"features must be two numbers of features, as (0, 1); got {features!r}.")
+    for index, feature in enumerate(features):
+        require_int(f"features[{index}]", feature, 0, config.in_features)
+    if features[0] == features[1]:
+        raise ValueError(f"features must be two different ones; got {features}.")
+
+
+def _build(
+    recorder: Recorder,
+    records: list[Record],
+    config: MLPConfig,
+    rows: Rows,
+    criterion: Criterion,
+    words: dict[str, str],
+    features: tuple[int, int] | None,
+) -> str:
+    measures = measure(records, config, criterion, rows)
+    plane = choose_plane(rows, features)
+    drawn = None if plane is None else draw_plane(records, config, rows, plane)
+    epochs = [record.epoch for record in records]
+    training_losses = [record.metrics.get("loss") for record in records]
+    figures = draw_figures(measures, drawn, plane, rows, words, epochs, training_losses)
+    statistics = records[-1].params.standardization
+    run = {
+        "words": words,
+        "network": describe_network(config),
+        "epochs": epochs,
+        "parameters": pack_parameters(records),
+        "standardization": None
+        if statistics is None
+        else {"mean": pack(statistics.mean), "scale": pack(statistics.scale)},
+        "x": pack(rows.x[rows.shown]),
+        "y": pack(rows.y[rows.shown].reshape(len(rows.shown), -1)),
+        "features": rows.features,
+        "classes": rows.classes,
+        "measures": measures,
+        "plane": None
+        if plane is None or drawn is None
+        else {
+            "kind": plane.kind,
+            "share": plane.share,
+            "points": drawn["points"],
+            "lines": drawn["lines"],
+        },
+        "settings": _settings(recorder, records, config, rows, criterion, words),
+    }
+    return make_page(run, figures, words)
+
+
+def _settings(
+    recorder: Recorder,
+    records: list[Record],
+    config: MLPConfig,
+    rows: Rows,
+    criterion: Criterion,
+    words: dict[str, str],
+) -> list[tuple[str, str]]:
+    base = criterion
+    while isinstance(base, functools.partial):
+        base = base.func
+    key = recorder.key_data
+    left_out = len(recorder.records) - len(records)
+    libraries = {"jaxmlp": __version__, "jax": jax.__version__, "optax": optax.__version__}
+    libraries |= {"numpy": np.__version__, "bokeh": BOKEH_VERSION}
+    settings = [
+        ("MLPConfig", config.to_json()),
+        ("criterion", getattr(base, "__name__", type(base).__name__)),
+        (words["key"], "-" if key is None else " ".join(map(str, key.tolist()))),
+        (words["recorded"], ", ".join(str(record.epoch) for record in records)),
+        (words["rows_given"], str(rows.given)),
+        (words["rows_measured"], str(len(rows.x))),
+        (words["rows_shown"], str(len(rows.shown))),
+        ("Python", ".".join(map(str, sys.version_info[:3]))),
+        *libraries.items(),
+    ]
+    return settings + ([(words["thinned"], str(left_out))] if left_out else [])
