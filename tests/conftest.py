@@ -9,11 +9,12 @@ import pytest
 
 # Programs of tests compile longer than they run; .ci/run has the tests of numbers run with what
 # users have, too.
-FLAGS = ["--xla_backend_optimization_level=1"]
-if jaxlib.version.__version_info__ < (0, 11):
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=1"
     # These compile in twice the time.
-    FLAGS.append("--xla_cpu_use_fusion_emitters=false")
-os.environ.setdefault("XLA_FLAGS", " ".join(FLAGS))
+    + (" --xla_cpu_use_fusion_emitters=false" if jaxlib.version.__version_info__ < (0, 11) else ""),
+)
 
 # What former runs left on the disk changes nothing, and nothing is left there.
 os.environ["JAXMLP_COMPILATION_CACHE"] = "off"

@@ -12,14 +12,16 @@ import numpy as np
 import optax
 
 from ..checks import __version__, require_function, require_int, require_name, require_path
-from ..inspection import Record, Recorder, thin
+from ..fitting import FitResult
+from ..inspection import Record, Recorder
 from ..losses.loss_function import Criterion, make_loss
-from ..network import MLPConfig, Params, require_config
-from .encoding import count_bytes, describe_network, pack, pack_parameters
+from ..network import MLPConfig, require_config
+from .encoding import describe_network, pack, pack_parameters
 from .figures import BOKEH_VERSION, draw_figures
 from .layout import make_page
 from .measures import measure
 from .planes import choose_plane, draw_plane
+from .records import take_records
 from .row_sample import Rows, take_rows
 from .words import LANGUAGES, texts
 
@@ -46,6 +48,9 @@ class Report:
         class_names: A name for each class; by default their numbers.
         features: The pair of features whose plane is drawn, the others being at their medians. By
             default the plane of both, or of the first two principal components.
+        result: What `fit` returned: the page has the epoch of its parameters, too, and opens there,
+            which matters where a best epoch was chosen or parameters were averaged. By default it
+            opens at the last epoch.
         max_rows: Most rows that the page holds, at least 1.
         max_bytes: Most bytes of parameters that the page holds; recorded epochs are left out until
             the rest fit, as the page then says.
@@ -89,6 +94,7 @@ class Report:
         feature_names: Sequence[str] | None = None,
         class_names: Sequence[str] | None = None,
         features: tuple[int, int] | None = None,
+        result: FitResult | None = None,
         max_rows: int = 100,
         max_bytes: int = 12_000_000,
         title: str | None = None,
@@ -102,14 +108,16 @@ class Report:
         make_loss(config, criterion)
         if title is not None and not isinstance(title, str):
             raise TypeError(f"title must be a text or None; got {title!r}.")
-        records = _take_records(recorder, max_bytes)
+        records, returned = take_records(recorder, result, max_bytes)
         rows = take_rows(
             x, y, config, max_rows=max_rows, feature_names=feature_names, class_names=class_names
         )
         _check_features(features, config)
         words = texts(language)
         words["title"] = words["title"] if title is None else title
-        self._html = _build(recorder, records, config, rows, criterion, words, features)
+        if rows.classes is None:
+            words["regions_text"] = words["regions_text_numbers"]
+        self._html = _build(recorder, records, returned, config, rows, criterion, words, features)
 
     @property
     def html(self) -> str:
@@ -135,6 +143,7 @@ def write_html(
     feature_names: Sequence[str] | None = None,
     class_names: Sequence[str] | None = None,
     features: tuple[int, int] | None = None,
+    result: FitResult | None = None,
     max_rows: int = 100,
     max_bytes: int = 12_000_000,
     title: str | None = None,
@@ -152,6 +161,7 @@ def write_html(
         feature_names: A name for each feature.
         class_names: A name for each class.
         features: The pair of features whose plane is drawn.
+        result: What `fit` returned, to open at the epoch of its parameters.
         max_rows: Most rows that the page holds.
         max_bytes: Most bytes of parameters that the page holds.
         title: What stands above.
@@ -172,34 +182,12 @@ def write_html(
         feature_names=feature_names,
         class_names=class_names,
         features=features,
+        result=result,
         max_rows=max_rows,
         max_bytes=max_bytes,
         title=title,
     )
     Path(path).write_text(report.html, encoding="utf-8")
-
-
-def _take_records(recorder: Any, max_bytes: int) -> list[Record]:
-    if not isinstance(recorder, Recorder):
-        raise TypeError(
-            f"recorder must be a jaxmlp.Recorder; got a {type(recorder).__name__}. Give one to "
-            "jaxmlp.fit as on_epoch."
-        )
-    records = list(recorder.records)
-    if not records:
-        raise ValueError("recorder holds no epochs; give it to jaxmlp.fit as on_epoch first.")
-    if not isinstance(records[0].params, Params):
-        raise ValueError(
-            "recorder must hold the jaxmlp.Params of the config; got a "
-            f"{type(records[0].params).__name__}."
-        )
-    size = count_bytes(records[0].params)
-    most = max_bytes // size
-    if most < min(2, len(records)):
-        raise ValueError(
-            f"max_bytes must hold two epochs of {size:,} bytes of parameters; got {max_bytes:,}."
-        )
-    return thin(records, most)
 
 
 def _check_features(features: Any, config: MLPConfig) -> None:
@@ -216,6 +204,7 @@ def _check_features(features: Any, config: MLPConfig) -> None:
 def _build(
     recorder: Recorder,
     records: list[Record],
+    returned: int | None,
     config: MLPConfig,
     rows: Rows,
     criterion: Criterion,
@@ -233,6 +222,7 @@ def _build(
         "words": words,
         "network": describe_network(config),
         "epochs": epochs,
+        "returned": returned,
         "parameters": pack_parameters(records),
         "standardization": None
         if statistics is None
@@ -267,7 +257,8 @@ def _settings(
     while isinstance(base, functools.partial):
         base = base.func
     key = recorder.key_data
-    left_out = len(recorder.records) - len(records)
+    shown = {record.epoch for record in records}
+    left_out = len([record for record in recorder.records if record.epoch not in shown])
     libraries = {"jaxmlp": __version__, "jax": jax.__version__, "optax": optax.__version__}
     libraries |= {"numpy": np.__version__, "bokeh": BOKEH_VERSION}
     settings = [

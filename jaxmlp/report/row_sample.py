@@ -51,6 +51,11 @@ def take_rows(
         )
     if x.dtype.kind not in "fiub" and x.dtype.name != "bfloat16":
         raise TypeError(f"x must be numbers; got an array of {x.dtype}.")
+    if y.dtype.kind not in "fiub" and y.dtype.name != "bfloat16":
+        raise TypeError(
+            f"y must be numbers, classes as integers from 0; got an array of {y.dtype}. Number "
+            "them: classes, y = np.unique(y, return_inverse=True)."
+        )
     if len(y) != len(x) if y.ndim else True:
         raise ValueError(f"y must have a target for each row of x, {len(x)}; got shape {y.shape}.")
     x = x.astype(np.float64)

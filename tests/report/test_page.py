@@ -163,6 +163,11 @@ REFUSED = [
     ({"x": X[:, :1]}, ValueError, "x must have rows of 2 features"),
     ({"x": X.astype(str)}, TypeError, "x must be numbers"),
     ({"x": np.where(X[3] == X, np.nan, X)}, ValueError, "x must be finite; row 3 is not"),
+    (
+        {"y": Y.astype(str)},
+        TypeError,
+        "y must be numbers, classes as integers from 0; got an array of",
+    ),
     ({"y": Y[:5]}, ValueError, "y must have a target for each row of x, 20"),
     ({"y": Y + 1}, ValueError, "y must be classes from 0 to 1"),
     ({"y": np.full((20, 2), np.nan)}, ValueError, "y must be finite"),
@@ -176,7 +181,7 @@ REFUSED = [
     ({"features": (0, 2)}, ValueError, r"features\[1\] must be"),
     ({"features": (1, 1)}, ValueError, "features must be two different ones"),
     ({"max_rows": 0}, ValueError, "max_rows must be"),
-    ({"max_bytes": 10}, ValueError, "max_bytes must hold two epochs"),
+    ({"max_bytes": 10}, ValueError, "max_bytes must hold 2 epochs"),
     ({"title": 3}, TypeError, "title must be a text or None"),
 ]
 

@@ -99,7 +99,11 @@ function drawNetwork(run, view, choose) {
       const text = svg("text", { x: column.x, y: column.y.get(unit) + 24, "text-anchor": "middle" });
       text.textContent = number(value);
       units.append(text);
-      if (place === 0 || place === columns.length - 1) {
+      if (place > 0 && place < columns.length - 1) {
+        const inside = svg("text", { x: column.x, y: column.y.get(unit) + 4, "text-anchor": "middle", class: "inside" });
+        inside.textContent = name;
+        units.append(inside);
+      } else {
         const side = place === 0 ? { x: column.x - 18, "text-anchor": "end" } : { x: column.x + 18 };
         const title = svg("text", { ...side, y: column.y.get(unit) + 4 });
         title.textContent = name.length > 12 ? `${name.slice(0, 11)}…` : name;

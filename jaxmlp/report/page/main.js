@@ -69,7 +69,9 @@
     };
     get("epoch").value = String(epoch);
     get("epoch").setAttribute("aria-valuetext", `${run.words.epoch} ${run.epochs[epoch]}`);
-    get("epoch-text").textContent = `${run.epochs[epoch]}${run.epochs[epoch] ? "" : ` (${run.words.start})`}`;
+    const notes = [run.epochs[epoch] === 0 && run.words.start, epoch === run.returned && run.words.returned];
+    const told = notes.filter((note) => note).join(", ");
+    get("epoch-text").textContent = `${run.epochs[epoch]}${told && ` (${told})`}`;
     get("row").max = String(rows - 1);
     get("row").value = String(row);
     fill(get("layer"), run.network.layers.map((_, n) => [n, layerName(run, n)]), state.layer);
@@ -139,7 +141,7 @@
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
   addEventListener("hashchange", () => { readAddress(); paint(); show(); });
-  state.epoch = run.epochs.length - 1;
+  state.epoch = run.returned === null ? run.epochs.length - 1 : run.returned;
   readAddress();
   showPlane(run);
   showSettings(run);
