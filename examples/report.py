@@ -4,6 +4,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Literal
 
 import jax
 import numpy as np
@@ -42,7 +43,7 @@ print(f"accuracy at the end: {result.history['accuracy'][-1]:.1%}")
 
 # %% A page in each language: it opens from the disk, without a network
 args.output.mkdir(parents=True, exist_ok=True)
-languages: dict[report.Language, list[str]] = {
+languages: dict[Literal["en", "es"], list[str]] = {
     "en": ["upper", "lower"],
     "es": ["arriba", "abajo"],
 }

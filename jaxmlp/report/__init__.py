@@ -6,6 +6,6 @@ In reading order: `words` (its texts), `row_sample` (of what the caller hands ov
 compute and draw), `reports`.
 """
 
-from .reports import Language, Report, write_html
+from .reports import Report, write_html
 
-__all__ = ["Language", "Report", "write_html"]
+__all__ = ["Report", "write_html"]
