@@ -191,7 +191,10 @@ def choose_config(
         if activations:
             raise ValueError(f"activations have no effect for {path}, which names none.")
         if config is None:
-            raise ValueError(f"{path} holds arrays only; give the config of their network.")
+            raise ValueError(
+                f"{path} holds arrays only; give the config of their network. A file of an "
+                "estimator is read by jaxmlp.sklearn.load."
+            )
         return config
     if config is not None:
         own = config.own_activations()
