@@ -189,7 +189,8 @@ def normalise(
     # Means over features are taken in at least single precision.
     wide = z.astype(np.promote_types(z.dtype, "float32"))
     # LayerNorm: (z - mean) / sqrt(variance + eps); RMSNorm: z / sqrt(mean(z**2) + eps).
-    centred = wide - (jnp.mean(wide, axis=-1, keepdims=True) if config.norm == "layer" else 0.0)
+    mean = jnp.mean(wide, axis=-1, keepdims=True) if config.norm == "layer" else 0.0
+    centred = wide - mean
     mean_square = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
     unit = centred * jax.lax.rsqrt(mean_square + NORM_EPSILON)
     scaled = unit * jnp.asarray(norm.scale, wide.dtype)

@@ -4,9 +4,9 @@ In reading order: `signatures`, `settings` (what is asked), `step_metrics`, `eva
 `fit_state`, `program` (what is compiled); `code_contents`, `content_keys` (when two functions are
 the same), `program_cache`, `buckets`, `calls` (compiled for one run); `looks` (when the host wants
 to see the state), `pace`, `epoch_calls`, `chunk_calls`, `step_calls`, and `drivers`, which chooses
-one of them; `validation`, `nonfinite`,
-`progress`, `signals`, `run_files` (checkpoints of a run), `results`, and `loop`, in which they
-meet; `scoring` (of what was trained); `cache_directories`, `compilation_cache`.
+one of them; `validation`, `nonfinite`, `progress`, `signals`, `run_files` (checkpoints of a run),
+`results`, and `loop`, in which they meet; `scoring` (of what was trained); `cache_directories`,
+`compilation_cache`.
 """
 
 from . import program

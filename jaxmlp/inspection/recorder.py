@@ -129,7 +129,7 @@ class Recorder:
         self._keep(state, int(metrics["epoch"]) + 1, dict(metrics))
 
     def _check_budget(self, state: TrainState) -> None:
-        size = _count_bytes(state.params)
+        size = count_bytes(state.params)
         # The last epoch is kept beside those that are listed.
         fewest = 2 if self._listed is None else len(self._listed) + 1
         if fewest * size > self._max_bytes:
@@ -148,7 +148,7 @@ class Recorder:
         params = jax.tree.map(np.array, jax.device_get(state.params))
         self._records.append(Record(epoch, params, metrics))
         if self._listed is None:
-            most = max(2, self._max_bytes // max(1, _count_bytes(params)))
+            most = max(2, self._max_bytes // max(1, count_bytes(params)))
             self._records = thin(self._records, most)
 
 
@@ -180,5 +180,6 @@ def _as_epochs(epochs: Iterable[int]) -> list[int]:
     return sorted(set(listed))
 
 
-def _count_bytes(params: PyTree) -> int:
+def count_bytes(params: PyTree) -> int:
+    """Returns how many bytes parameters take."""
     return sum(leaf.nbytes for leaf in jax.tree.leaves(params))

@@ -15,6 +15,7 @@ from scipy.ndimage import distance_transform_edt
 from ..checks import as_real_array, require_int
 from ..fitting import predict
 from ..forward import intermediates
+from ..inspection import decide, even_odds, probabilities_of
 from ..network import MLPConfig, Params, require_config
 from ..sources.choice import make_source
 from .names import as_labels, class_color, class_marker
@@ -118,7 +119,7 @@ def plot_decision_regions(
     if zero_lines is not None:
         net_input = intermediates(params, _as_input(grid), config=config)[zero_lines].net_input
         _draw_zero_lines(axis, sides, np.asarray(net_input, np.float64))
-    wrong = _decide(outputs, config) != classes
+    wrong = decide(outputs, config) != classes
     _draw_rows(axis, plane, classes, wrong, labels, zero_lines)
     axis.set(xlabel=plane.labels[0], ylabel=plane.labels[1])
     axis.set_title(plane.title, fontsize="medium")
@@ -157,33 +158,11 @@ def _as_classes(y: Any, rows: int, classes: int) -> Int[np.ndarray, " rows"]:
     return found
 
 
-def _decide(outputs: Float[np.ndarray, "*batch outputs"], config: MLPConfig) -> np.ndarray:
-    if config.out_features == 1:
-        return (outputs[..., 0] > _threshold(config)).astype(np.int64)
-    return outputs.argmax(axis=-1)
-
-
-def _threshold(config: MLPConfig) -> float:
-    """Where class 1 begins, of one output: even odds."""
-    return 0.5 if config.output_activation == "sigmoid" else 0.0
-
-
-def _probabilities(
-    outputs: Float[np.ndarray, "*batch outputs"], config: MLPConfig
-) -> Float[np.ndarray, "*batch classes"]:
-    if config.out_features == 1:
-        one = outputs if _threshold(config) else np.asarray(jax.nn.sigmoid(outputs))
-        return np.concatenate([1 - one, one], axis=-1)
-    if config.output_activation in ("softmax", "sigmoid"):
-        return outputs
-    return np.asarray(jax.nn.softmax(outputs, axis=-1))
-
-
 def _draw_regions(
     axis: Axes, sides: list[np.ndarray], outputs: np.ndarray, config: MLPConfig, labels: list[str]
 ) -> None:
     outputs = outputs.reshape(len(sides[1]), len(sides[0]), -1)
-    decided, probabilities = _decide(outputs, config), _probabilities(outputs, config)
+    decided, probabilities = decide(outputs, config), probabilities_of(outputs, config)
     count = probabilities.shape[-1]
     colors = np.array([class_color(number) for number in range(count)])
     # From even odds to certainty.
@@ -198,7 +177,7 @@ def _draw_regions(
     axis.imshow(image, extent=tuple(extent), origin="lower", aspect="auto", zorder=0)
     axis.set(xlim=(sides[0][0], sides[0][-1]), ylim=(sides[1][0], sides[1][-1]))
     if config.out_features == 1:
-        leads = outputs - _threshold(config)
+        leads = outputs - even_odds(config)
     else:
         # By how much a class leads the best of the others.
         ordered = np.sort(outputs, axis=-1)

@@ -4,7 +4,6 @@ import base64
 import json
 from typing import Any
 
-import jax
 import numpy as np
 
 from ..inspection import Record
@@ -80,8 +79,3 @@ def gate_of(name: str) -> Activation:
     """Returns the function that a gated activation applies to its gate half."""
     gates = {"glu": "sigmoid", "reglu": "relu", "geglu": "gelu", "swiglu": "silu"}
     return ACTIVATIONS[gates[name]]
-
-
-def count_bytes(params: Params) -> int:
-    """Returns how many bytes parameters take."""
-    return sum(leaf.nbytes for leaf in jax.tree.leaves(params))

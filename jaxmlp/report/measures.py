@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array
 
 from ..forward import intermediates, normalise
-from ..inspection import Record
+from ..inspection import Record, decide
 from ..losses.loss_function import Criterion, make_loss
 from ..network import (
     GATED_ACTIVATIONS,
@@ -42,7 +42,7 @@ def measure(
     ranges = [_range([epoch["z"][layer] for epoch in epochs]) for layer in layers]
     shown = rows.shown
     own = [
-        {"a": stacked("a", layer, epochs, shown), "slope": stacked("slope", layer, epochs, shown)}
+        {"a": _stacked("a", layer, epochs, shown), "slope": _stacked("slope", layer, epochs, shown)}
         if isinstance(activation, Activation)
         else None
         for layer, activation in enumerate((*config.hidden_activations, config.output_activation))
@@ -73,11 +73,11 @@ def measure(
         "own": own,
         "rowLosses": pack([epoch["row_losses"][shown] for epoch in epochs]),
         "outputGradients": pack([epoch["output_gradients"][shown] for epoch in epochs]),
-        **_errors(rows, [np.asarray(epoch["a"][-1], np.float64) for epoch in epochs]),
+        **_errors(config, rows, [np.asarray(epoch["a"][-1], np.float64) for epoch in epochs]),
     }
 
 
-def stacked(name: str, layer: int, epochs: list[Any], shown: np.ndarray) -> dict[str, Any]:
+def _stacked(name: str, layer: int, epochs: list[Any], shown: np.ndarray) -> dict[str, Any]:
     """Packs what a layer of one's own function gave, of all epochs and the rows shown."""
     return pack([epoch[name][layer][shown] for epoch in epochs])
 
@@ -180,7 +180,7 @@ def _curve(config: MLPConfig, layer: int, epochs: list[Any]) -> dict[str, Any] |
     return {"z": pack_single(z), "a": pack_single(function(jnp.asarray(z)))}
 
 
-def _errors(rows: Rows, outputs: list[np.ndarray]) -> dict[str, Any]:
+def _errors(config: MLPConfig, rows: Rows, outputs: list[np.ndarray]) -> dict[str, Any]:
     """Confusion by epoch, or targets and first outputs of the rows shown."""
     if rows.classes is None:
         targets = rows.y.reshape(len(rows.y), -1)[:, 0]
@@ -189,9 +189,7 @@ def _errors(rows: Rows, outputs: list[np.ndarray]) -> dict[str, Any]:
     count = len(rows.classes)
     matrices = []
     for output in outputs:
-        binary = output.shape[1] == 1
-        predicted = (output[:, 0] > 0).astype(int) if binary else output.argmax(axis=1)
         matrix = np.zeros((count, count), int)
-        np.add.at(matrix, (rows.y.astype(int), predicted), 1)
+        np.add.at(matrix, (rows.y.astype(int), decide(output, config)), 1)
         matrices.append(matrix.tolist())
     return {"confusion": matrices}

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..forward import intermediates
-from ..inspection import Record
+from ..inspection import Record, decide, probabilities_of
 from ..network import MLPConfig
 from .row_sample import Rows, float_type
 
@@ -90,16 +90,8 @@ def _answer(outputs: np.ndarray, config: MLPConfig, rows: Rows) -> dict[str, np.
     """The class and how sure it is, from 0 to 1; of numbers, the first output."""
     if rows.classes is None:
         return {"value": outputs[..., 0]}
-    with np.errstate(over="ignore"):
-        if outputs.shape[-1] == 1:
-            probability = 1 / (1 + np.exp(-outputs[..., 0]))
-            probabilities = np.stack([1 - probability, probability], axis=-1)
-        elif config.output_activation is None:
-            powers = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
-            probabilities = powers / powers.sum(axis=-1, keepdims=True)
-        else:
-            probabilities = outputs
-    return {"class": probabilities.argmax(axis=-1), "sure": probabilities.max(axis=-1).clip(0, 1)}
+    probabilities = probabilities_of(outputs, config)
+    return {"class": decide(outputs, config), "sure": probabilities.max(axis=-1).clip(0, 1)}
 
 
 def _zero_lines(

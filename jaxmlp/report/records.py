@@ -6,9 +6,8 @@ import jax
 import numpy as np
 
 from ..fitting import FitResult
-from ..inspection import Record, Recorder, thin
+from ..inspection import Record, Recorder, count_bytes, thin
 from ..network import Params
-from .encoding import count_bytes
 
 
 def take_records(recorder: Any, result: Any, max_bytes: int) -> tuple[list[Record], int | None]:

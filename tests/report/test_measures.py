@@ -44,6 +44,20 @@ def test_update_ratios_are_changes_of_kernels_by_their_length_and_epoch():
     assert ratios[5][0] == pytest.approx(expected, rel=1e-12)
 
 
+def test_a_single_probability_is_split_at_one_half():
+    config = jaxmlp.MLPConfig(in_features=2, out_features=1, output_activation="sigmoid")
+    rows = take_rows(X, Y, config, max_rows=10, **NAMES)
+    records = record(noisy_params(config, 3)).records
+    result = measured(config, rows, losses.squared_error, records)
+    outputs = np.asarray(jaxmlp.apply(records[0].params, X, config=config))
+    expected = np.asarray(metrics.confusion_matrix(outputs - 0.5, Y))
+    assert expected.sum(axis=0).all()
+    np.testing.assert_array_equal(result["confusion"][0], expected)
+    drawn = draw_plane(records, config, rows, choose_plane(rows, None))["answers"][0]
+    assert drawn["sure"].min() >= 0.5
+    assert set(np.unique(drawn["class"])) == {0, 1}
+
+
 def shifted(config, bias):
     params = noisy_params(config, 0)
     first = params.hidden[0]

@@ -10,7 +10,7 @@ from runs import MOONS, moons, noisy_params, record
 
 import jaxmlp
 from jaxmlp import losses
-from jaxmlp.report.encoding import count_bytes
+from jaxmlp.inspection import count_bytes
 from jaxmlp.report.records import take_records
 
 X, Y = moons(60)
