@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def describe_network(config: MLPConfig) -> dict[str, Any]:
     }
 
 
-def pack_parameters(records: list[Record]) -> list[list[dict[str, Any]]]:
+def pack_parameters(records: Sequence[Record]) -> list[list[dict[str, Any]]]:
     """Returns, by epoch and layer, what is there of kernel, bias, norm scale and norm bias."""
 
     def pack_layers(params: Params) -> list[dict[str, Any]]:

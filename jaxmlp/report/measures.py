@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -30,7 +31,7 @@ _BINS = 40
 
 
 def measure(
-    records: list[Record], config: MLPConfig, criterion: Criterion, rows: Rows
+    records: Sequence[Record], config: MLPConfig, criterion: Criterion, rows: Rows
 ) -> dict[str, Any]:
     """Returns what the page shows of all epochs, and what it needs of the rows that it holds."""
     dtype = float_type(config)
@@ -135,7 +136,7 @@ def _norm(tree: Any) -> Array:
     return jnp.sqrt(sum(jnp.sum(jnp.square(a.astype(jnp.float32))) for a in jax.tree.leaves(tree)))
 
 
-def _update_ratios(records: list[Record]) -> list[list[float | None]]:
+def _update_ratios(records: Sequence[Record]) -> list[list[float | None]]:
     """By epoch and layer, the length of the kernel's change by that of the kernel, per epoch."""
 
     def kernels(record: Record) -> list[np.ndarray]:

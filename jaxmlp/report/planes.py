@@ -1,5 +1,6 @@
 """Turns a network of any inputs into what a plane through them shows: regions, and lines z = 0."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import contourpy
@@ -57,7 +58,7 @@ def choose_plane(rows: Rows, features: tuple[int, int] | None) -> Plane | None:
 
 
 def draw_plane(
-    records: list[Record], config: MLPConfig, rows: Rows, plane: Plane
+    records: Sequence[Record], config: MLPConfig, rows: Rows, plane: Plane
 ) -> dict[str, Any]:
     """Returns, by epoch, the network's answer on a grid, and where units' net inputs are 0."""
     low, high = plane.points.min(axis=0), plane.points.max(axis=0)

@@ -203,7 +203,7 @@ def _check_features(features: Any, config: MLPConfig) -> None:
 
 def _build(
     recorder: Recorder,
-    records: list[Record],
+    records: Sequence[Record],
     returned: int | None,
     config: MLPConfig,
     rows: Rows,
@@ -247,7 +247,7 @@ def _build(
 
 def _settings(
     recorder: Recorder,
-    records: list[Record],
+    records: Sequence[Record],
     config: MLPConfig,
     rows: Rows,
     criterion: Criterion,
