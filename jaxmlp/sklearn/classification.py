@@ -1,5 +1,8 @@
 """Turns classes and labels into columns of bools, and outputs of a network into classes."""
 
+import math
+import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +12,7 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 
+from ..checks import require_number
 from .base import BaseMLP
 from .heads import Head
 from .recipes import has_spread
@@ -80,8 +84,24 @@ class Classification(BaseMLP):
     def _weigh(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
         if self.class_weight is None:
             return weight
+        if isinstance(self.class_weight, Mapping):
+            self._check_class_weight(self.class_weight)
         factors = compute_sample_weight(self.class_weight, self._as_given(y))
         return weight * factors.astype(weight.dtype)
+
+    def _check_class_weight(self, class_weight: Mapping[Any, Any]) -> None:
+        for label, factor in class_weight.items():
+            require_number(
+                f"class_weight[{label!r}]", factor, "finite and at least 0",
+                lambda f: 0 <= f < math.inf,
+            )  # fmt: skip
+        classes = self.classes_.tolist()
+        if unknown := [label for label in class_weight if label not in classes]:
+            warnings.warn(
+                f"class_weight has {unknown}, which are no classes of y and weigh nothing; y has "
+                f"{classes}.",
+                stacklevel=2,
+            )
 
     def _fold_labels(self, y: np.ndarray) -> np.ndarray | None:
         if y.shape[1] == 1:

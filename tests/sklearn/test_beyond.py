@@ -47,6 +47,18 @@ def test_balanced_classes_find_more_of_a_rare_one():
     assert recall_score(y, balanced.predict(x)) > recall_score(y, plain.predict(x)) + 0.1
 
 
+@pytest.mark.parametrize("wrong", [-1.0, float("nan"), float("inf")])
+def test_a_class_weighs_a_finite_number_of_at_least_0(wrong):
+    with pytest.raises(ValueError, match=r"class_weight\[2\] must be finite and at least 0"):
+        MLPClassifier(class_weight={0: 1, 1: 1, 2: wrong}).fit(X, Y)
+
+
+def test_a_weight_of_no_class_of_y_is_warned_of():
+    model = MLPClassifier(preset="sklearn", class_weight={0: 1, 1: 1, 2: 1, 7: 2}, max_iter=1)
+    with pytest.warns(UserWarning, match=r"class_weight has \[7\], which are no classes of y"):
+        model.fit(X, Y)
+
+
 def test_several_labels_have_a_weight_each():
     each = [{0: 1, 1: 2}] * LABELS.shape[1]
     weighted = MLPClassifier(preset="sklearn", class_weight=each, max_iter=5, random_state=0).fit(
