@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse
 from sklearn.base import is_regressor
 from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils.validation import _check_sample_weight, _check_y, validate_data
 
 from .recipes import RecipeFit
@@ -25,6 +26,7 @@ class Inputs(RecipeFit):
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
         """Checks numbers and their targets, and returns arrays."""
+        _require_targets(y)
         X, y = validate_data(
             *(self, X, y),
             accept_sparse=["csr", "csc"],
@@ -38,6 +40,7 @@ class Inputs(RecipeFit):
     def _validate_table(self, X: Any, y: Any, *, incremental: bool, reset: bool) -> np.ndarray:
         """Checks names of columns, numbers of rows and targets, and returns targets."""
         open_table(X)
+        _require_targets(y)
         _, y = validate_data(self, X, y, skip_check_array=True, reset=reset)
         y = _check_y(y, multi_output=True, y_numeric=is_regressor(self))
         check_consistent_length(X, y)
@@ -91,6 +94,24 @@ class Inputs(RecipeFit):
 def as_dense(X: Any) -> Any:
     """Returns rows as they are, sparse ones as an array."""
     return X.toarray() if scipy.sparse.issparse(X) else X
+
+
+def _require_targets(y: Any) -> None:
+    """Raises a ValueError if a target is missing.
+
+    NumPy makes the class "nan" of NaN beside strings in a list, and scikit-learn NaN of `None`.
+    """
+    if scipy.sparse.issparse(y):
+        return
+    targets = np.asarray(y, object) if isinstance(y, list | tuple) else np.asarray(y)
+    if targets.ndim == 0 or targets.dtype != object:
+        return
+    for index, target in np.ndenumerate(targets):
+        if target is None or is_scalar_nan(target) or is_pandas_na(target):
+            raise ValueError(
+                f"Input y contains NaN: {target!r} in row {index[0]}. Leave rows without a target "
+                "out."
+            )
 
 
 def _as_targets(y: np.ndarray) -> np.ndarray:

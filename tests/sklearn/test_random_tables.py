@@ -103,7 +103,7 @@ def problems(draw):
 
 @pytest.mark.slow
 @pytest.mark.bad_input
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=1000, deadline=None, derandomize=True)
 @given(problems())
 def test_a_table_is_learned_or_what_is_wrong_is_named(problem):
     check(*problem)
