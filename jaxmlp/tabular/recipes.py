@@ -12,6 +12,8 @@ Schedule: TypeAlias = Literal["coslog4", "flat_cos", "constant"]
 # Embeddings of more numbers cost more than they bring, and those of fewer rows fit their noise.
 _MOST_EMBEDDED = 100
 _FEWEST_EMBEDDED_ROWS = 512
+# Tables of fewer are learned by heart with the first, or not at all with the last.
+_DECAYS_OF_FEW = (0.02, 0.5)
 # Regressions of more rows are fitted better without dropout.
 _MOST_DROPPED = 4096
 # Of a training, at the most.
@@ -40,7 +42,9 @@ class Recipe:
         beta_2: Decay of the second moment of Adam, in [0, 1); that of the first is 0.9.
         epsilon: Added to the root of the second moment of Adam, finite and above 0.
         weight_decay: Decay of kernels, tables of categories and the scaling layer, finite and at
-            least 0. It is decoupled, times their learning rate, and goes down with "flat_cos".
+            least 0. It is decoupled, times their learning rate, and goes down with "flat_cos". Of
+            several, in a tuple, each trains all members, and the one is kept by which the mean loss
+            of held-out rows is least after some epoch; the first where no rows are held out.
         dropout_rate: Share of hidden units that a step drops, in [0, 1); it goes down with
             "flat_cos".
         scale_factor: On the learning rate of the scaling layer and of the scales of members, finite
@@ -69,7 +73,7 @@ class Recipe:
     schedule: Schedule = "coslog4"
     beta_2: float = 0.95
     epsilon: float = 1e-8
-    weight_decay: float = 0.02
+    weight_decay: float | tuple[float, ...] = 0.02
     dropout_rate: float = 0.15
     scale_factor: float = 6.0
     bias_factor: float = 0.1
@@ -95,13 +99,23 @@ class Recipe:
         require_number(
             "epsilon", self.epsilon, "finite and above 0", lambda v: 0 < v <= sys.float_info.max
         )
-        sizes = ("learning_rate", "weight_decay", "scale_factor", "bias_factor", "slope_factor")
-        for name in (*sizes, "embedding_factor"):
-            require_number(
-                name, getattr(self, name), "finite and at least 0",
-                lambda v: 0 <= v <= sys.float_info.max,
-            )  # fmt: skip
+        for name in ("learning_rate", "scale_factor", "bias_factor", "slope_factor"):
+            _require_size(name, getattr(self, name))
+        _require_size("embedding_factor", self.embedding_factor)
+        if self.weight_decay == ():
+            raise ValueError("weight_decay must have at least one number; got ().")
+        for each in self.weight_decays:
+            _require_size("weight_decay", each)
         require_bool("clip", self.clip)
+
+    @property
+    def weight_decays(self) -> tuple[float, ...]:
+        """The weight decays that are tried, of which one is kept."""
+        return self.weight_decay if isinstance(self.weight_decay, tuple) else (self.weight_decay,)
+
+
+def _require_size(name: str, value: float) -> None:
+    require_number(name, value, "finite and at least 0", lambda v: 0 <= v <= sys.float_info.max)
 
 
 def realmlp(*, regression: bool) -> Recipe:
@@ -190,8 +204,8 @@ def choose_recipe(rows: int, features: int, *, regression: bool) -> Recipe:
 
     Numbers become piecewise-linear functions, which cost less than periodic ones and fit better,
     but not where rows are few or columns many. Several smaller networks are averaged, each with its
-    own held-out rows. Large regressions have no dropout. `benchmarks/recipes.py` compares, and its
-    NOTES.md tells what it found.
+    own held-out rows. Of few rows the weight decay is chosen by these too. Large regressions have
+    no dropout. `benchmarks/recipes.py` compares, and its NOTES.md tells what it found.
 
     Args:
         rows: Number of rows, at least 1.
@@ -230,6 +244,7 @@ def choose_recipe(rows: int, features: int, *, regression: bool) -> Recipe:
         epochs=min(max(_STEPS * batch_size // rows, 16), 200),
         batch_size=batch_size,
         learning_rate=0.2 if regression else 0.04,
+        weight_decay=_DECAYS_OF_FEW if rows < _FEWEST_EMBEDDED_ROWS else 0.02,
         dropout_rate=0.0 if regression and rows > _MOST_DROPPED else 0.15,
     )
 

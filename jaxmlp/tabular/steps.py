@@ -73,13 +73,14 @@ def pack_settings(recipe: Recipe, *, steps: int, dtype: Any) -> Float[Array, " s
     """Returns the numbers of a recipe as a `TabularModel` holds them, at the start of training.
 
     Args:
-        recipe: Its network, members, folds, epochs and batches are not among them.
+        recipe: Its network, members, folds, epochs and batches are not among them; its weight decay
+            is one number.
         steps: Steps of the whole training, at least 1; schedules end with the last.
         dtype: Type of the numbers, that of the parameters.
 
     Raises:
         TypeError: `steps` is no int.
-        ValueError: `steps` is below 1.
+        ValueError: `steps` is below 1, or there are several weight decays.
 
     Example:
         >>> recipe = Recipe(network=TabularConfig())
@@ -88,6 +89,11 @@ def pack_settings(recipe: Recipe, *, steps: int, dtype: Any) -> Float[Array, " s
         0.01
     """
     require_int("steps", steps, 1, None)
+    if isinstance(recipe.weight_decay, tuple):
+        raise ValueError(
+            f"recipe.weight_decay must be one number, of one training; got {recipe.weight_decay}. "
+            "Pack each: dataclasses.replace(recipe, weight_decay=...)."
+        )
     names = TabularSettings._fields[:-2]
     numbers = [getattr(recipe, name) for name in names]
     return jnp.asarray([*numbers, 1 / steps, 0.0], dtype)

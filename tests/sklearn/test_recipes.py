@@ -97,6 +97,13 @@ class TestWeights:
         with pytest.raises(ValueError, match="sample_weight must be above 0 for at least one row"):
             MLPClassifier(class_weight={0: 0, 1: 0}, **SETTINGS).fit(X, Y)
 
+    def test_weights_that_float32_cannot_hold_beside_others_are_told(self):
+        weight = np.where(np.arange(100) > 0, 1.0, 1e-300)
+        with pytest.raises(
+            ValueError, match=r"sample_weight, .* must be 0 or at least 1e-37 times"
+        ):
+            MLPClassifier(**SETTINGS).fit(X, Y, sample_weight=weight)
+
 
 class TestChance:
     def test_the_same_random_state_gives_the_same_bits(self):

@@ -17,17 +17,13 @@ from ..splitting import Rows
 from ..tables import Preparation, prepare_columns, prepare_rows
 from .member_predictions import Members, compute_members
 from .presets import find_recipe, uses_recipe
-from .recipe_training import (
-    HeldOut,
-    MembersRun,
-    Task,
-    TrainedMembers,
-    plan_members,
-)
+from .recipe_plans import HeldOut, MembersRun, Task, plan_members
+from .recipe_training import TrainedMembers
 
 # Tables of no more rows are computed in float64, and a row of weight 2 is the same as two rows.
 _TINY = 48
-
+# Of float32, with some room.
+_LEAST_WEIGHT = 1e-37
 
 # What a fit leaves that one of the other kind does not.
 _LEFT = ("recipe_", "members_", "preparation_", "coefs_", "_best", "_optimizer_state")
@@ -85,6 +81,12 @@ class RecipeFit(DropIn):
         if not weight.all():
             kept = np.flatnonzero(weight)
             X, y, weight = _safe_indexing(X, kept), y[kept], weight[kept]
+        if weight.min() / weight.max() < _LEAST_WEIGHT:
+            raise ValueError(
+                f"sample_weight, times that of its class, must be 0 or at least {_LEAST_WEIGHT} "
+                f"times the largest; got {weight.min()} beside {weight.max()}. Set it to 0 to "
+                "leave a row out."
+            )
         if len(weight) <= _TINY:
             recipe = for_few_rows(recipe)
         self._require_held_out(validation is not None or 2 <= recipe.folds <= len(weight))
@@ -120,7 +122,7 @@ class RecipeFit(DropIn):
         self.members_ = trained.members
         if not all(np.isfinite(a).all() for a in jax.tree.leaves(self.members_.params)):
             raise ValueError(NOT_FINITE)
-        self.recipe_ = run.recipe
+        self.recipe_ = trained.recipe
         self._keep_recipe(trained.history, len(run.loader.source))
         held_out = run.held_out
         if held_out is not None:
