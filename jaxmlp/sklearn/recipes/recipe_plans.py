@@ -128,7 +128,8 @@ def plan_members(
         recipe = dataclasses.replace(recipe, weight_decay=recipe.weight_decays[0])
     tried = [dataclasses.replace(recipe, weight_decay=each) for each in recipe.weight_decays]
     steps = recipe.epochs * len(loader)
-    packed: Any = np.stack([pack_settings(each, steps=steps, dtype=dtype) for each in tried])
+    of_tried = [np.asarray(pack_settings(each, steps=steps, dtype=dtype)) for each in tried]
+    packed: Any = np.repeat(np.stack(of_tried), recipe.members, axis=0)
     networks = recipe.members * len(tried)
     alike = bins, np.asarray(task.options, dtype)
     repeated = jax.tree.map(lambda a: np.repeat(np.asarray(a)[None], networks, axis=0), alike)
@@ -138,8 +139,10 @@ def plan_members(
     held_out = None
     if validation is not None:
         settings = {"validation": fill_rows(validation, bucket_of_rows(len(validation.y)))}
-        weight = np.broadcast_to(np.asarray(validation.weight), (recipe.members, len(validation.y)))
-        held_out = HeldOut(validation.x, validation.y, weight)
+        for_all = np.broadcast_to(
+            np.asarray(validation.weight), (recipe.members, len(validation.y))
+        )
+        held_out = HeldOut(validation.x, validation.y, for_all)
     elif 2 <= recipe.folds <= count:
         whole = Batch(rows, targets, scaled)
         seed = int(random_state.randint(most))
@@ -151,9 +154,7 @@ def plan_members(
     return MembersRun(
         recipe,
         TabularLoss(config, task.criterion, recipe.dropout_rate > 0),
-        TabularModel(
-            jax.tree.map(tile, params), np.repeat(packed, recipe.members, axis=0), *repeated
-        ),
+        TabularModel(jax.tree.map(tile, params), packed, *repeated),
         loader,
         bins,
         tile(keys),
