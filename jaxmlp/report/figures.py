@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .planes import Plane
+from ..inspection import Plane
 from .row_sample import Rows
 
 try:
@@ -153,7 +153,7 @@ def _draw_regions(drawn: dict[str, Any], plane: Plane, rows: Rows, texts: dict[s
         labels = [f"{texts['component']} {number}" for number in (1, 2)]
     else:
         labels = [rows.features[feature] for feature in plane.features]
-    (left, bottom), (right, top) = drawn["low"], drawn["high"]
+    (left, right), (bottom, top) = drawn["window"].tolist()
     ranges = {"x_range": (left, right), "y_range": (bottom, top)}
     plot = _figure("regions", *labels, **ranges)
     plot.height = 460
@@ -163,7 +163,7 @@ def _draw_regions(drawn: dict[str, Any], plane: Plane, rows: Rows, texts: dict[s
             name=f"region-{number}", visible=number == 0,
         )  # fmt: skip
     plot.multi_line([], [], name="zero-lines", color="#8C8C8C", line_width=1.5)
-    points = plane.points
+    points = plane.places
     y = rows.y[rows.shown].reshape(len(points), -1)[:, 0]
     if rows.classes is None:
         span = np.ptp(y) or 1.0

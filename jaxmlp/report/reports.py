@@ -13,15 +13,15 @@ import optax
 
 from ..checks import __version__, require_function, require_int, require_name, require_path
 from ..fitting import FitResult
-from ..inspection import Record, Recorder
+from ..inspection import Plane, Record, Recorder
 from ..losses.loss_function import Criterion, make_loss
 from ..network import MLPConfig, require_config
 from .encoding import describe_network, pack, pack_parameters
 from .figures import BOKEH_VERSION, draw_figures
 from .layout import make_page
 from .measures import measure
-from .planes import choose_plane, draw_plane
 from .records import take_records
+from .regions import choose_plane, draw_plane
 from .row_sample import Rows, take_rows
 from .words import LANGUAGES, texts
 
@@ -46,8 +46,9 @@ class Report:
         language: "en" or "es".
         feature_names: A name for each feature; by default x1, x2, ...
         class_names: A name for each class; by default their numbers.
-        features: The pair of features whose plane is drawn, the others being at their medians. By
-            default the plane of both, or of the first two principal components.
+        features: Numbers or names of two features, whose plane is drawn, the others being at their
+            medians. By default the plane of both, or of the first two principal components of the
+            inputs, standardised where the network does so.
         result: What `fit` returned: the page has the epoch of its parameters, too, and opens there,
             which matters where a best epoch was chosen or parameters were averaged. By default it
             opens at the last epoch.
@@ -93,7 +94,7 @@ class Report:
         language: Language = "en",
         feature_names: Sequence[str] | None = None,
         class_names: Sequence[str] | None = None,
-        features: tuple[int, int] | None = None,
+        features: Sequence[int | str] | None = None,
         result: FitResult | None = None,
         max_rows: int = 100,
         max_bytes: int = 12_000_000,
@@ -112,12 +113,13 @@ class Report:
         rows = take_rows(
             x, y, config, max_rows=max_rows, feature_names=feature_names, class_names=class_names
         )
-        _check_features(features, config)
+        standardization = records[-1].params.standardization
+        plane = choose_plane(rows, features, standardization)
         words = texts(language)
         words["title"] = words["title"] if title is None else title
         if rows.classes is None:
             words["regions_text"] = words["regions_text_numbers"]
-        self._html = _build(recorder, records, returned, config, rows, criterion, words, features)
+        self._html = _build(recorder, records, returned, config, rows, criterion, words, plane)
 
     @property
     def html(self) -> str:
@@ -142,7 +144,7 @@ def write_html(
     language: Language = "en",
     feature_names: Sequence[str] | None = None,
     class_names: Sequence[str] | None = None,
-    features: tuple[int, int] | None = None,
+    features: Sequence[int | str] | None = None,
     result: FitResult | None = None,
     max_rows: int = 100,
     max_bytes: int = 12_000_000,
@@ -190,17 +192,6 @@ def write_html(
     Path(path).write_text(report.html, encoding="utf-8")
 
 
-def _check_features(features: Any, config: MLPConfig) -> None:
-    if features is None:
-        return
-    if not isinstance(features, tuple) or len(features) != 2:
-        raise TypeError(f"features must be two numbers of features, as (0, 1); got {features!r}.")
-    for index, feature in enumerate(features):
-        require_int(f"features[{index}]", feature, 0, config.in_features)
-    if features[0] == features[1]:
-        raise ValueError(f"features must be two different ones; got {features}.")
-
-
 def _build(
     recorder: Recorder,
     records: Sequence[Record],
@@ -209,10 +200,9 @@ def _build(
     rows: Rows,
     criterion: Criterion,
     words: dict[str, str],
-    features: tuple[int, int] | None,
+    plane: Plane | None,
 ) -> str:
     measures = measure(records, config, criterion, rows)
-    plane = choose_plane(rows, features)
     drawn = None if plane is None else draw_plane(records, config, rows, plane)
     epochs = [record.epoch for record in records]
     training_losses = [record.metrics.get("loss") for record in records]
@@ -235,7 +225,7 @@ def _build(
         "plane": None
         if plane is None or drawn is None
         else {
-            "kind": plane.kind,
+            "features": plane.features,
             "share": plane.share,
             "points": drawn["points"],
             "lines": drawn["lines"],

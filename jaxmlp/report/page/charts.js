@@ -81,9 +81,10 @@ function showErrors(run, view) {
 function showPlane(run) {
   const { words, plane } = run;
   let text = words.plane_none;
-  if (plane) {
-    text = words[`plane_${plane.kind}`];
-    if (plane.kind === "principal") text += ` ${(100 * plane.share).toFixed(0)} %.`;
+  if (plane && !plane.features) {
+    text = `${words[`plane_principal_${run.standardization ? "standardised" : "given"}`]} ${(100 * plane.share).toFixed(0)} %.`;
+  } else if (plane) {
+    text = run.network.inFeatures === 2 ? words.plane_inputs : words.plane_pair;
   }
   document.getElementById("plane-text").textContent = text;
 }
