@@ -2,16 +2,25 @@
 
 import functools
 import html
+import inspect
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Concatenate, Literal, ParamSpec, TypeAlias
 
 import jax
 import numpy as np
 import optax
 
-from ..checks import __version__, require_function, require_int, require_name, require_path
+from ..checks import (
+    __version__,
+    require_function,
+    require_int,
+    require_name,
+    require_path,
+    suggests_settings,
+)
 from ..fitting import FitResult
 from ..inspection import Plane, Record, Recorder
 from ..losses.loss_function import Criterion, make_loss
@@ -26,6 +35,7 @@ from .row_sample import Rows, take_rows
 from .words import LANGUAGES, texts
 
 Language: TypeAlias = Literal["en", "es"]
+Arguments = ParamSpec("Arguments")
 
 
 class Report:
@@ -83,6 +93,7 @@ class Report:
         False
     """
 
+    @suggests_settings("Report")
     def __init__(
         self,
         recorder: Recorder,
@@ -133,63 +144,39 @@ class Report:
         )
 
 
-def write_html(
-    path: str | Path,
-    recorder: Recorder,
-    config: MLPConfig,
-    x: Any,
-    y: Any,
-    *,
-    criterion: Criterion,
-    language: Language = "en",
-    feature_names: Sequence[str] | None = None,
-    class_names: Sequence[str] | None = None,
-    features: Sequence[int | str] | None = None,
-    result: FitResult | None = None,
-    max_rows: int = 100,
-    max_bytes: int = 12_000_000,
-    title: str | None = None,
-) -> None:
-    """Writes the page of a `Report` to a file that opens in a browser, without a network.
+def _to_file(
+    build: Callable[Arguments, Report],
+) -> Callable[Concatenate[str | Path, Arguments], None]:
+    """Returns `write_html`, whose arguments, and what is told of them, are those of a report."""
+    told = inspect.signature(build)
+    path = inspect.Parameter("path", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=str | Path)
+    # Python leaves texts out where it is told to.
+    text = inspect.getdoc(build) or ""
+    sections = re.findall(r"^(Args|Raises):\n(.*?)(?:\n\n|\Z)", text, re.DOTALL | re.MULTILINE)
+    documented = dict(sections)
 
-    Args:
-        path: The file; one of that name is replaced.
-        recorder: What kept the run; this and all that follows are told at `Report`.
-        config: Its network.
-        x: Rows to show.
-        y: Their targets.
-        criterion: `(outputs, targets) -> loss per row`.
-        language: "en" or "es".
-        feature_names: A name for each feature.
-        class_names: A name for each class.
-        features: The pair of features whose plane is drawn.
-        result: What `fit` returned, to open at the epoch of its parameters.
-        max_rows: Most rows that the page holds.
-        max_bytes: Most bytes of parameters that the page holds.
-        title: What stands above.
+    def write_html(path: str | Path, *given: Arguments.args, **named: Arguments.kwargs) -> None:
+        require_path("path", path)
+        Path(path).write_text(build(*given, **named).html, encoding="utf-8")
 
-    Raises:
-        OSError: The file cannot be written.
-        TypeError: An argument has the wrong type.
-        ValueError: What `Report` refuses.
-    """
-    require_path("path", path)
-    report = Report(
-        recorder,
-        config,
-        x,
-        y,
-        criterion=criterion,
-        language=language,
-        feature_names=feature_names,
-        class_names=class_names,
-        features=features,
-        result=result,
-        max_rows=max_rows,
-        max_bytes=max_bytes,
-        title=title,
+    write_html.__doc__ = f"""Writes the page of a `Report` to a file that a browser opens off line.
+
+Args:
+    path: The file; one of that name is replaced.
+{documented.get("Args")}
+
+Raises:
+    OSError: The file cannot be written.
+{documented.get("Raises")}
+"""
+    write_html.__qualname__ = "write_html"
+    write_html.__signature__ = told.replace(  # pyright: ignore[reportFunctionMemberAccess]
+        parameters=[path, *told.parameters.values()], return_annotation=None
     )
-    Path(path).write_text(report.html, encoding="utf-8")
+    return suggests_settings("write_html")(write_html)
+
+
+write_html = _to_file(Report)
 
 
 def _build(

@@ -2,6 +2,7 @@
 
 import base64
 import html
+import inspect
 import json
 import re
 import subprocess
@@ -102,6 +103,14 @@ def test_the_file_is_the_report(tmp_path):
     criterion = losses.softmax_cross_entropy
     report.write_html(tmp_path / "a.html", recorder, config, x, y, criterion=criterion)
     assert (tmp_path / "a.html").read_text(encoding="utf-8") == moons_report().html
+
+
+def test_a_file_takes_the_arguments_of_a_report_and_tells_of_each():
+    of_report, of_file = map(inspect.signature, (report.Report, report.write_html))
+    path, *others = of_file.parameters.values()
+    assert (path.name, others) == ("path", list(of_report.parameters.values()))
+    told = re.findall(r"^    (\w+): ", inspect.getdoc(report.write_html), re.MULTILINE)
+    assert told == [*of_file.parameters, "OSError", "TypeError", "ValueError"]
 
 
 def test_the_frame_of_a_notebook_holds_the_page():
@@ -205,3 +214,11 @@ def test_parameters_that_are_no_network_s_are_refused():
 def test_a_path_of_a_wrong_type_is_refused():
     with pytest.raises(TypeError, match="path must be"):
         report.write_html(3, *moons_run(), **CRITERION)
+
+
+@pytest.mark.bad_input
+def test_an_argument_that_there_is_not_is_named():
+    with pytest.raises(TypeError, match="write_html has no setting 'colour'"):
+        report.write_html("report.html", *moons_run(), **CRITERION, colour="red")
+    with pytest.raises(TypeError, match="Report has no setting 'colour'"):
+        report.Report(*moons_run(), **CRITERION, colour="red")
