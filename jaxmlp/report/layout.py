@@ -4,8 +4,8 @@ import html
 import string
 from typing import Any
 
+from .charts import bokeh_script
 from .encoding import as_json
-from .figures import bokeh_script
 from .words import read_part
 
 _SCRIPTS = ("functions.js", "network.js", "steps.js", "drawing.js", "charts.js", "main.js")
@@ -13,6 +13,7 @@ _SCRIPTS = ("functions.js", "network.js", "steps.js", "drawing.js", "charts.js",
 _TITLES = {
     "curve": "activation",
     "losses": "losses",
+    "metrics": "metrics",
     "gradient_norms": "gradient_norms",
     "update_ratios": "update_ratios",
     "units": "units",

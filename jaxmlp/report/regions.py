@@ -1,5 +1,6 @@
 """Turns a network of any inputs into what a plane through them shows: regions, and lines z = 0."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,9 +19,11 @@ from ..inspection import (
     probabilities_of,
 )
 from ..network import MLPConfig, Standardization
-from .row_sample import Rows, float_type
+from .row_sample import Rows, float_type, targets_by_output
 
 _PIXELS = 72
+# Of more outputs than these the images are coarser, so that all of them take the same space.
+_FINE_OUTPUTS = 4
 # More lines hide each other.
 _MOST_LINES = 24
 
@@ -57,7 +60,11 @@ def choose_plane(
 def draw_plane(
     records: Sequence[Record], config: MLPConfig, rows: Rows, plane: Plane
 ) -> dict[str, Any]:
-    """Returns, by epoch, the network's answer on a grid, and where units' net inputs are 0."""
+    """Returns, by epoch, the network's answer on a grid, and where units' net inputs are 0.
+
+    Answers that are numbers become levels of 0 to 255 between the smallest and the largest target
+    of each output, which are the `ranges`; `targets` are the levels of the rows shown.
+    """
     window = plane.window()
     u, v = (np.linspace(low, high, _PIXELS) for low, high in window)
     inputs = jnp.asarray(plane.points(u, v), float_type(config))
@@ -65,7 +72,7 @@ def draw_plane(
     answers, lines = [], []
     for record in records:
         layers = jax.device_get(run(record.params))
-        answers.append(_answer(np.asarray(layers[-1].activation, np.float64), config, rows))
+        answers.append(np.asarray(layers[-1].activation, np.float64))
         lines.append(
             [
                 _zero_lines(u, v, np.asarray(layer.net_input, np.float64)[..., :_MOST_LINES])
@@ -75,17 +82,41 @@ def draw_plane(
     return {
         "window": window,
         "points": np.round(plane.places, 4).tolist(),
-        "answers": answers,
         "lines": lines,
+        **(_levels(answers, rows, config) if rows.classes is None else _decided(answers, config)),
     }
 
 
-def _answer(outputs: np.ndarray, config: MLPConfig, rows: Rows) -> dict[str, np.ndarray]:
-    """The class and how sure it is, from 0 to 1; of numbers, the first output."""
-    if rows.classes is None:
-        return {"value": outputs[..., 0]}
-    probabilities = probabilities_of(outputs, config)
-    return {"class": decide(outputs, config), "sure": probabilities.max(axis=-1).clip(0, 1)}
+def _decided(answers: list[np.ndarray], config: MLPConfig) -> dict[str, Any]:
+    """The class, and how sure it is, from 0 to 1."""
+    return {
+        "answers": [
+            {
+                "class": decide(outputs, config),
+                "sure": probabilities_of(outputs, config).max(axis=-1).clip(0, 1),
+            }
+            for outputs in answers
+        ]
+    }
+
+
+def _levels(answers: list[np.ndarray], rows: Rows, config: MLPConfig) -> dict[str, Any]:
+    targets = targets_by_output(rows, config)
+    low, high = targets.min(axis=0), targets.max(axis=0)
+    span = np.where(high > low, high - low, 1.0)
+
+    def levels(values: np.ndarray) -> np.ndarray:
+        shares = np.nan_to_num((values - low) / span, posinf=1, neginf=0)
+        return (255 * shares.clip(0, 1)).astype(np.uint8)
+
+    outputs = targets.shape[1]
+    step = math.ceil(math.sqrt(outputs / _FINE_OUTPUTS))
+    images = [levels(values[..., :outputs])[::step, ::step] for values in answers]
+    return {
+        "answers": [{"values": np.moveaxis(image, -1, 0)} for image in images],
+        "targets": levels(targets[rows.shown]),
+        "ranges": np.stack([low, high], axis=1).tolist(),
+    }
 
 
 def _zero_lines(

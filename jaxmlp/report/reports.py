@@ -25,11 +25,13 @@ from ..fitting import FitResult
 from ..inspection import Plane, Record, Recorder
 from ..losses.loss_function import Criterion, make_loss
 from ..network import MLPConfig, require_config
+from .charts import BOKEH_VERSION, as_items
 from .encoding import describe_network, pack, pack_parameters
-from .figures import BOKEH_VERSION, draw_figures
+from .figures import draw_figures
 from .layout import make_page
 from .measures import measure
-from .records import take_records
+from .plane_figure import has_one_scale
+from .records import Curves, take_curves, take_records
 from .regions import choose_plane, draw_plane
 from .row_sample import Rows, take_rows
 from .words import LANGUAGES, texts
@@ -126,11 +128,15 @@ class Report:
         )
         standardization = records[-1].params.standardization
         plane = choose_plane(rows, features, standardization)
+        returned_epoch = None if returned is None else records[returned].epoch
+        curves = take_curves(recorder.records, result, returned_epoch)
         words = texts(language)
         words["title"] = words["title"] if title is None else title
         if rows.classes is None:
             words["regions_text"] = words["regions_text_numbers"]
-        self._html = _build(recorder, records, returned, config, rows, criterion, words, plane)
+        self._html = _build(
+            recorder, records, returned, config, rows, criterion, words, plane, curves
+        )
 
     @property
     def html(self) -> str:
@@ -188,12 +194,12 @@ def _build(
     criterion: Criterion,
     words: dict[str, str],
     plane: Plane | None,
+    curves: Curves,
 ) -> str:
     measures = measure(records, config, criterion, rows)
     drawn = None if plane is None else draw_plane(records, config, rows, plane)
     epochs = [record.epoch for record in records]
-    training_losses = [record.metrics.get("loss") for record in records]
-    figures = draw_figures(measures, drawn, plane, rows, words, epochs, training_losses)
+    figures = draw_figures(measures, curves, drawn, plane, rows, words, epochs)
     statistics = records[-1].params.standardization
     run = {
         "words": words,
@@ -214,12 +220,14 @@ def _build(
         else {
             "features": plane.features,
             "share": plane.share,
+            "oneScale": has_one_scale(plane),
+            "ranges": drawn.get("ranges"),
             "points": drawn["points"],
             "lines": drawn["lines"],
         },
         "settings": _settings(recorder, records, config, rows, criterion, words),
     }
-    return make_page(run, figures, words)
+    return make_page(run, as_items(figures), words)
 
 
 def _settings(
