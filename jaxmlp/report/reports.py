@@ -15,6 +15,7 @@ import optax
 
 from ..checks import (
     __version__,
+    require_bool,
     require_function,
     require_int,
     require_name,
@@ -31,6 +32,7 @@ from .figures import draw_figures
 from .layout import make_page
 from .measures import measure
 from .plane_figure import has_one_scale
+from .raw_arrays import show_arrays
 from .records import Curves, take_curves, take_records
 from .regions import choose_plane, draw_plane
 from .row_sample import Rows, take_rows
@@ -67,9 +69,12 @@ class Report:
         max_rows: Most rows that the page holds, at least 1.
         max_bytes: Most bytes of parameters that the page holds; recorded epochs are left out until
             the rest fit, as the page then says.
+        raw_arrays: Whether all parameters stand below, folded away, as arrays whose numbers unfold
+            to pictures: those of the epoch at which the page opens. This needs treescope.
         title: What stands above; by default a text that fits any run.
 
     Raises:
+        ImportError: `raw_arrays` are asked for, and treescope is not installed.
         TypeError: An argument has the wrong type.
         ValueError: The recorder is empty or of another network; rows, names or features do not
             fit the config; or not even two epochs fit into `max_bytes`.
@@ -111,9 +116,11 @@ class Report:
         result: FitResult | None = None,
         max_rows: int = 100,
         max_bytes: int = 12_000_000,
+        raw_arrays: bool = False,
         title: str | None = None,
     ) -> None:
         require_config(config)
+        require_bool("raw_arrays", raw_arrays)
         require_name("language", language, LANGUAGES)
         require_int("max_rows", max_rows, 1, None)
         require_int("max_bytes", max_bytes, 1, None)
@@ -130,12 +137,17 @@ class Report:
         plane = choose_plane(rows, features, standardization)
         returned_epoch = None if returned is None else records[returned].epoch
         curves = take_curves(recorder.records, result, returned_epoch)
+        opened = records[-1 if returned is None else returned]
+        arrays = show_arrays(opened.params) if raw_arrays else None
         words = texts(language)
+        words["raw_arrays"] += f" {opened.epoch}"
+        if arrays is not None:
+            words["licence"] += f" {words['licence_arrays']}"
         words["title"] = words["title"] if title is None else title
         if rows.classes is None:
             words["regions_text"] = words["regions_text_numbers"]
         self._html = _build(
-            recorder, records, returned, config, rows, criterion, words, plane, curves
+            recorder, records, returned, config, rows, criterion, words, plane, curves, arrays
         )
 
     @property
@@ -195,6 +207,7 @@ def _build(
     words: dict[str, str],
     plane: Plane | None,
     curves: Curves,
+    arrays: str | None,
 ) -> str:
     measures = measure(records, config, criterion, rows)
     drawn = None if plane is None else draw_plane(records, config, rows, plane)
@@ -227,7 +240,7 @@ def _build(
         },
         "settings": _settings(recorder, records, config, rows, criterion, words),
     }
-    return make_page(run, as_items(figures), words)
+    return make_page(run, as_items(figures), words, arrays)
 
 
 def _settings(

@@ -110,7 +110,7 @@ def test_a_file_takes_the_arguments_of_a_report_and_tells_of_each():
     path, *others = of_file.parameters.values()
     assert (path.name, others) == ("path", list(of_report.parameters.values()))
     told = re.findall(r"^    (\w+): ", inspect.getdoc(report.write_html), re.MULTILINE)
-    assert told == [*of_file.parameters, "OSError", "TypeError", "ValueError"]
+    assert told == [*of_file.parameters, "OSError", "ImportError", "TypeError", "ValueError"]
 
 
 def test_the_frame_of_a_notebook_holds_the_page():
