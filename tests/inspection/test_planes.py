@@ -15,7 +15,9 @@ STATISTICS = jaxmlp.Standardization(X.mean(axis=0), X.std(axis=0))
 def test_of_two_features_the_others_are_at_medians():
     plane = plane_of_features(X, (2, 0), NAMES, None)
     medians = np.median(X, axis=0)
-    np.testing.assert_allclose(plane.points([5.0], [7.0])[0, 0], [7.0, medians[1], 5, medians[3]])
+    np.testing.assert_allclose(
+        plane.points(np.array([5.0]), np.array([7.0]))[0, 0], [7.0, medians[1], 5, medians[3]]
+    )
     assert (plane.features, plane.share) == ((2, 0), None)
 
 
@@ -32,7 +34,9 @@ def test_two_features_have_the_scales_by_which_the_network_divides():
 
 
 def test_a_grid_has_u_across_and_v_up():
-    points = plane_of_features(X, (0, 1), NAMES, None).points([1.0, 2.0, 3.0], [8.0, 9.0])
+    points = plane_of_features(X, (0, 1), NAMES, None).points(
+        np.arange(1.0, 4.0), np.arange(8.0, 10.0)
+    )
     assert points.shape == (2, 3, 4)
     np.testing.assert_array_equal(points[1, :, :2], [[1, 9], [2, 9], [3, 9]])
 

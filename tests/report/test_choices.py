@@ -179,3 +179,18 @@ def test_epochs_between_a_weight_s_values_are_told(opened):
     assert "Epochs of training between them: 10." in told
     assert "at the recorded epoch before: epoch 10" in told
     assert "at this epoch: epoch 20" in told
+
+
+def test_names_of_metrics_are_text_alone(opened):
+    hostile = "</script><script>window.struck = 1</script>$$x$$"
+    recorder = jaxmlp.Recorder(epochs=[1, 2])
+    state = jaxmlp.init_state(noisy_params(MOONS, 0), optax.sgd(0.1), key=jax.random.key(0))
+    for epoch in range(2):
+        recorder(state, {"epoch": epoch, "loss": 1.0, hostile: 0.5})
+    x, y = moons(40)
+    made = report.Report(recorder, MOONS, x, y, criterion=losses.softmax_cross_entropy)
+    browser = opened(made)
+    assert browser.run("window.struck") is None
+    figure = "Bokeh.documents.map(d => d.get_model_by_name('metrics')).find(m => m)"
+    shown = browser.run(f"{figure}.above[0].items[0].label.value")
+    assert shown == hostile
