@@ -23,6 +23,7 @@ epochs = 2 if args.smoke else 200
 # %% Two half circles that no line separates, and a network of two hidden layers
 x, y = make_moons(400, noise=0.15, random_state=0)
 x, y = np.asarray(x, np.float32), np.asarray(y, np.int32)
+x, x_validation, y, y_validation = jaxmlp.train_test_split(x, y, test_size=0.25, seed=0)
 config = jaxmlp.MLPConfig(in_features=2, hidden_features=(8, 8), out_features=2, activation="tanh")
 criterion = jaxmlp.losses.softmax_cross_entropy
 params = jaxmlp.init_params(config, key=jax.random.key(0))
@@ -36,6 +37,7 @@ result = jaxmlp.fit(
     jaxmlp.DataLoader(x, y, batch_size=32, shuffle=True, seed=0),
     epochs=epochs,
     key=jax.random.key(1),
+    validation=(x_validation, y_validation),
     on_epoch=recorder,
 )
 print(f"recorded epochs: {[record.epoch for record in recorder.records]}")
@@ -58,5 +60,6 @@ for language, names in languages.items():
         criterion=criterion,
         language=language,
         class_names=names,
+        result=result,  # with it the curve of validation, and the best epoch
     )
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")

@@ -11,8 +11,8 @@ from jax.sharding import AxisType, PartitionSpec
 from jaxtyping import Array, Int, Key, PyTree
 
 from .checks import require_int, require_key, require_loss, require_optimizer
-from .losses.weights import scale_weight, wide_type
-from .network import LossFn, trained_part, with_trained_part, with_types_of
+from .losses.accumulation import accumulate
+from .network import LossFn, trained_part, with_trained_part
 from .optimizers import Optimizer, as_transformation, init_optimizer, update_params
 
 
@@ -72,9 +72,11 @@ def make_train_step(
 ) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, Array]]]:
     """Builds one training step: loss, gradient, optimizer update.
 
-    The step is pure and jitted, and donates its state: use the one that it returns. It may be
-    called in a loop, scanned, or vmapped over states; of the kinds of keys, only "threefry2x32"
-    draws the same numbers under `vmap`. Batches and parameters may lie on a mesh of any axes.
+    The step is pure and jitted, and donates its state: use the one that it returns. Of one that
+    was given before, JAX says that its buffer has been deleted or donated; to use a state twice,
+    give `jax.tree.map(jax.numpy.copy, state)`. The step may be called in a loop, scanned, or
+    vmapped over states; of the kinds of keys, only "threefry2x32" draws the same numbers under
+    `vmap`. Batches and parameters may lie on a mesh of any axes.
 
     Args:
         loss_fn: `(params, batch, key) -> (loss, metrics)`, as `make_loss` builds or your own. It is
@@ -92,8 +94,8 @@ def make_train_step(
         update, and what `loss_fn` returned.
 
     Raises:
-        TypeError: When called, `loss_fn` does not return a scalar and a mapping, or the optimizer
-            changes the type of its state.
+        TypeError: When called, the state is no `TrainState`, `loss_fn` does not return a scalar
+            and a mapping, or the optimizer changes the type of its state.
         ValueError: `accumulate_steps` is below 1, or, when called, does not divide the batch.
 
     Example:
@@ -122,6 +124,13 @@ def make_pure_step(
     checked = _checked(loss_fn)
 
     def train_step(state: TrainState, batch: PyTree) -> tuple[TrainState, dict[str, Array]]:
+        # Compiled steps do not come here again.
+        if not isinstance(state, TrainState):
+            raise TypeError(
+                f"state must be a jaxmlp.TrainState; got a {type(state).__name__}. Make one by "
+                "jaxmlp.init_state(params, optimizer, key=key), and go on with the one that the "
+                "step returns: state, metrics = train_step(state, batch)."
+            )
         key = jax.random.fold_in(state.key, state.step)
         trained = trained_part(state.params)
 
@@ -131,7 +140,7 @@ def make_pure_step(
         def over_batch(evaluate: Callable[..., Any], trained: PyTree) -> Any:
             if accumulate_steps == 1:
                 return evaluate(trained, batch, key)
-            return _accumulate(evaluate, trained, batch, key, accumulate_steps)
+            return accumulate(evaluate, trained, batch, key, accumulate_steps)
 
         # Line searches refuse arguments that it does not take.
         def value_fn(trained: PyTree, grad_fn: Any = None, obj_fn: Any = None) -> Array:
@@ -217,74 +226,6 @@ def _checked(loss_fn: LossFn) -> LossFn:
         return loss, dict(metrics)
 
     return checked
-
-
-def _accumulate(
-    value_and_grad: Callable[..., Any],
-    params: PyTree,
-    batch: PyTree,
-    key: Key[Array, ""],
-    accumulate_steps: int,
-) -> Any:
-    """Mean over micro-batches, each weighted by the sum W_i of its rows' weights."""
-
-    def cut(leaf: Array) -> Array:
-        if not leaf.ndim or leaf.shape[0] % accumulate_steps:
-            raise ValueError(
-                f"accumulate_steps={accumulate_steps} must divide the leading axis of every array "
-                f"in the batch; got one of shape {leaf.shape}."
-            )
-        return leaf.reshape(accumulate_steps, -1, *leaf.shape[1:])
-
-    micro_batches = jax.tree.map(cut, batch)
-    weight = getattr(batch, "weight", None)
-    totals = jnp.ones(accumulate_steps)
-    if weight is not None:
-        wide = scale_weight(weight, wide_type(weight.dtype))
-        totals = jnp.sum(wide.reshape(accumulate_steps, -1), axis=1)
-
-    def evaluate(micro_batch: PyTree, index: Array, total: Array) -> Any:
-        (loss, metrics), grads = value_and_grad(params, micro_batch, jax.random.fold_in(key, index))
-        # A metric that is NaN, as one of a class that is missing, does not count.
-        metrics = jax.tree.map(_widened, metrics)
-        defined = jax.tree.map(lambda a: jnp.where(jnp.isnan(a), 0, total), metrics)
-        metrics = jax.tree.map(lambda a: jnp.where(jnp.isnan(a), 0, a), metrics)
-
-        def scaled(a: Array) -> Array:
-            a = _widened(a)
-            # Of padding alone, a loss may be NaN.
-            return jnp.where(total > 0, a * total.astype(a.dtype), 0)
-
-        return jax.tree.map(scaled, ((loss, metrics), grads)), defined
-
-    def body(sums: Any, inputs: Any) -> tuple[Any, None]:
-        return jax.tree.map(jnp.add, sums, evaluate(*inputs)), None
-
-    first = jax.tree.map(lambda leaf: leaf[0], micro_batches)
-    shapes = jax.eval_shape(value_and_grad, params, first, key)
-    zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, wide_type(a.dtype)), shapes)
-    no_metric = jax.tree.map(lambda a: jnp.zeros(a.shape, totals.dtype), shapes[0][1])
-    scanned = (micro_batches, jnp.arange(accumulate_steps), totals)
-    (((loss, metrics), grads), defined), _ = jax.lax.scan(body, (zeros, no_metric), scanned)
-    total = jnp.sum(totals)
-
-    def mean(summed: Array, total: Array) -> Array:
-        return summed / jnp.where(total > 0, total, 1).astype(summed.dtype)
-
-    (like, _), like_grads = shapes
-    means = jax.tree.map(functools.partial(mean, total=total), (loss, grads))
-    loss, grads = with_types_of(means, (like, like_grads))
-    metrics = jax.tree.map(
-        lambda summed, known: jnp.where((known == 0) & (total > 0), jnp.nan, mean(summed, known)),
-        metrics,
-        defined,
-    )
-    return (loss, metrics), grads
-
-
-def _widened(a: Any) -> Array:
-    """In at least float32: sums of 16 bits would lose digits, and integers their fractions."""
-    return jnp.asarray(a).astype(wide_type(jnp.result_type(a)))
 
 
 # Jitted, so that a tree costs one small program and not one for every shape in it.

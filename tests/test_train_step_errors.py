@@ -131,3 +131,31 @@ def test_every_array_of_an_accumulated_batch_needs_rows():
     batch = {"x": jnp.ones((4, 3)), "temperature": jnp.ones(())}
     with pytest.raises(ValueError, match=r"must divide the leading axis.*; got one of shape \(\)"):
         step(init_state(PARAMS, optax.sgd(0.1), key=KEY), batch)
+
+
+def sum_of_squares(params, batch, key):
+    del batch, key
+    return scalar_loss(params), {}
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("state", "kind"), [(PARAMS, "dict"), ((PARAMS,), "tuple"), (jnp.ones(3), ".*Tracer")]
+)
+def test_the_state_must_be_one(state, kind):
+    step = make_train_step(sum_of_squares, optax.sgd(0.1))
+    message = f"state must be a jaxmlp.TrainState; got a {kind}.*init_state.*state, metrics ="
+    with pytest.raises(TypeError, match=message):
+        step(state, jnp.ones((4, 3)))
+
+
+def test_a_state_can_be_given_twice_only_as_a_copy():
+    optimizer = optax.sgd(0.1)
+    step = make_train_step(sum_of_squares, optimizer)
+    state = init_state(PARAMS, optimizer, key=KEY)
+    first, _ = step(jax.tree.map(jnp.copy, state), jnp.ones((4, 3)))
+    second, _ = step(state, jnp.ones((4, 3)))
+    np.testing.assert_array_equal(first.params["w"], second.params["w"])
+    # JAX's words, which the docstring of the step quotes.
+    with pytest.raises(ValueError, match="deleted or donated"):
+        step(state, jnp.ones((4, 3)))

@@ -2,7 +2,7 @@
 
 Any function of that signature can be given to `jaxmlp.make_loss`, those of `optax.losses` that
 return one number per row among them. In reading order: `options`, `targets`, `weights`,
-`classification`, `regression`, `scaling`, `loss_function`.
+`classification`, `regression`, `scaling`, `loss_function`, `accumulation`.
 """
 
 from ..checks import did_you_mean as _did_you_mean

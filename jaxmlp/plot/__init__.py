@@ -4,7 +4,7 @@ Each function draws into the axes that it is given, or makes a figure of its own
 axes: `axes.figure.savefig("name.png")` writes it, and in a notebook `axes.figure` as a cell's last
 line shows it. In reading order: `panels` (where to draw), `names` (of what is drawn, and its
 colours), `cells` (numbers and names on an image), `networks` (one, by layer); of runs `searches`
-and `history`; of networks `planes` (through the inputs), `regions`, `layers` and `weights`; of
+and `history`; of networks `regions`, `layers` and `weights`; of
 predictions `confusion` and `calibration`.
 """
 

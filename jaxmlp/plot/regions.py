@@ -15,13 +15,19 @@ from scipy.ndimage import distance_transform_edt
 from ..checks import as_real_array, require_int
 from ..fitting import predict
 from ..forward import intermediates
-from ..inspection import decide, even_odds, probabilities_of
+from ..inspection import (
+    Plane,
+    decide,
+    even_odds,
+    plane_of_features,
+    principal_plane,
+    probabilities_of,
+)
 from ..network import MLPConfig, Params, require_config
 from ..sources.choice import make_source
 from .names import as_labels, class_color, class_marker
 from .networks import layers_of
 from .panels import make_panel
-from .planes import Plane, plane_of_features, principal_plane
 
 # Places of the grid along each side.
 _RESOLUTION = 256
@@ -111,7 +117,8 @@ def plot_decision_regions(
     if features is None and config.in_features > 2:
         plane = principal_plane(rows, params.standardization)
     else:
-        plane = plane_of_features(rows, (0, 1) if features is None else features, inputs)
+        chosen = (0, 1) if features is None else features
+        plane = plane_of_features(rows, chosen, inputs, params.standardization)
     axis = make_panel(ax, (6.4, 4.6))
     sides = [np.linspace(low, high, _RESOLUTION) for low, high in plane.window()]
     grid = plane.points(*sides).reshape(-1, config.in_features)
@@ -121,9 +128,26 @@ def plot_decision_regions(
         _draw_zero_lines(axis, sides, np.asarray(net_input, np.float64))
     wrong = decide(outputs, config) != classes
     _draw_rows(axis, plane, classes, wrong, labels, zero_lines)
-    axis.set(xlabel=plane.labels[0], ylabel=plane.labels[1])
-    axis.set_title(plane.title, fontsize="medium")
+    _name_axes(axis, plane, inputs, is_standardised=params.standardization is not None)
     return axis
+
+
+def _name_axes(axis: Axes, plane: Plane, inputs: list[str], *, is_standardised: bool) -> None:
+    """Says what the axes are, and how the plane lies where there are more than two inputs."""
+    if plane.features is None:
+        labels = ["first principal component", "second principal component"]
+        standardised = "standardised " if is_standardised else ""
+        title = (
+            "plane of the first two principal components,\n"
+            f"{plane.share:.0%} of the variance of the {standardised}inputs"
+        )
+    else:
+        labels = [inputs[feature] for feature in plane.features]
+        others = len(inputs) - 2
+        title = f"the other {others} inputs at their medians" if others > 1 else ""
+        title = "the other input at its median" if others == 1 else title
+    axis.set(xlabel=labels[0], ylabel=labels[1])
+    axis.set_title(title, fontsize="medium")
 
 
 def _as_input(x: Float[np.ndarray, "rows in_features"]) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..inspection import Record
+from ..inspection import Record, even_odds
 from ..network import ACTIVATIONS, GATED_ACTIVATIONS, Activation, MLPConfig, Params, names_of
 
 
@@ -58,7 +58,15 @@ def describe_network(config: MLPConfig) -> dict[str, Any]:
         "layers": layers,
         "computeDtype": config.compute_dtype or config.param_dtype,
         "dropout": config.dropout_rate,
+        "probabilities": _probabilities(config),
     }
+
+
+def _probabilities(config: MLPConfig) -> str:
+    """What makes outputs the probabilities of classes, as `probabilities_of` does."""
+    if config.out_features == 1:
+        return "one" if even_odds(config) else "sigmoid"
+    return "given" if config.output_activation in ("softmax", "sigmoid") else "softmax"
 
 
 def pack_parameters(records: Sequence[Record]) -> list[list[dict[str, Any]]]:

@@ -23,7 +23,7 @@ from ..network import (
     as_activation,
 )
 from .encoding import gate_of, pack, pack_single
-from .row_sample import Rows, float_type
+from .row_sample import Rows, float_type, targets_by_output
 
 # Below this slope a unit passes on a twentieth of its gradient.
 _FLAT = 0.05
@@ -182,15 +182,19 @@ def _curve(config: MLPConfig, layer: int, epochs: list[Any]) -> dict[str, Any] |
 
 
 def _errors(config: MLPConfig, rows: Rows, outputs: list[np.ndarray]) -> dict[str, Any]:
-    """Confusion by epoch, or targets and first outputs of the rows shown."""
+    """Confusion and classes decided by epoch, or targets and outputs, of the rows shown."""
     if rows.classes is None:
-        targets = rows.y.reshape(len(rows.y), -1)[:, 0]
-        shown = [output[rows.shown, 0] for output in outputs]
-        return {"targets": pack_single(targets[rows.shown]), "predictions": pack_single(shown)}
+        targets = targets_by_output(rows, config)[rows.shown]
+        shown = [output[rows.shown, : targets.shape[1]] for output in outputs]
+        return {"targets": pack_single(targets), "predictions": pack_single(shown)}
     count = len(rows.classes)
+    decided = [decide(output, config) for output in outputs]
     matrices = []
-    for output in outputs:
+    for classes in decided:
         matrix = np.zeros((count, count), int)
-        np.add.at(matrix, (rows.y.astype(int), decide(output, config)), 1)
+        np.add.at(matrix, (rows.y.astype(int), classes), 1)
         matrices.append(matrix.tolist())
-    return {"confusion": matrices}
+    return {
+        "confusion": matrices,
+        "decided": pack_single([classes[rows.shown] for classes in decided]),
+    }

@@ -1,6 +1,7 @@
-"""Turns a recorder, and what `fit` returned, into the epochs that a page shows."""
+"""Turns a recorder, and what `fit` returned, into the epochs and curves that a page shows."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -8,6 +9,23 @@ import numpy as np
 from ..fitting import FitResult
 from ..inspection import Record, Recorder, count_bytes, thin
 from ..network import Params
+
+# A curve has no more points than these.
+_MOST_POINTS = 2000
+
+
+class Curves(NamedTuple):
+    """Losses and metrics over the epochs that are done, of which the first is 1.
+
+    `metrics` has, by name, that of training and that of validation, either of which may be missing;
+    `returned` is the epoch of the parameters that `fit` returned.
+    """
+
+    epochs: np.ndarray
+    training: np.ndarray
+    validation: np.ndarray | None
+    metrics: dict[str, tuple[np.ndarray | None, np.ndarray | None]]
+    returned: int | None
 
 
 def take_records(recorder: Any, result: Any, max_bytes: int) -> tuple[list[Record], int | None]:
@@ -54,6 +72,41 @@ def take_records(recorder: Any, result: Any, max_bytes: int) -> tuple[list[Recor
         return kept, None
     kept = sorted([*kept, returned], key=lambda record: record.epoch)
     return kept, kept.index(returned)
+
+
+def take_curves(records: Sequence[Record], result: FitResult | None, epoch: int | None) -> Curves:
+    """Takes the whole history of a result, or else what the recorded epochs have.
+
+    Args:
+        records: The recorded epochs.
+        result: What `fit` returned, if it is to be shown.
+        epoch: The epoch of its parameters.
+    """
+    if result is None:
+        trained = [record.metrics for record in records if record.metrics]
+        names = trained[0] if trained else {"epoch": 0, "loss": 0.0}
+        history = {name: np.array([each.get(name, np.nan) for each in trained]) for name in names}
+    else:
+        history = result.history
+    step = max(1, -(-len(history["epoch"]) // _MOST_POINTS))
+    # Counted from the last, which is kept.
+    columns = {
+        name: np.asarray(values, np.float64)[::-step][::-1]
+        for name, values in history.items()
+        if np.ndim(values) == 1
+    }
+    names = [name.removeprefix("validation_") for name in columns if name != "epoch"]
+    return Curves(
+        epochs=columns["epoch"] + 1,
+        training=columns.get("loss", np.full(len(columns["epoch"]), np.nan)),
+        validation=columns.get("validation_loss"),
+        metrics={
+            name: (columns.get(name), columns.get(f"validation_{name}"))
+            for name in dict.fromkeys(names)
+            if name != "loss"
+        },
+        returned=epoch,
+    )
 
 
 def _record_of(result: Any, start: Record) -> Record:

@@ -2,30 +2,44 @@
 
 import functools
 import html
+import inspect
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Concatenate, Literal, ParamSpec, TypeAlias
 
 import jax
 import numpy as np
 import optax
 
-from ..checks import __version__, require_function, require_int, require_name, require_path
+from ..checks import (
+    __version__,
+    require_bool,
+    require_function,
+    require_int,
+    require_name,
+    require_path,
+    suggests_settings,
+)
 from ..fitting import FitResult
-from ..inspection import Record, Recorder
+from ..inspection import Plane, Record, Recorder
 from ..losses.loss_function import Criterion, make_loss
 from ..network import MLPConfig, require_config
+from .charts import BOKEH_VERSION, as_items
 from .encoding import describe_network, pack, pack_parameters
-from .figures import BOKEH_VERSION, draw_figures
+from .figures import draw_figures
 from .layout import make_page
 from .measures import measure
-from .planes import choose_plane, draw_plane
-from .records import take_records
+from .plane_figure import has_one_scale
+from .raw_arrays import show_arrays
+from .records import Curves, take_curves, take_records
+from .regions import choose_plane, draw_plane
 from .row_sample import Rows, take_rows
 from .words import LANGUAGES, texts
 
 Language: TypeAlias = Literal["en", "es"]
+Arguments = ParamSpec("Arguments")
 
 
 class Report:
@@ -46,17 +60,21 @@ class Report:
         language: "en" or "es".
         feature_names: A name for each feature; by default x1, x2, ...
         class_names: A name for each class; by default their numbers.
-        features: The pair of features whose plane is drawn, the others being at their medians. By
-            default the plane of both, or of the first two principal components.
+        features: Numbers or names of two features, whose plane is drawn, the others being at their
+            medians. By default the plane of both, or of the first two principal components of the
+            inputs, standardised where the network does so.
         result: What `fit` returned: the page has the epoch of its parameters, too, and opens there,
             which matters where a best epoch was chosen or parameters were averaged. By default it
             opens at the last epoch.
         max_rows: Most rows that the page holds, at least 1.
         max_bytes: Most bytes of parameters that the page holds; recorded epochs are left out until
             the rest fit, as the page then says.
+        raw_arrays: Whether all parameters stand below, folded away, as arrays whose numbers unfold
+            to pictures: those of the epoch at which the page opens. This needs treescope.
         title: What stands above; by default a text that fits any run.
 
     Raises:
+        ImportError: `raw_arrays` are asked for, and treescope is not installed.
         TypeError: An argument has the wrong type.
         ValueError: The recorder is empty or of another network; rows, names or features do not
             fit the config; or not even two epochs fit into `max_bytes`.
@@ -82,6 +100,7 @@ class Report:
         False
     """
 
+    @suggests_settings("Report")
     def __init__(
         self,
         recorder: Recorder,
@@ -93,13 +112,15 @@ class Report:
         language: Language = "en",
         feature_names: Sequence[str] | None = None,
         class_names: Sequence[str] | None = None,
-        features: tuple[int, int] | None = None,
+        features: Sequence[int | str] | None = None,
         result: FitResult | None = None,
         max_rows: int = 100,
         max_bytes: int = 12_000_000,
+        raw_arrays: bool = False,
         title: str | None = None,
     ) -> None:
         require_config(config)
+        require_bool("raw_arrays", raw_arrays)
         require_name("language", language, LANGUAGES)
         require_int("max_rows", max_rows, 1, None)
         require_int("max_bytes", max_bytes, 1, None)
@@ -112,12 +133,22 @@ class Report:
         rows = take_rows(
             x, y, config, max_rows=max_rows, feature_names=feature_names, class_names=class_names
         )
-        _check_features(features, config)
+        standardization = records[-1].params.standardization
+        plane = choose_plane(rows, features, standardization)
+        returned_epoch = None if returned is None else records[returned].epoch
+        curves = take_curves(recorder.records, result, returned_epoch)
+        opened = records[-1 if returned is None else returned]
+        arrays = show_arrays(opened.params) if raw_arrays else None
         words = texts(language)
+        words["raw_arrays"] += f" {opened.epoch}"
+        if arrays is not None:
+            words["licence"] += f" {words['licence_arrays']}"
         words["title"] = words["title"] if title is None else title
         if rows.classes is None:
             words["regions_text"] = words["regions_text_numbers"]
-        self._html = _build(recorder, records, returned, config, rows, criterion, words, features)
+        self._html = _build(
+            recorder, records, returned, config, rows, criterion, words, plane, curves, arrays
+        )
 
     @property
     def html(self) -> str:
@@ -131,74 +162,39 @@ class Report:
         )
 
 
-def write_html(
-    path: str | Path,
-    recorder: Recorder,
-    config: MLPConfig,
-    x: Any,
-    y: Any,
-    *,
-    criterion: Criterion,
-    language: Language = "en",
-    feature_names: Sequence[str] | None = None,
-    class_names: Sequence[str] | None = None,
-    features: tuple[int, int] | None = None,
-    result: FitResult | None = None,
-    max_rows: int = 100,
-    max_bytes: int = 12_000_000,
-    title: str | None = None,
-) -> None:
-    """Writes the page of a `Report` to a file that opens in a browser, without a network.
+def _to_file(
+    build: Callable[Arguments, Report],
+) -> Callable[Concatenate[str | Path, Arguments], None]:
+    """Returns `write_html`, whose arguments, and what is told of them, are those of a report."""
+    told = inspect.signature(build)
+    path = inspect.Parameter("path", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=str | Path)
+    # Python leaves texts out where it is told to.
+    text = inspect.getdoc(build) or ""
+    sections = re.findall(r"^(Args|Raises):\n(.*?)(?:\n\n|\Z)", text, re.DOTALL | re.MULTILINE)
+    documented = dict(sections)
 
-    Args:
-        path: The file; one of that name is replaced.
-        recorder: What kept the run; this and all that follows are told at `Report`.
-        config: Its network.
-        x: Rows to show.
-        y: Their targets.
-        criterion: `(outputs, targets) -> loss per row`.
-        language: "en" or "es".
-        feature_names: A name for each feature.
-        class_names: A name for each class.
-        features: The pair of features whose plane is drawn.
-        result: What `fit` returned, to open at the epoch of its parameters.
-        max_rows: Most rows that the page holds.
-        max_bytes: Most bytes of parameters that the page holds.
-        title: What stands above.
+    def write_html(path: str | Path, *given: Arguments.args, **named: Arguments.kwargs) -> None:
+        require_path("path", path)
+        Path(path).write_text(build(*given, **named).html, encoding="utf-8")
 
-    Raises:
-        OSError: The file cannot be written.
-        TypeError: An argument has the wrong type.
-        ValueError: What `Report` refuses.
-    """
-    require_path("path", path)
-    report = Report(
-        recorder,
-        config,
-        x,
-        y,
-        criterion=criterion,
-        language=language,
-        feature_names=feature_names,
-        class_names=class_names,
-        features=features,
-        result=result,
-        max_rows=max_rows,
-        max_bytes=max_bytes,
-        title=title,
+    write_html.__doc__ = f"""Writes the page of a `Report` to a file that a browser opens off line.
+
+Args:
+    path: The file; one of that name is replaced.
+{documented.get("Args")}
+
+Raises:
+    OSError: The file cannot be written.
+{documented.get("Raises")}
+"""
+    write_html.__qualname__ = "write_html"
+    write_html.__signature__ = told.replace(  # pyright: ignore[reportFunctionMemberAccess]
+        parameters=[path, *told.parameters.values()], return_annotation=None
     )
-    Path(path).write_text(report.html, encoding="utf-8")
+    return suggests_settings("write_html")(write_html)
 
 
-def _check_features(features: Any, config: MLPConfig) -> None:
-    if features is None:
-        return
-    if not isinstance(features, tuple) or len(features) != 2:
-        raise TypeError(f"features must be two numbers of features, as (0, 1); got {features!r}.")
-    for index, feature in enumerate(features):
-        require_int(f"features[{index}]", feature, 0, config.in_features)
-    if features[0] == features[1]:
-        raise ValueError(f"features must be two different ones; got {features}.")
+write_html = _to_file(Report)
 
 
 def _build(
@@ -209,14 +205,14 @@ def _build(
     rows: Rows,
     criterion: Criterion,
     words: dict[str, str],
-    features: tuple[int, int] | None,
+    plane: Plane | None,
+    curves: Curves,
+    arrays: str | None,
 ) -> str:
     measures = measure(records, config, criterion, rows)
-    plane = choose_plane(rows, features)
     drawn = None if plane is None else draw_plane(records, config, rows, plane)
     epochs = [record.epoch for record in records]
-    training_losses = [record.metrics.get("loss") for record in records]
-    figures = draw_figures(measures, drawn, plane, rows, words, epochs, training_losses)
+    figures = draw_figures(measures, curves, drawn, plane, rows, words, epochs)
     statistics = records[-1].params.standardization
     run = {
         "words": words,
@@ -235,14 +231,16 @@ def _build(
         "plane": None
         if plane is None or drawn is None
         else {
-            "kind": plane.kind,
+            "features": plane.features,
             "share": plane.share,
+            "oneScale": has_one_scale(plane),
+            "ranges": drawn.get("ranges"),
             "points": drawn["points"],
             "lines": drawn["lines"],
         },
         "settings": _settings(recorder, records, config, rows, criterion, words),
     }
-    return make_page(run, figures, words)
+    return make_page(run, as_items(figures), words, arrays)
 
 
 def _settings(

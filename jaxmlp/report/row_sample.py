@@ -33,6 +33,17 @@ def float_type(config: MLPConfig) -> Any:
     return np.float64 if config.param_dtype == "float64" else np.float32
 
 
+def targets_by_output(rows: Rows, config: MLPConfig) -> Float[np.ndarray, "rows outputs"]:
+    """Returns the targets, as numbers, of those outputs that have one.
+
+    A single target is that of every output, as quantiles have it; else they are paired in order.
+    """
+    targets = rows.y.reshape(len(rows.y), -1).astype(np.float64)
+    if targets.shape[1] == 1:
+        return np.repeat(targets, config.out_features, axis=1)
+    return targets[:, : config.out_features]
+
+
 def take_rows(
     x: Any,
     y: Any,

@@ -9,7 +9,7 @@ from runs import MOONS, moons, moons_run, noisy_params, record
 import jaxmlp
 from jaxmlp import losses, metrics
 from jaxmlp.report.measures import measure
-from jaxmlp.report.planes import choose_plane, draw_plane
+from jaxmlp.report.regions import choose_plane, draw_plane
 from jaxmlp.report.row_sample import take_rows
 
 NAMES = {"feature_names": None, "class_names": None}
@@ -53,7 +53,7 @@ def test_a_single_probability_is_split_at_one_half():
     expected = np.asarray(metrics.confusion_matrix(outputs - 0.5, Y))
     assert expected.sum(axis=0).all()
     np.testing.assert_array_equal(result["confusion"][0], expected)
-    drawn = draw_plane(records, config, rows, choose_plane(rows, None))["answers"][0]
+    drawn = draw_plane(records, config, rows, choose_plane(rows, None, None))["answers"][0]
     assert drawn["sure"].min() >= 0.5
     assert set(np.unique(drawn["class"])) == {0, 1}
 
@@ -107,35 +107,28 @@ def test_one_output_is_the_log_odds_of_class_1():
 
 
 class TestPlanes:
-    def test_points_of_two_inputs_are_the_rows(self):
-        plane = choose_plane(ROWS, None)
-        assert (plane.kind, plane.features) == ("inputs", (0, 1))
-        np.testing.assert_array_equal(plane.points, ROWS.x[ROWS.shown])
+    def test_points_are_those_of_the_rows_shown(self):
+        plane = choose_plane(ROWS, None, None)
+        assert plane.features == (0, 1)
+        np.testing.assert_array_equal(plane.places, ROWS.x[ROWS.shown])
 
-    def test_one_input_has_none(self):
-        config = jaxmlp.MLPConfig(in_features=1, out_features=2)
-        assert choose_plane(take_rows(X[:, :1], Y, config, max_rows=5, **NAMES), None) is None
+    @pytest.mark.parametrize("x", [X[:, :1], np.ones((50, 3))], ids=["one input", "equal rows"])
+    def test_there_is_none_of(self, x):
+        config = jaxmlp.MLPConfig(in_features=x.shape[1], out_features=2)
+        assert choose_plane(take_rows(x, Y, config, max_rows=5, **NAMES), None, None) is None
 
-    def test_of_a_pair_the_others_are_at_medians(self):
-        config = jaxmlp.MLPConfig(in_features=3, out_features=2)
-        x = np.random.default_rng(0).normal(size=(50, 3))
-        rows = take_rows(x, Y, config, max_rows=5, **NAMES)
-        plane = choose_plane(rows, (2, 0))
-        assert plane.kind == "pair"
-        expected = [7.0, np.median(x[:, 1]), 5.0]
-        np.testing.assert_allclose(plane.origin + np.array([5.0, 7.0]) @ plane.axes, expected)
-
-    def test_the_principal_plane_holds_rows_that_lie_in_a_plane(self):
+    def test_the_principal_plane_is_that_of_all_rows(self):
         config = jaxmlp.MLPConfig(in_features=4, out_features=2)
-        generator = np.random.default_rng(0)
-        x = generator.normal(size=(50, 2)) @ generator.normal(size=(2, 4)) + 3
-        rows = take_rows(x, Y, config, max_rows=50, **NAMES)
-        plane = choose_plane(rows, None)
-        assert (plane.kind, plane.share) == ("principal", pytest.approx(1.0))
-        np.testing.assert_allclose(plane.origin + plane.points @ plane.axes, x, rtol=1e-9)
+        x = np.random.default_rng(0).normal(size=(50, 4))
+        few, all_of_them = (
+            choose_plane(take_rows(x, Y, config, max_rows=rows, **NAMES), None, None)
+            for rows in (5, 50)
+        )
+        np.testing.assert_array_equal(few.directions, all_of_them.directions)
+        assert (len(few.places), len(all_of_them.places)) == (5, 50)
 
     def test_net_inputs_are_0_on_the_lines(self):
-        plane = choose_plane(ROWS, None)
+        plane = choose_plane(ROWS, None, None)
         records = [moons_run()[0].records[-1]]
         lines = draw_plane(records, MOONS, ROWS, plane)["lines"][0]
         assert [len(layer) for layer in lines] == [8, 8]
@@ -149,10 +142,10 @@ class TestPlanes:
         assert sum(map(len, lines[0])) >= 4
 
     def test_answers_are_the_network_s(self):
-        plane = choose_plane(ROWS, None)
+        plane = choose_plane(ROWS, None, None)
         drawn = draw_plane(list(moons_run()[0].records[-1:]), MOONS, ROWS, plane)
         answer = drawn["answers"][0]
-        corner = np.array([drawn["low"]], np.float32)
+        corner = np.array([drawn["window"][:, 0]], np.float32)
         logits = jaxmlp.apply(moons_run()[0].records[-1].params, corner, config=MOONS)[0]
         assert answer["class"][0, 0] == int(np.argmax(logits))
         assert answer["sure"][0, 0] == pytest.approx(float(jax.nn.softmax(logits).max()), rel=1e-5)

@@ -2,6 +2,7 @@
 
 import base64
 import html
+import inspect
 import json
 import re
 import subprocess
@@ -79,7 +80,7 @@ def test_each_language_has_every_text():
 def test_no_text_is_without_a_use():
     sources = [*PAGE.glob("*.js"), *PAGE.glob("*.html"), *PAGE.parent.glob("*.py")]
     source = "\n".join(path.read_text(encoding="utf-8") for path in sources)
-    composed = {"plane_inputs", "plane_pair", "plane_principal", "norm_layer", "norm_rms"}
+    composed = {"plane_principal_standardised", "plane_principal_given", "norm_layer", "norm_rms"}
     for key in texts("en").keys() - composed:
         assert re.search(rf"""words\.{key}\b|\${key}\b|["']{key}["']""", source), key
 
@@ -102,6 +103,14 @@ def test_the_file_is_the_report(tmp_path):
     criterion = losses.softmax_cross_entropy
     report.write_html(tmp_path / "a.html", recorder, config, x, y, criterion=criterion)
     assert (tmp_path / "a.html").read_text(encoding="utf-8") == moons_report().html
+
+
+def test_a_file_takes_the_arguments_of_a_report_and_tells_of_each():
+    of_report, of_file = map(inspect.signature, (report.Report, report.write_html))
+    path, *others = of_file.parameters.values()
+    assert (path.name, others) == ("path", list(of_report.parameters.values()))
+    told = re.findall(r"^    (\w+): ", inspect.getdoc(report.write_html), re.MULTILINE)
+    assert told == [*of_file.parameters, "OSError", "ImportError", "TypeError", "ValueError"]
 
 
 def test_the_frame_of_a_notebook_holds_the_page():
@@ -177,8 +186,8 @@ REFUSED = [
     ({"feature_names": "ab"}, TypeError, "feature_names must be 2 texts"),
     ({"class_names": ["a"]}, ValueError, "class_names must be 2 texts; got 1"),
     ({"class_names": ["a", "b"], "y": X}, ValueError, "class_names name integer targets"),
-    ({"features": [0, 1]}, TypeError, "features must be two numbers of features"),
-    ({"features": (0, 2)}, ValueError, r"features\[1\] must be"),
+    ({"features": "ab"}, TypeError, "features must be two numbers or names of features"),
+    ({"features": (0, 2)}, ValueError, "features must be an int .* below 2"),
     ({"features": (1, 1)}, ValueError, "features must be two different ones"),
     ({"max_rows": 0}, ValueError, "max_rows must be"),
     ({"max_bytes": 10}, ValueError, "max_bytes must hold 2 epochs"),
@@ -205,3 +214,11 @@ def test_parameters_that_are_no_network_s_are_refused():
 def test_a_path_of_a_wrong_type_is_refused():
     with pytest.raises(TypeError, match="path must be"):
         report.write_html(3, *moons_run(), **CRITERION)
+
+
+@pytest.mark.bad_input
+def test_an_argument_that_there_is_not_is_named():
+    with pytest.raises(TypeError, match="write_html has no setting 'colour'"):
+        report.write_html("report.html", *moons_run(), **CRITERION, colour="red")
+    with pytest.raises(TypeError, match="Report has no setting 'colour'"):
+        report.Report(*moons_run(), **CRITERION, colour="red")

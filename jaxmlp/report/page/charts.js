@@ -15,11 +15,43 @@ function setData(name, data) {
   if (renderer) renderer.data_source.data = data;
 }
 
+// The images of an epoch, one for each output, as they came.
+const images = new Map();
+
+function showRegions(run, view) {
+  const { plane } = run;
+  run.epochs.forEach((_, n) => { model(`region-${n}`).visible = n === view.epoch; });
+  if (plane.ranges) {
+    const source = model(`region-${view.epoch}`).data_source;
+    if (!images.has(view.epoch)) images.set(view.epoch, source.data);
+    const all = Object.entries(images.get(view.epoch));
+    source.data = Object.fromEntries(all.map(([name, values]) => [name, [values[view.output]]]));
+    model("region-points").glyph.fill_color = { field: `output-${view.output}` };
+    const [low, high] = plane.ranges[view.output];
+    document.getElementById("plane-colours").textContent = `${run.words.colours} ${number(low)} – ${number(high)}.`;
+  }
+  const lines = plane.lines[view.epoch].flat(2);
+  setData("zero-lines", { xs: lines.map((line) => line[0]), ys: lines.map((line) => line[1]) });
+  const [x, y] = plane.points[view.row];
+  setData("region-row", { x: [x], y: [y] });
+}
+
+// Targets and predictions of all rows for the chosen output.
+function pairsOf(view) {
+  const [rows, outputs] = view.targets.shape;
+  const predictions = at(view.predictions, view.epoch);
+  const column = (values) => Array.from({ length: rows }, (_, n) => values[n * outputs + view.output]);
+  return { x: column(view.targets.values), y: column(predictions) };
+}
+
 function showCharts(run, view) {
   const { measures } = run;
   const { layer: index, to: j } = view.choice;
-  ["losses", "gradient_norms", "update_ratios", "units"].forEach((name) => {
+  ["gradient_norms", "update_ratios", "units"].forEach((name) => {
     model(`now-${name}`).location = view.epoch;
+  });
+  ["losses", "metrics"].filter((name) => model(`now-${name}`)).forEach((name) => {
+    model(`now-${name}`).location = run.epochs[view.epoch];
   });
   const { low, high, counts } = measures.histograms[index];
   const width = (high - low) / counts[0].length;
@@ -37,18 +69,11 @@ function showCharts(run, view) {
     setData("curve-line", { x: [], y: [] });
     setData("curve-point", { x: computed.z, y: computed.a });
   }
-  if (run.plane) {
-    run.epochs.forEach((_, n) => { model(`region-${n}`).visible = n === view.epoch; });
-    const lines = run.plane.lines[view.epoch].flat(2);
-    setData("zero-lines", { xs: lines.map((line) => line[0]), ys: lines.map((line) => line[1]) });
-    const [x, y] = run.plane.points[view.row];
-    setData("region-row", { x: [x], y: [y] });
-  }
+  if (run.plane) showRegions(run, view);
   if (!run.classes) {
-    const targets = Array.from(view.targets.values);
-    const predictions = at(view.predictions, view.epoch);
-    setData("residuals-points", { x: targets, y: predictions });
-    const ends = [Math.min(...targets), Math.max(...targets)];
+    const pairs = pairsOf(view);
+    setData("residuals-points", pairs);
+    const ends = [Math.min(...pairs.x), Math.max(...pairs.x)];
     setData("residuals-diagonal", { x: ends, y: ends });
   }
 }
@@ -71,9 +96,9 @@ function showErrors(run, view) {
       });
     });
   } else {
-    const targets = view.targets.values;
-    const errors = at(view.predictions, view.epoch).map((p, n) => (targets[n] - p) ** 2);
-    content = make("p", { text: `${words.residual_spread}: ${number(Math.sqrt(mean(errors)))}` });
+    const { x, y } = pairsOf(view);
+    const spread = number(Math.sqrt(mean(x.map((target, n) => (target - y[n]) ** 2))));
+    content = make("p", { text: `${outputName(run, view.output)}: ${words.residual_spread}: ${spread}` });
   }
   document.getElementById("errors").replaceChildren(content);
 }
@@ -81,10 +106,12 @@ function showErrors(run, view) {
 function showPlane(run) {
   const { words, plane } = run;
   let text = words.plane_none;
-  if (plane) {
-    text = words[`plane_${plane.kind}`];
-    if (plane.kind === "principal") text += ` ${(100 * plane.share).toFixed(0)} %.`;
+  if (plane && !plane.features) {
+    text = `${words[`plane_principal_${run.standardization ? "standardised" : "given"}`]} ${(100 * plane.share).toFixed(0)} %.`;
+  } else if (plane) {
+    text = run.network.inFeatures === 2 ? words.plane_inputs : words.plane_pair;
   }
+  if (plane && plane.oneScale) text += ` ${words.one_scale}`;
   document.getElementById("plane-text").textContent = text;
 }
 
@@ -109,8 +136,9 @@ function paintCharts() {
       axis.major_label_text_color = ink;
       axis.axis_label_text_color = ink;
     });
-    plot.above.forEach((legend) => { legend.label_text_color = ink; });
+    [...plot.above, ...plot.right].forEach((legend) => { legend.label_text_color = ink; });
     plot.center.forEach((grid) => { if ("grid_line_color" in grid) grid.grid_line_color = ink; });
     plot.outline_line_color = null;
   }));
+  if (model("region-row")) model("region-row").glyph.line_color = ink;
 }

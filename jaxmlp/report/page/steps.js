@@ -2,6 +2,7 @@
 "use strict";
 
 const MOST_TERMS = 8;
+const MOST_ANSWERS = 10;
 
 // Text only: names of the caller's never become markup.
 function make(tag, options = {}, ...children) {
@@ -43,6 +44,52 @@ function unitName(run, index, j) {
   if (layer.gated) return j < layer.units ? `v${j + 1}` : `u${j - layer.units + 1}`;
   const last = index === run.network.layers.length - 1;
   return last && run.classes && run.classes.length === layer.units ? run.classes[j] : `${j + 1}`;
+}
+
+function outputName(run, index) {
+  return `${run.words.of_output} ${unitName(run, run.network.layers.length - 1, index)}`;
+}
+
+// The probability of each class; of a single output that of class 0 first.
+function probabilitiesOf(run, outputs) {
+  const { probabilities } = run.network;
+  if (probabilities === "softmax") return softmax(outputs);
+  if (probabilities === "given") return outputs;
+  const one = probabilities === "one" ? outputs[0] : sigmoid(outputs[0]);
+  return [1 - one, one];
+}
+
+// What the network answers for the row, and whether that is right.
+function showAnswer(run, view) {
+  const { words, classes } = run;
+  const values = view.layers[view.layers.length - 1].outputs;
+  const box = document.getElementById("answer");
+  if (!classes) {
+    const [, outputs] = view.targets.shape;
+    const shown = Array.from({ length: outputs }, (_, k) => k).slice(0, MOST_ANSWERS);
+    if (!shown.includes(view.output)) shown[shown.length - 1] = view.output;
+    const rows = shown.map((k) => {
+      const target = view.targets.values[view.row * outputs + k];
+      return { cells: [outputName(run, k), values[k], target, target - values[k]], chosen: outputs > 1 && k === view.output };
+    });
+    box.replaceChildren(table(["", words.prediction, words.target, words.residual_of_row], rows, words.answer));
+    return values;
+  }
+  const probabilities = probabilitiesOf(run, values);
+  const truth = view.y[0];
+  const ranked = probabilities.map((_, n) => n).sort((a, b) => probabilities[b] - probabilities[a] || a - b);
+  const shown = ranked.slice(0, MOST_ANSWERS);
+  if (!shown.includes(truth)) shown[shown.length - 1] = truth;
+  const rows = shown.map((n) => {
+    const notes = [n === view.decided && words.prediction, n === truth && words.target].filter((note) => note);
+    return { cells: [classes[n], probabilities[n], notes.join(", ")], chosen: n === view.decided };
+  });
+  const hidden = probabilities.length - shown.length;
+  if (hidden) rows.push({ cells: [`${hidden} ${words.others}`, sum(ranked.filter((n) => !shown.includes(n)).map((n) => probabilities[n])), ""] });
+  const told = `${words.prediction}: ${classes[view.decided]}, ${view.decided === truth ? words.is_right : words.is_wrong}; ${words.target}: ${classes[truth]}`;
+  const count = `${words.wrong_rows}: ${view.wrong} / ${run.y.shape[0]}.`;
+  box.replaceChildren(make("p", { "aria-live": "polite", text: `${told}. ${count}` }), table([words.class, words.probability, ""], rows, words.answer));
+  return probabilities;
 }
 
 // The largest terms w * x of a net input, the chosen one among them, and the sum of the others.
@@ -162,12 +209,14 @@ function showChain(run, view) {
   if (view.before === null) {
     parts.push(make("p", { text: words.first_epoch }));
   } else {
+    const [first, last] = [run.epochs[view.epoch - 1], run.epochs[view.epoch]];
     const cells = [
-      [`${words.before} (${words.epoch} ${run.epochs[view.epoch - 1]})`, view.before],
-      [`${words.after} (${words.epoch} ${run.epochs[view.epoch]})`, view.after],
+      [`${words.before}: ${words.epoch} ${first}`, view.before],
+      [`${words.after}: ${words.epoch} ${last}`, view.after],
       [words.change, view.after - view.before],
     ];
-    parts.push(table(["", ""], cells.map((c) => ({ cells: c })), words.change_text));
+    const caption = `${words.change_text} ${last - first}.`;
+    parts.push(table(["", ""], cells.map((c) => ({ cells: c })), caption));
   }
   document.getElementById("chain-steps").replaceChildren(...parts);
   return chain;

@@ -13,15 +13,18 @@ from ..network import Standardization
 class Plane(NamedTuple):
     """A plane `origin + u * directions[0] + v * directions[1]` through the inputs.
 
-    `places` are u and v of the rows, `labels` the names of both, and `title` says how the plane
-    lies, nothing where there are two inputs alone.
+    `places` are u and v of the rows, and `scale` what the network divides each by where it
+    standardises its inputs. Of two features, these are `features`, by number, and `share` is
+    `None`. Of the principal plane, `features` are `None` and `share` is the part of the rows'
+    variance that lies in it, from 0 to 1.
     """
 
     origin: Float[np.ndarray, " in_features"]
     directions: Float[np.ndarray, "2 in_features"]
     places: Float[np.ndarray, "rows 2"]
-    labels: tuple[str, str]
-    title: str
+    features: tuple[int, int] | None
+    share: float | None
+    scale: Float[np.ndarray, " 2"]
 
     def window(self) -> Float[np.ndarray, "2 2"]:
         """Returns the lowest and highest u, and those of v, with a margin around the rows."""
@@ -33,18 +36,22 @@ class Plane(NamedTuple):
         self, u: Float[np.ndarray, " across"], v: Float[np.ndarray, " up"]
     ) -> Float[np.ndarray, "up across in_features"]:
         """Returns the inputs at all places of a grid, v along the first axis."""
-        across, up = np.meshgrid(u, v)
-        return (
-            self.origin
-            + across[..., None] * self.directions[0]
-            + up[..., None] * (self.directions[1])
-        )
+        return self.origin + np.stack(np.meshgrid(u, v), axis=-1) @ self.directions
 
 
 def plane_of_features(
-    x: Float[np.ndarray, "rows in_features"], features: Any, names: list[str]
+    x: Float[np.ndarray, "rows in_features"],
+    features: Any,
+    names: Sequence[str],
+    standardization: Standardization | None,
 ) -> Plane:
     """Returns the plane of two features, by number or name, the others at their medians.
+
+    Args:
+        x: The rows.
+        features: Numbers or names of both.
+        names: Names of all features.
+        standardization: That of the network, if any.
 
     Raises:
         TypeError: `features` are not two numbers or names.
@@ -54,17 +61,15 @@ def plane_of_features(
         raise TypeError(
             f"features must be two numbers or names of features, as (0, 1); got {features!r}."
         )
-    chosen = [_number_of(feature, names) for feature in features]
-    if chosen[0] == chosen[1]:
+    first, second = (_number_of(feature, names) for feature in features)
+    if first == second:
         raise ValueError(f"features must be two different ones; got {features!r}.")
+    chosen = [first, second]
     origin = np.median(x, axis=0)
     origin[chosen] = 0
-    others = len(names) - 2
-    title = f"the other {others} inputs at their medians" if others > 1 else ""
-    if others == 1:
-        title = "the other input at its median"
     directions = np.eye(len(names))[chosen]
-    return Plane(origin, directions, x[:, chosen], (names[chosen[0]], names[chosen[1]]), title)
+    scale = _statistics(standardization, x.shape[1])[1][chosen]
+    return Plane(origin, directions, x[:, chosen], (first, second), None, scale)
 
 
 def principal_plane(
@@ -72,12 +77,16 @@ def principal_plane(
 ) -> Plane:
     """Returns the plane through the mean of the rows, as the network sees them, of most variance.
 
+    Args:
+        x: The rows.
+        standardization: That of the network: with it, components are those of standardised inputs,
+            without it of the inputs as they are. Either way u and v have the unit that the network
+            sees.
+
     Raises:
         ValueError: All rows are the same.
     """
-    mean, scale = np.zeros(x.shape[1]), np.ones(x.shape[1])
-    if standardization is not None:
-        mean, scale = (np.asarray(part, np.float64) for part in standardization)
+    mean, scale = _statistics(standardization, x.shape[1])
     seen = (x - mean) / scale
     centre = seen.mean(axis=0)
     # eigh sorts upwards.
@@ -89,24 +98,29 @@ def principal_plane(
     largest = np.abs(components).argmax(axis=1)
     # A component has no sign of its own.
     components *= np.sign(components[[0, 1], largest])[:, None]
-    share = variances[-2:].sum() / total
-    standardised = "" if standardization is None else "standardised "
     return Plane(
         origin=mean + scale * centre,
         directions=scale * components,
         places=(seen - centre) @ components.T,
-        labels=("first principal component", "second principal component"),
-        title=(
-            f"plane of the first two principal components,\n"
-            f"{share:.0%} of the variance of the {standardised}inputs"
-        ),
+        features=None,
+        share=float(variances[-2:].sum() / total),
+        scale=np.ones(2),
     )
 
 
-def _number_of(feature: Any, names: list[str]) -> int:
+def _statistics(
+    standardization: Standardization | None, in_features: int
+) -> tuple[np.ndarray, np.ndarray]:
+    if standardization is None:
+        return np.zeros(in_features), np.ones(in_features)
+    mean, scale = (np.asarray(part, np.float64) for part in standardization)
+    return mean, scale
+
+
+def _number_of(feature: Any, names: Sequence[str]) -> int:
     if isinstance(feature, str):
         if feature not in names:
-            raise ValueError(f"features must be names of {names}; got {feature!r}.")
-        return names.index(feature)
+            raise ValueError(f"features must be names of {list(names)}; got {feature!r}.")
+        return list(names).index(feature)
     require_int("features", feature, 0, len(names))
     return int(feature)
