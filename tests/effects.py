@@ -93,6 +93,7 @@ OTHERS: dict[Any, dict[str, Any]] = {
         "output_activation": "tanh",
         "dropout_rate": 0.9,
         "norm": "rms",
+        "norm_epsilon": 0.5,
         "residual": True,
         "use_bias": False,
         "kernel_init": "orthogonal",

@@ -124,6 +124,7 @@ CALLS: dict[Any, dict[str, tuple[Any, set[str]]]] = {
         "output_activation": ("softmax", {"none"}),
         "dropout_rate": (0.5, set()),
         "norm": ("layer", {"none"}),
+        "norm_epsilon": (1e-3, {"float", "int"}),
         "residual": (False, {"bool"}),
         "use_bias": (True, {"bool"}),
         "kernel_init": ("he_normal", set()),

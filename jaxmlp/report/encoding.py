@@ -58,6 +58,7 @@ def describe_network(config: MLPConfig) -> dict[str, Any]:
         "layers": layers,
         "computeDtype": config.compute_dtype or config.param_dtype,
         "dropout": config.dropout_rate,
+        "normEpsilon": config.norm_epsilon,
     }
 
 

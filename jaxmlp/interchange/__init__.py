@@ -1,0 +1,18 @@
+"""Other libraries' networks in, and ours out: exactly, or refused by name.
+
+In reading order: `operations` (a network as a list of plain operations), `layer_parts` and
+`recognition` (such a list as a network); `orbax`, a module of its own.
+"""
+
+from ..checks import did_you_mean as _did_you_mean
+
+__all__: list[str] = []
+
+
+def __getattr__(name: str) -> object:
+    hint = _did_you_mean(name, __all__, "interchange")
+    raise AttributeError(f"jaxmlp.interchange has no {name!r}.{hint}")
+
+
+def __dir__() -> list[str]:
+    return __all__
