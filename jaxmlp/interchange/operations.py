@@ -119,14 +119,14 @@ def operations_of(config: MLPConfig, params: Params) -> Operations:
         >>> [type(operation).__name__ for operation in operations_of(config, params)]
         ['Affine', 'Activate', 'Affine']
     """
-    params = _arrays_of(config, params)
-    if params.output.kernel.ndim != 2:
+    arrays = _arrays_of(config, params)
+    if arrays.output.kernel.ndim != 2:
         raise ValueError(
             "params must be those of one network; got an ensemble, whose kernels have the shapes "
-            f"{[dense.kernel.shape for dense in (*params.hidden, params.output)]}. Take a member: "
+            f"{[dense.kernel.shape for dense in (*arrays.hidden, arrays.output)]}. Take a member: "
             "jax.tree.map(lambda a: a[0], params)."
         )
-    return tuple(_operations(config, params))
+    return tuple(_operations(config, arrays))
 
 
 def member_operations(config: MLPConfig, params: Params) -> tuple[Operations, ...]:
@@ -141,17 +141,17 @@ def member_operations(config: MLPConfig, params: Params) -> tuple[Operations, ..
         ValueError: `params` are not those of `config`, have several leading axes or no member, or
             an activation is a function of the user's own.
     """
-    params = _arrays_of(config, params)
-    leading: tuple[int, ...] = params.output.kernel.shape[:-2]
+    arrays = _arrays_of(config, params)
+    leading: tuple[int, ...] = arrays.output.kernel.shape[:-2]
     if not leading:
-        return (tuple(_operations(config, params)),)
+        return (tuple(_operations(config, arrays)),)
     if len(leading) > 1 or not leading[0]:
         raise ValueError(
             "params must be those of one network or have one axis of at least one member in front; "
             f"got the leading axes {leading}. Join them: jax.tree.map(lambda a: "
             f"a.reshape(-1, *a.shape[{len(leading)}:]), params)."
         )
-    members = [jax.tree.map(lambda a, at=number: a[at], params) for number in range(leading[0])]
+    members = [jax.tree.map(lambda a, at=number: a[at], arrays) for number in range(leading[0])]
     return tuple(tuple(_operations(config, member)) for member in members)
 
 
