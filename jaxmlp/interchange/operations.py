@@ -145,13 +145,13 @@ def member_operations(config: MLPConfig, params: Params) -> tuple[Operations, ..
     leading: tuple[int, ...] = arrays.output.kernel.shape[:-2]
     if not leading:
         return (tuple(_operations(config, arrays)),)
-    if len(leading) > 1 or not leading[0]:
+    if len(leading) > 1 or 0 in leading:
         raise ValueError(
             "params must be those of one network or have one axis of at least one member in front; "
             f"got the leading axes {leading}. Join them: jax.tree.map(lambda a: "
             f"a.reshape(-1, *a.shape[{len(leading)}:]), params)."
         )
-    members = [jax.tree.map(lambda a, at=number: a[at], arrays) for number in range(leading[0])]
+    members = [jax.tree.map(lambda a, at=number: a[at], arrays) for number in range(*leading)]
     return tuple(tuple(_operations(config, member)) for member in members)
 
 

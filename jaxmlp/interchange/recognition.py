@@ -95,7 +95,7 @@ def _param_dtype(parts: NetworkParts) -> Any:
             refuse(layer.affine, "have a kernel of two axes", f"shape {shape}", remedy)
         for place in (layer.affine, layer.norm):
             for array in () if place is None else place.operation:
-                if isinstance(array, np.ndarray) and array.dtype.name not in (dtype, *_TYPES):
+                if isinstance(array, np.ndarray) and array.dtype.name not in _TYPES:
                     refuse(place, f"have arrays of one of {_TYPES}", f"{array.dtype}", _ONE_TYPE)
                 if isinstance(array, np.ndarray) and array.dtype.name != dtype:
                     requirement = f"have arrays of {dtype}, the type of {first}"
