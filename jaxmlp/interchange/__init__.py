@@ -1,12 +1,14 @@
 """Other libraries' networks in, and ours out: exactly, or refused by name.
 
 In reading order: `operations` (a network as a list of plain operations), `layer_parts` and
-`recognition` (such a list as a network); `orbax`, a module of its own.
+`recognition` (such a list as a network); `numpy_functions` and `numpy_module` (a network as one
+Python module); `orbax`, a module of its own.
 """
 
 from ..checks import did_you_mean as _did_you_mean
+from .numpy_module import to_numpy
 
-__all__: list[str] = []
+__all__ = ["to_numpy"]
 
 
 def __getattr__(name: str) -> object:
