@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from network_family import family, params_of, wanted_outputs
+from network_family import family, params_of, rounding, wanted_outputs
 
 import jaxmlp
 from jaxmlp.interchange import to_numpy
@@ -36,18 +36,6 @@ def written(tmp_path):
     return write
 
 
-def bound(operations, net, wanted):
-    """How far outputs in the types of a network, 16 bits widened, may be from those in float64.
-
-    Rounding in float32 of the same operations in the same order, with room for other sums; it
-    tells which networks magnify it.
-    """
-    single = compute(operations, net.x, "float32")
-    eps = np.finfo(np.float32).eps
-    scale = np.abs(wanted).max()
-    return 16 * np.abs(single - wanted).max() + 64 * eps * scale
-
-
 @pytest.mark.usefixtures("x64")
 def test_outputs_of_the_family_equal_the_oracle():
     for net in family():
@@ -56,9 +44,8 @@ def test_outputs_of_the_family_equal_the_oracle():
         names = module(module_text((operations,), net.config, joins=False))
         outputs = names["predict"](net.x)
         assert outputs.dtype in (np.float32, np.float64)
-        types = {net.config.param_dtype, net.config.compute_dtype or "float64"}
-        atol = 1e-12 if types == {"float64"} else bound(operations, net, wanted)
-        np.testing.assert_allclose(outputs, wanted, rtol=1e-12, atol=atol, err_msg=str(net.config))
+        atol = rounding(operations, net.x, wanted)
+        np.testing.assert_allclose(outputs, wanted, rtol=0, atol=atol, err_msg=str(net.config))
 
 
 @pytest.mark.usefixtures("x64")
