@@ -77,6 +77,9 @@ def compile_predict(
 
 
 def _as_rows(x: Any, in_features: int, dtype: np.dtype) -> np.ndarray:
+    # First what a server gives, which takes no time.
+    if type(x) is np.ndarray and x.dtype == dtype and x.shape[1:] == (in_features,) and len(x):
+        return x
     if not is_real_array(x):
         raise TypeError(f"x must be an array of real numbers; got a {type(x).__name__}.")
     if x.ndim != 2 or x.shape[1] != in_features or not len(x):
@@ -89,8 +92,8 @@ def _as_rows(x: Any, in_features: int, dtype: np.dtype) -> np.ndarray:
 
 def _of_block(programs: dict[int, Any], rows: np.ndarray) -> np.ndarray:
     """Outputs of no more rows than the largest program takes."""
-    size = next(size for size in programs if size >= len(rows))
-    if size == len(rows):
-        return np.asarray(programs[size](rows))
+    if len(rows) in programs:
+        return np.asarray(programs[len(rows)](rows))
+    size = next(size for size in programs if size > len(rows))
     filled = np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])
     return np.asarray(programs[size](filled))[: len(rows)]

@@ -166,12 +166,12 @@ def header_text(
     names["signature"] = f"void {name}_predict(const {real_in} *x, {results})"
     title = f"A multilayer perceptron of {config.in_features} inputs, {config.out_features} outputs"
     predict = _PREDICT_MEMBERS if joins else _PREDICT
-    stack = steps.stack + (len(members) * config.out_features * 8 if joins else 0)
+    outputs = len(members) * config.out_features * (4 if real_out == "float" else 8)
     return _TEMPLATE.substitute(
         names,
         title=f"{title} and {len(members)} members" if joins else title,
         version=__version__,
-        stack=stack,
+        stack=steps.stack + (outputs if joins else 0),
         rows=_ROWS,
         file=file,
         in_features=config.in_features,

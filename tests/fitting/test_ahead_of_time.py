@@ -66,7 +66,8 @@ def test_threads_share_a_function():
         np.testing.assert_array_equal(outputs, wanted)
 
 
-@pytest.mark.parametrize("shape", [(5,), (0, 5), (2, 4), (2, 3, 5)])
+@pytest.mark.bad_input
+@pytest.mark.parametrize("shape", [(), (5,), (0, 5), (2, 4), (2, 3, 5)])
 def test_rows_of_another_shape_are_refused(shape):
     message = r"x must have at least one row, shape \(rows, 5\); got .*For a single row use x\[None"
     with pytest.raises(ValueError, match=message):

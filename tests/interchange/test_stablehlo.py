@@ -90,6 +90,7 @@ def test_an_activation_of_the_user_s_own_goes_along(tmp_path):
     np.testing.assert_allclose(from_stablehlo(tmp_path / "network")(X), wanted, rtol=1e-5)
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("shape", [(3,), (0, 3), (2, 4), (1, 2, 3)])
 def test_rows_of_another_shape_are_refused(path, shape):
     with pytest.raises(ValueError, match=r"x must have at least one row, shape \(rows, 3\); got"):
