@@ -19,8 +19,6 @@ from .network import (
     check_inputs,
 )
 
-NORM_EPSILON = 1e-5
-
 
 class Layer(NamedTuple):
     """What one layer computed: `net_input` z, `activation` a, and the `inputs` it saw.
@@ -192,7 +190,7 @@ def normalise(
     mean = jnp.mean(wide, axis=-1, keepdims=True) if config.norm == "layer" else 0.0
     centred = wide - mean
     mean_square = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
-    unit = centred * jax.lax.rsqrt(mean_square + NORM_EPSILON)
+    unit = centred * jax.lax.rsqrt(mean_square + config.norm_epsilon)
     scaled = unit * jnp.asarray(norm.scale, wide.dtype)
     if norm.bias is not None:
         scaled = scaled + jnp.asarray(norm.bias, wide.dtype)

@@ -93,6 +93,7 @@ OTHERS: dict[Any, dict[str, Any]] = {
         "output_activation": "tanh",
         "dropout_rate": 0.9,
         "norm": "rms",
+        "norm_epsilon": 0.5,
         "residual": True,
         "use_bias": False,
         "kernel_init": "orthogonal",
@@ -155,6 +156,7 @@ OTHERS: dict[Any, dict[str, Any]] = {
         ),
     },
     jaxmlp.evaluate: {"loss_fn": ABSOLUTE, "params": DOUBLED, "data": (X + 1, Y)},
+    jaxmlp.compile_predict: {"params": DOUBLED, "config": TANH, "batch_sizes": (0,)},
     jaxmlp.predict: {
         "params": DOUBLED,
         "x": X + 1,

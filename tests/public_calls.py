@@ -124,6 +124,7 @@ CALLS: dict[Any, dict[str, tuple[Any, set[str]]]] = {
         "output_activation": ("softmax", {"none"}),
         "dropout_rate": (0.5, set()),
         "norm": ("layer", {"none"}),
+        "norm_epsilon": (1e-3, {"float", "int"}),
         "residual": (False, {"bool"}),
         "use_bias": (True, {"bool"}),
         "kernel_init": ("he_normal", set()),
@@ -184,6 +185,11 @@ CALLS: dict[Any, dict[str, tuple[Any, set[str]]]] = {
         "x": (X, set()),
         "config": (CONFIG, set()),
         "batch_size": (4, {"int"}),
+    },
+    jaxmlp.compile_predict: {
+        "params": (PARAMS, set()),
+        "config": (CONFIG, set()),
+        "batch_sizes": ((1, 4), {"list"}),
     },
     jaxmlp.make_train_step: {
         "loss_fn": (LOSS, set()),

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-NORM_EPSILON = 1e-5
 SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
 GELU_CUBIC = 0.044715
@@ -165,31 +164,31 @@ def activate_backward(name, z, d_a):
     return d_a * ELEMENTWISE[name].slope(z)
 
 
-def _standardise(kind, z):
+def _standardise(config, z):
     """Net inputs without mean (layer norm only) and of unit mean square, and the factor used."""
-    centred = z - z.mean(axis=-1, keepdims=True) if kind == "layer" else z
-    factor = 1 / np.sqrt(np.mean(centred**2, axis=-1, keepdims=True) + NORM_EPSILON)
+    centred = z - z.mean(axis=-1, keepdims=True) if config.norm == "layer" else z
+    factor = 1 / np.sqrt(np.mean(centred**2, axis=-1, keepdims=True) + config.norm_epsilon)
     return centred * factor, factor
 
 
-def _normalise(norm, kind, z):
+def _normalise(norm, config, z):
     if norm is None:
         return z
-    unit, _ = _standardise(kind, z)
+    unit, _ = _standardise(config, z)
     return unit * norm.scale + (0 if norm.bias is None else norm.bias)
 
 
-def _normalise_backward(norm, kind, z, d_y):
+def _normalise_backward(norm, config, z, d_y):
     """Gradients with respect to the norm's parameters and to z."""
     if norm is None:
         return None, d_y
-    unit, factor = _standardise(kind, z)
+    unit, factor = _standardise(config, z)
     d_norm = norm._replace(scale=_sum_rows(d_y * unit))
     if norm.bias is not None:
         d_norm = d_norm._replace(bias=_sum_rows(d_y))
     d_unit = d_y * norm.scale
     d_z = d_unit - unit * np.mean(d_unit * unit, axis=-1, keepdims=True)
-    if kind == "layer":
+    if config.norm == "layer":
         d_z = d_z - d_unit.mean(axis=-1, keepdims=True)
     return d_norm, factor * d_z
 
@@ -218,7 +217,7 @@ def trace(params, x, config):
     h = x
     for index, (dense, name) in enumerate(zip(params.hidden, _names(params, config), strict=True)):
         z = _affine(dense, h)
-        a = activate(name, _normalise(dense.norm, config.norm, z))
+        a = activate(name, _normalise(dense.norm, config, z))
         layers.append(LayerTrace(h, z, a))
         h = h + a if config.residual and index > 0 else a
     z = _affine(params.output, h)
@@ -240,9 +239,9 @@ def backward(params, x, config, d_outputs):
     names = _names(params, config)
     for index in reversed(range(len(params.hidden))):
         dense, layer = params.hidden[index], hidden_layers[index]
-        y = _normalise(dense.norm, config.norm, layer.net_input)
+        y = _normalise(dense.norm, config, layer.net_input)
         d_y = activate_backward(names[index], y, d_h)
-        d_norm, d_z = _normalise_backward(dense.norm, config.norm, layer.net_input, d_y)
+        d_norm, d_z = _normalise_backward(dense.norm, config, layer.net_input, d_y)
         d_dense, d_inputs = _affine_backward(dense, layer.inputs, d_z)
         d_hidden.insert(0, d_dense._replace(norm=d_norm))
         d_h = d_h + d_inputs if config.residual and index > 0 else d_inputs

@@ -21,7 +21,7 @@ TOP = (
     *("checks", "network", "init", "forward", "losses"),
     *("metrics", "optimizers", "train_step", "inspection", "sources", "loading", "data"),
     *("tabular", "storage", "fitting", "training", "ensembles", "", "tensorboard"),
-    *("plot", "report", "orbax", "sklearn"),
+    *("plot", "report", "interchange", "sklearn"),
 )
 
 # The parts of the picture in docs/architecture.md, and the modules that are each of them.
@@ -37,10 +37,11 @@ PARTS = {
     "fitting": ("fitting",),
     "training": ("training",),
     "ensembles": ("ensembles",),
-    "edges": ("tensorboard", "plot", "report", "orbax", "sklearn"),
+    "edges": ("tensorboard", "plot", "report", "interchange", "sklearn"),
 }
 ROOMS = (
-    *("checks", "ensembles", "fitting", "inspection", "loading", "losses", "metrics", "network"),
+    *("checks", "ensembles", "fitting", "inspection", "interchange", "loading", "losses"),
+    *("metrics", "network"),
     *("plot", "report"),
     *("sklearn", "sklearn.tables", "sklearn.solvers", "sklearn.recipes", "sklearn.programs"),
     *("sources", "storage", "tabular"),

@@ -47,7 +47,8 @@ def valid_fields(draw):
         per_layer = st.lists(ACTIVATION_NAMES, min_size=depth, max_size=depth).map(tuple)
         fields["activation"] = draw(ACTIVATION_NAMES | per_layer)
         fields["dropout_rate"] = draw(st.floats(0, 1, exclude_max=True))
-        fields["norm"] = draw(st.sampled_from((None, "layer", "rms")))
+        if norm := draw(st.sampled_from((None, "layer", "rms"))):
+            fields |= {"norm": norm, "norm_epsilon": draw(st.floats(1e-12, 1.0))}
         if fields["kernel_init"] in INITS_WITH_GAIN:
             fields["hidden_gain"] = draw(st.none() | st.floats(0, 1e30, exclude_min=True))
     return fields
@@ -77,6 +78,7 @@ def test_only_the_lengths_of_input_and_output_are_required():
         ("output_activation", None),
         ("dropout_rate", 0.0),
         ("norm", None),
+        ("norm_epsilon", 1e-5),
         ("residual", False),
         ("use_bias", True),
         ("kernel_init", "rich"),

@@ -85,6 +85,19 @@ def test_an_option_for_hidden_layers_is_refused_without_them(field, value):
         config_with(hidden_features=(), **{field: value})
 
 
+@pytest.mark.parametrize("epsilon", [0, -1e-5, math.nan, math.inf])
+def test_a_norm_epsilon_out_of_range_is_refused(epsilon):
+    with pytest.raises(ValueError, match=f"norm_epsilon must be finite and above 0; got {epsilon}"):
+        config_with(norm="rms", norm_epsilon=epsilon)
+
+
+@pytest.mark.parametrize("widths", [(), (8,)])
+def test_a_norm_epsilon_is_refused_without_a_norm(widths):
+    message = "norm_epsilon acts on norms, but norm is None; .*; got norm_epsilon=0.001"
+    with pytest.raises(ValueError, match=message):
+        config_with(hidden_features=widths, norm_epsilon=1e-3)
+
+
 def test_mup_is_refused_without_hidden_layers():
     with pytest.raises(ValueError, match="mup_base_width acts on hidden layers"):
         config_with(hidden_features=(), kernel_init="mup", mup_base_width=8)

@@ -72,6 +72,15 @@ def test_every_hidden_layer_has_its_own_activation_where_several_are_named():
     reference.assert_close(outputs, reference.forward(params, x, config), FLOAT64_RTOL)
 
 
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("norm", ["layer", "rms"])
+def test_the_epsilon_of_a_norm_is_the_config_s(norm):
+    config = make_config(hidden_features=(6,), norm=norm, norm_epsilon=0.5, param_dtype="float64")
+    params, x = make_params(config), make_inputs()
+    outputs = jaxmlp.apply(params, x, config=config)
+    reference.assert_close(outputs, reference.forward(params, x, config), FLOAT64_RTOL)
+
+
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_float32_outputs_equal_the_oracle(activation, norm):

@@ -54,8 +54,9 @@ def is_public(dotted):
     parts = dotted.split(".")
     value = importlib.import_module("jaxmlp")
     for number, part in enumerate(parts):
-        if ".".join(parts[: number + 1]) in modules:
-            value = importlib.import_module(f"jaxmlp.{part}")
+        path = ".".join(parts[: number + 1])
+        if path in modules:
+            value = importlib.import_module(f"jaxmlp.{path}")
             continue
         if part not in {*getattr(value, "__all__", [part]), "__version__"}:
             return False

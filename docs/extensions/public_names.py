@@ -23,7 +23,8 @@ INNER = {
 def public_modules() -> list[str]:
     """Returns the modules that users import, `jaxmlp` first."""
     found = sorted(module.name for module in pkgutil.iter_modules(jaxmlp.__path__))
-    return ["jaxmlp", *(f"jaxmlp.{name}" for name in found if name not in INNER)]
+    rooms = [f"jaxmlp.{name}" for name in found if name not in INNER]
+    return ["jaxmlp", *rooms, "jaxmlp.interchange.orbax"]
 
 
 def names_of(module: types.ModuleType) -> list[str]:

@@ -1,9 +1,10 @@
 """What a network is: its arrays, its activations, its settings.
 
 In reading order: `types` (the nouns: parameters, a batch of rows, a loss function; which arrays are
-trained), `activations` (functions by name, and the gain of their kernels), `config` (settings, and
-JSON there and back), `inputs` (which inputs and parameters are refused). `init.py` and
-`forward.py` of the package draw its parameters and compute it.
+trained), `activations` (functions by name, and the gain of their kernels), `numbers` (which of
+them are refused in settings), `config` (settings, and JSON there and back), `inputs` (which inputs
+and parameters are refused). `init.py` and `forward.py` of the package draw its parameters and
+compute it.
 """
 
 from .activations import (

@@ -3,12 +3,10 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias, get_args
 
-import numpy as np
-
-from ..checks import require_bool, require_int, require_name, require_number, suggests_settings
+from ..checks import require_bool, require_name, suggests_settings
 from .activations import (
     HIDDEN_ACTIVATIONS,
     OUTPUT_ACTIVATIONS,
@@ -18,6 +16,7 @@ from .activations import (
     place_activations,
     require_activation,
 )
+from .numbers import require_setting, require_width
 from .types import Activation
 
 KernelInit: TypeAlias = Literal[
@@ -67,6 +66,8 @@ class MLPConfig:
             `None` leaves logits, which is what the losses on logits require.
         dropout_rate: Probability in [0, 1) that a hidden activation is set to zero in training.
         norm: `"layer"` (Ba et al. 2016), `"rms"` (Zhang & Sennrich 2019) or `None`.
+        norm_epsilon: What `norm` adds to the mean square under its root, finite and above 0. Flax
+            has 1e-6, Keras 1e-3, PyTorch 1e-5.
         residual: Whether hidden layers after the first add their input to their output. Needs at
             least two hidden layers, all of one width.
         use_bias: Whether dense layers and layer norms have a bias.
@@ -100,6 +101,7 @@ class MLPConfig:
     output_activation: OutputActivation | None = None
     dropout_rate: float = 0.0
     norm: NormKind | None = None
+    norm_epsilon: float = 1e-5
     residual: bool = False
     use_bias: bool = True
     kernel_init: KernelInit = "rich"
@@ -110,28 +112,25 @@ class MLPConfig:
     compute_dtype: DType | None = None
 
     def __post_init__(self) -> None:
-        _require_width("in_features", self.in_features)
-        _require_width("out_features", self.out_features)
+        require_width("in_features", self.in_features)
+        require_width("out_features", self.out_features)
         if not isinstance(self.hidden_features, tuple):
             raise TypeError(
                 "hidden_features must be a tuple of ints such as (128, 128), so that the config "
                 f"can be hashed; got {self.hidden_features!r}."
             )
         for index, width in enumerate(self.hidden_features):
-            _require_width(f"hidden_features[{index}]", width)
+            require_width(f"hidden_features[{index}]", width)
         self._check_activations()
-        _require_number("dropout_rate", self.dropout_rate, "in [0, 1)", lambda v: 0 <= v < 1)
-        _require_number(
+        require_setting("dropout_rate", self.dropout_rate, "in [0, 1)", lambda v: 0 <= v < 1)
+        require_setting(
             "output_kernel_scale", self.output_kernel_scale, "finite and at least 0",
             lambda v: 0 <= v <= sys.float_info.max,
         )  # fmt: skip
+        positive = ("finite and above 0", lambda v: 0 < v <= sys.float_info.max)
+        require_setting("norm_epsilon", self.norm_epsilon, *positive)
         if self.hidden_gain is not None:
-            _require_number(
-                "hidden_gain",
-                self.hidden_gain,
-                "finite and above 0",
-                lambda v: 0 < v <= sys.float_info.max,
-            )
+            require_setting("hidden_gain", self.hidden_gain, *positive)
         require_name("norm", self.norm, (None, *get_args(NormKind)))
         require_name("kernel_init", self.kernel_init, KERNEL_INITS)
         require_name("param_dtype", self.param_dtype, get_args(DType))
@@ -181,6 +180,11 @@ class MLPConfig:
                         f"{field} acts on hidden layers, but hidden_features is (); {remedy} or "
                         f"add a hidden layer; got {field}={getattr(self, field)!r}."
                     )
+        if self.norm is None and self.norm_epsilon != 1e-5:
+            raise ValueError(
+                "norm_epsilon acts on norms, but norm is None; leave it at 1e-5 or name a norm; "
+                f"got norm_epsilon={self.norm_epsilon!r}."
+            )
         if self.residual and (len(self.hidden_features) < 2 or len(set(self.hidden_features)) > 1):
             raise ValueError(
                 "residual needs at least two hidden layers, all of one width, such as (128, 128); "
@@ -199,7 +203,7 @@ class MLPConfig:
                 f"kernel_init={self.kernel_init!r}, mup_base_width={self.mup_base_width!r}."
             )
         if self.mup_base_width is not None:
-            _require_width("mup_base_width", self.mup_base_width)
+            require_width("mup_base_width", self.mup_base_width)
 
     def __repr__(self) -> str:
         """Shows the fields that differ from their defaults."""
@@ -276,20 +280,3 @@ def require_config(config: Any) -> None:
             f"config must be a jaxmlp.MLPConfig; got a {type(config).__name__}. Make one with "
             "jaxmlp.MLPConfig(in_features=..., hidden_features=(...), out_features=...)."
         )
-
-
-# NumPy's numbers are refused, since they are no JSON.
-def _require_width(field: str, value: Any) -> None:
-    if isinstance(value, np.integer):
-        raise TypeError(
-            f"{field} must be an int of at least 1; got {value!r}. Convert it by int()."
-        )
-    require_int(field, value, 1, None)
-
-
-def _require_number(field: str, value: Any, requirement: str, holds: Callable[[Any], bool]) -> None:
-    if isinstance(value, np.generic) and not isinstance(value, float):
-        raise TypeError(
-            f"{field} must be a number {requirement}; got {value!r}. Convert it by float()."
-        )
-    require_number(field, value, requirement, holds)

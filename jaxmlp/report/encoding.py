@@ -59,6 +59,7 @@ def describe_network(config: MLPConfig) -> dict[str, Any]:
         "computeDtype": config.compute_dtype or config.param_dtype,
         "dropout": config.dropout_rate,
         "probabilities": _probabilities(config),
+        "normEpsilon": config.norm_epsilon,
     }
 
 

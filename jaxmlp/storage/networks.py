@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import jaxlib.version
 import numpy as np
 import optax
@@ -117,7 +116,7 @@ def params_skeleton(config: MLPConfig, arrays: Mapping[str, Any]) -> Params:
         )
     skeleton = jax.eval_shape(lambda key: init_params(config, key=key), jax.random.key(0))
     if any(name.startswith("standardization.") for name in arrays):
-        dtype = jnp.promote_types(skeleton.output.kernel.dtype, jnp.float32)
+        dtype = np.promote_types(skeleton.output.kernel.dtype, np.float32)
         feature: Any = jax.ShapeDtypeStruct((config.in_features,), dtype)
         skeleton = skeleton._replace(standardization=Standardization(feature, feature))
     kernel = arrays.get("output.kernel")

@@ -105,6 +105,7 @@ def test_every_activation_norm_gate_and_residual_gives_jax_s_numbers(
             activation=activations,
             output_activation=output,
             norm=norm,
+            norm_epsilon=1e-5 if norm is None else 1e-2,
             residual=residual,
             param_dtype="float64",
         )

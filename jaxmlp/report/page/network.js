@@ -1,8 +1,6 @@
 // Turns parameters and a row into what every layer computes, and into gradients by the chain rule.
 "use strict";
 
-const NORM_EPSILON = 1e-5;
-
 function unpack(packed) {
   const bytes = Uint8Array.from(atob(packed.bytes), (c) => c.charCodeAt(0));
   const view = new DataView(bytes.buffer);
@@ -29,9 +27,9 @@ const sum = (values) => values.reduce((total, value) => total + value, 0);
 const mean = (values) => sum(values) / values.length;
 
 // n = (z - mean) / sqrt(variance + eps) * scale + shift; the RMS norm takes no mean off.
-function normalise(kind, dense, z) {
+function normalise(kind, epsilon, dense, z) {
   const centre = kind === "layer" ? mean(z) : 0;
-  const factor = 1 / Math.sqrt(mean(z.map((v) => (v - centre) ** 2)) + NORM_EPSILON);
+  const factor = 1 / Math.sqrt(mean(z.map((v) => (v - centre) ** 2)) + epsilon);
   const unit = z.map((v) => (v - centre) * factor);
   const n = unit.map((v, j) => v * dense.scale.values[j] + (dense.shift ? dense.shift.values[j] : 0));
   return { centre, factor, unit, n };
@@ -72,7 +70,7 @@ function forward(run, parameters, x, ownOf) {
     const width = dense.kernel.shape[1];
     const z = Array.from({ length: width }, (_, j) =>
       sum(inputs.map((h, i) => h * dense.kernel.values[i * width + j])) + (dense.bias ? dense.bias.values[j] : 0));
-    const norm = layer.norm ? normalise(layer.norm, dense, z) : null;
+    const norm = layer.norm ? normalise(layer.norm, run.network.normEpsilon, dense, z) : null;
     const n = norm ? norm.n : z;
     const active = activate(layer, n, ownOf(index));
     const outputs = layer.residual ? active.a.map((a, j) => a + inputs[j]) : active.a;

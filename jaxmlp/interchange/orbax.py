@@ -6,9 +6,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from .checks import require_path
-from .network import Activation, MLPConfig, Params
-from .storage import (
+from ..checks import require_path
+from ..network import Activation, MLPConfig, Params
+from ..storage import (
     CheckpointError,
     choose_config,
     named_params,
@@ -21,7 +21,8 @@ try:
     import orbax.checkpoint as ocp
 except ImportError as error:
     raise ImportError(
-        "jaxmlp.orbax needs orbax-checkpoint, which is not installed; pip install 'jaxmlp[orbax]'."
+        "jaxmlp.interchange.orbax needs orbax-checkpoint, which is not installed; "
+        "pip install 'jaxmlp[orbax]'."
     ) from error
 
 

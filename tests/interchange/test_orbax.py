@@ -13,7 +13,7 @@ from jaxmlp import CheckpointError
 
 ocp = pytest.importorskip("orbax.checkpoint")
 
-from jaxmlp import orbax  # noqa: E402  # after the check that the package is there
+from jaxmlp.interchange import orbax  # noqa: E402  # after the check that the package is there
 
 CONFIG = make_config(hidden_features=(4,), norm="layer")
 PARAMS = jax.tree.map(jnp.asarray, make_params(CONFIG))
@@ -114,6 +114,6 @@ def test_params_of_another_network_are_refused(tmp_path):
 @pytest.mark.bad_input
 def test_a_missing_package_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "orbax.checkpoint", None)
-    monkeypatch.delitem(sys.modules, "jaxmlp.orbax")
+    monkeypatch.delitem(sys.modules, "jaxmlp.interchange.orbax")
     with pytest.raises(ImportError, match=r"orbax-checkpoint.*pip install 'jaxmlp\[orbax\]'"):
-        import jaxmlp.orbax  # noqa: F401  (what is tested is the import)
+        import jaxmlp.interchange.orbax  # noqa: F401  (what is tested is the import)
