@@ -15,7 +15,7 @@ Predict = Callable[[Any], Float[np.ndarray, "rows out_features"]]
 
 
 def compile_predict(
-    params: Params, *, config: MLPConfig, batch_sizes: Sequence[int] = (1, 64)
+    params: Params, config: MLPConfig, batch_sizes: Sequence[int] = (1, 64)
 ) -> Predict:
     """Compiles what computes the outputs of rows at once, for fixed numbers of rows.
 
