@@ -1,15 +1,28 @@
 """Other libraries' networks in, and ours out: exactly, or refused by name.
 
 In reading order: `operations` (a network as a list of plain operations), `layer_parts` and
-`recognition` (such a list as a network); `orbax`, a module of its own.
+`recognition` (such a list as a network); `orbax`, a module of its own. Of other libraries, each
+imported when it is needed by `partners`: PyTorch in `torch_layers`, `torch_activations`,
+`torch_modules` and `pytorch`.
 """
+
+import importlib as _importlib
+from typing import TYPE_CHECKING
 
 from ..checks import did_you_mean as _did_you_mean
 
-__all__: list[str] = []
+if TYPE_CHECKING:
+    from .pytorch import from_torch, to_torch
+
+__all__ = ["from_torch", "to_torch"]
+
+# Imported when they are first asked for.
+_HOMES = {"from_torch": "pytorch", "to_torch": "pytorch"}
 
 
 def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(_importlib.import_module(f".{_HOMES[name]}", __name__), name)
     hint = _did_you_mean(name, __all__, "interchange")
     raise AttributeError(f"jaxmlp.interchange has no {name!r}.{hint}")
 
