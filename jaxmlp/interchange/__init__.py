@@ -3,7 +3,7 @@
 In reading order: `operations` (a network as a list of plain operations), `layer_parts` and
 `recognition` (such a list as a network); `orbax`, a module of its own. Of other libraries, each
 imported when it is needed by `partners`: PyTorch in `torch_layers`, `torch_activations`,
-`torch_modules` and `pytorch`.
+`torch_modules` and `pytorch`; scikit-learn in `scikit_learn` and `sklearn_estimators`.
 """
 
 import importlib as _importlib
@@ -13,11 +13,18 @@ from ..checks import did_you_mean as _did_you_mean
 
 if TYPE_CHECKING:
     from .pytorch import from_torch, to_torch
+    from .scikit_learn import to_sklearn
+    from .sklearn_estimators import from_sklearn
 
-__all__ = ["from_torch", "to_torch"]
+__all__ = ["from_sklearn", "from_torch", "to_sklearn", "to_torch"]
 
 # Imported when they are first asked for.
-_HOMES = {"from_torch": "pytorch", "to_torch": "pytorch"}
+_HOMES = {
+    "from_sklearn": "sklearn_estimators",
+    "from_torch": "pytorch",
+    "to_sklearn": "scikit_learn",
+    "to_torch": "pytorch",
+}
 
 
 def __getattr__(name: str) -> object:
