@@ -3,7 +3,8 @@
 In reading order: `operations` (a network as a list of plain operations), `layer_parts` and
 `recognition` (such a list as a network); `orbax`, a module of its own. Of other libraries, each
 imported when it is needed by `partners`: PyTorch in `torch_layers`, `torch_activations`,
-`torch_modules` and `pytorch`; scikit-learn in `scikit_learn` and `sklearn_estimators`.
+`torch_modules` and `pytorch`; scikit-learn in `scikit_learn` and `sklearn_estimators`; Keras
+in `keras_layers`, `keras_models` and `keras_reading`.
 """
 
 import importlib as _importlib
@@ -12,16 +13,27 @@ from typing import TYPE_CHECKING
 from ..checks import did_you_mean as _did_you_mean
 
 if TYPE_CHECKING:
+    from .keras_models import to_keras
+    from .keras_reading import from_keras
     from .pytorch import from_torch, to_torch
     from .scikit_learn import to_sklearn
     from .sklearn_estimators import from_sklearn
 
-__all__ = ["from_sklearn", "from_torch", "to_sklearn", "to_torch"]
+__all__ = [
+    "from_keras",
+    "from_sklearn",
+    "from_torch",
+    "to_keras",
+    "to_sklearn",
+    "to_torch",
+]
 
 # Imported when they are first asked for.
 _HOMES = {
+    "from_keras": "keras_reading",
     "from_sklearn": "sklearn_estimators",
     "from_torch": "pytorch",
+    "to_keras": "keras_models",
     "to_sklearn": "scikit_learn",
     "to_torch": "pytorch",
 }

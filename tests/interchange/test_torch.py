@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from equal_networks import assert_comes_back, assert_same_params, digits, tolerance_of
 from network_family import family, params_of, wanted_outputs
-from sklearn.datasets import load_digits
 
 import jaxmlp
 from jaxmlp.interchange import from_torch, to_torch
@@ -14,30 +14,10 @@ from jaxmlp.interchange import from_torch, to_torch
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 nn = torch.nn
 
-# Names of one function come back as the first.
-ALIASES = {"hard_swish": "hard_silu", "swish": "silu"}
-# Roundings of some ten sums and functions; norms of few features magnify them.
-ULPS = 128
-
-
-def plain(activation):
-    return ALIASES.get(activation, activation)
-
-
-def assert_same_params(got, wanted):
-    assert jax.tree.structure(got) == jax.tree.structure(wanted)
-    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
-        assert (a.dtype, a.shape, np.asarray(a).tobytes()) == (b.dtype, b.shape, b.tobytes())
-
 
 def outputs_of(module, x):
     with torch.no_grad():
         return module.eval()(torch.as_tensor(x))
-
-
-def digits(rows=400):
-    x, y = load_digits(return_X_y=True)
-    return x[:rows].astype(np.float32) / 16, y[:rows]
 
 
 def train(module, steps=20):
@@ -73,23 +53,9 @@ def assert_computes_the_same(module, net):
         x = x.to(getattr(torch, config.param_dtype))
     outputs = outputs_of(module, x)
     assert str(outputs.dtype) == f"torch.{config.param_dtype}"
-    types = {config.param_dtype, config.compute_dtype or config.param_dtype}
-    tolerance = ULPS * max(float(jnp.finfo(dtype).eps) for dtype in types)
+    tolerance = tolerance_of(config)
     got, wanted = outputs.double().numpy(), wanted_outputs(net)
     np.testing.assert_allclose(got, wanted, rtol=tolerance, atol=tolerance, err_msg=repr(config))
-
-
-def assert_comes_back(module, net):
-    """Weights are the same bit for bit, and the config but for names of one function."""
-    config, params = from_torch(module)
-    assert_same_params(params, net.params)
-    wanted = net.config
-    assert list(map(plain, wanted.hidden_activations)) == list(config.hidden_activations)
-    fields = ("hidden_features", "norm", "norm_epsilon", "residual", "use_bias", "param_dtype")
-    for field in (*fields, "dropout_rate", "compute_dtype"):
-        assert getattr(config, field) == getattr(wanted, field)
-    output = None if wanted.output_activation == "identity" else wanted.output_activation
-    assert config.output_activation == plain(output)
 
 
 @pytest.mark.usefixtures("x64")
@@ -98,7 +64,7 @@ def test_networks_compute_the_same_and_come_back_bit_for_bit(numbers):
     for net in family(start=numbers[0], stop=numbers[1]):
         module = to_torch(net.config, net.params)
         assert_computes_the_same(module, net)
-        assert_comes_back(module, net)
+        assert_comes_back(from_torch(module), net)
 
 
 def test_keys_of_the_state_are_numbers_and_kernels_are_transposed():
