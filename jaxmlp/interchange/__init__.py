@@ -4,7 +4,8 @@ In reading order: `operations` (a network as a list of plain operations), `layer
 `recognition` (such a list as a network); `orbax`, a module of its own. Of other libraries, each
 imported when it is needed by `partners`: PyTorch in `torch_layers`, `torch_activations`,
 `torch_modules` and `pytorch`; scikit-learn in `scikit_learn` and `sklearn_estimators`; Keras
-in `keras_layers`, `keras_models` and `keras_reading`.
+in `keras_layers`, `keras_models` and `keras_reading`; those of JAX by `jax_functions`, Equinox in
+`equinox_mlp`.
 """
 
 import importlib as _importlib
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from ..checks import did_you_mean as _did_you_mean
 
 if TYPE_CHECKING:
+    from .equinox_mlp import from_equinox, to_equinox
     from .keras_models import to_keras
     from .keras_reading import from_keras
     from .pytorch import from_torch, to_torch
@@ -20,9 +22,11 @@ if TYPE_CHECKING:
     from .sklearn_estimators import from_sklearn
 
 __all__ = [
+    "from_equinox",
     "from_keras",
     "from_sklearn",
     "from_torch",
+    "to_equinox",
     "to_keras",
     "to_sklearn",
     "to_torch",
@@ -30,9 +34,11 @@ __all__ = [
 
 # Imported when they are first asked for.
 _HOMES = {
+    "from_equinox": "equinox_mlp",
     "from_keras": "keras_reading",
     "from_sklearn": "sklearn_estimators",
     "from_torch": "pytorch",
+    "to_equinox": "equinox_mlp",
     "to_keras": "keras_models",
     "to_sklearn": "scikit_learn",
     "to_torch": "pytorch",
