@@ -5,7 +5,7 @@ In reading order: `operations` (a network as a list of plain operations), `layer
 imported when it is needed by `partners`: PyTorch in `torch_layers`, `torch_activations`,
 `torch_modules` and `pytorch`; scikit-learn in `scikit_learn` and `sklearn_estimators`; Keras
 in `keras_layers`, `keras_models` and `keras_reading`; those of JAX by `jax_functions`, Equinox in
-`equinox_mlp`.
+`equinox_mlp`, Flax in `flax_layers`, `flax_reading`, `flax_nnx` and `flax_linen`.
 """
 
 import importlib as _importlib
@@ -15,6 +15,8 @@ from ..checks import did_you_mean as _did_you_mean
 
 if TYPE_CHECKING:
     from .equinox_mlp import from_equinox, to_equinox
+    from .flax_linen import from_linen, to_linen
+    from .flax_nnx import from_nnx, to_nnx
     from .keras_models import to_keras
     from .keras_reading import from_keras
     from .pytorch import from_torch, to_torch
@@ -24,10 +26,14 @@ if TYPE_CHECKING:
 __all__ = [
     "from_equinox",
     "from_keras",
+    "from_linen",
+    "from_nnx",
     "from_sklearn",
     "from_torch",
     "to_equinox",
     "to_keras",
+    "to_linen",
+    "to_nnx",
     "to_sklearn",
     "to_torch",
 ]
@@ -36,10 +42,14 @@ __all__ = [
 _HOMES = {
     "from_equinox": "equinox_mlp",
     "from_keras": "keras_reading",
+    "from_linen": "flax_linen",
+    "from_nnx": "flax_nnx",
     "from_sklearn": "sklearn_estimators",
     "from_torch": "pytorch",
     "to_equinox": "equinox_mlp",
     "to_keras": "keras_models",
+    "to_linen": "flax_linen",
+    "to_nnx": "flax_nnx",
     "to_sklearn": "scikit_learn",
     "to_torch": "pytorch",
 }
