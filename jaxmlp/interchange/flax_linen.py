@@ -217,6 +217,14 @@ def _by_names(
             remedy = "Rename it to that, by its place among the layers of its kind."
             requirement = "have the name of a layer, as 'Dense_0' or 'LayerNorm_0'"
             refuse(f"params {name!r}", requirement, repr(name), remedy)
+        first, *_ = known = ("kernel" if match[1] == "Dense" else "scale", "bias")
+        if first not in arrays:
+            remedy = "Are these the parameters of a module of Flax'?"
+            refuse(f"params {name!r}", f"have a {first}", f"{sorted(arrays)}", remedy)
+        if set(arrays) - set(known):
+            requirement = f"have no arrays but {', '.join(known)}"
+            remedy = "Is it a layer of Flax' own?"
+            refuse(f"params {name!r}", requirement, f"{sorted(arrays)}", remedy)
         kinds[match[1]].append((int(match[2]), arrays))
     dense, layer, rms = (
         [each for _, each in sorted(k, key=lambda a: a[0])] for k in kinds.values()
