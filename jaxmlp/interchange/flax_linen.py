@@ -97,7 +97,8 @@ def from_linen(
     Only a `linen.Sequential` tells its layers. Of a module whose `__call__` makes them, give the
     config of what it computes in its place: parameters are then found by the names that Flax gives
     layers, `Dense_0` and so on and `LayerNorm_0` or `RMSNorm_0` and so on, in that order, and all
-    must be those of the config, by name and shape.
+    must be those of the config, by name and shape. Flax numbers layers as they are made: in
+    `Dense(1)(Dense(8)(x))` the outer is made first, so that there the order is another.
 
     Args:
         module: A `linen.Sequential`, nested or not, or an `MLPConfig`.
