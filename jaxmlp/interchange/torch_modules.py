@@ -1,7 +1,7 @@
 """Turns modules of PyTorch's into plain operations, or into an error that names the module."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import jax.numpy as jnp
 import numpy as np
@@ -31,6 +31,7 @@ _INSTEAD = {
     "BatchNorm1d": "In eval mode it is part of the dense layer before it: "
     "torch.nn.utils.fusion.fuse_linear_bn_eval(linear, norm) computes that layer, with rounding.",
     "LogSoftmax": "Leave it out: losses here take logits.",
+    "RecursiveScriptModule": "Give the module that was scripted.",
     "OptimizedModule": "Give what was compiled: module._orig_mod.",
     "DataParallel": "Give what it holds: module.module.",
     "DistributedDataParallel": "Give what it holds: module.module.",
@@ -106,8 +107,7 @@ def _read_leaf(subject: str, label: str, module: Any, dtype: str) -> Iterator[Op
     elif forward is nn.Flatten.forward and (module.start_dim, module.end_dim) in flat:
         return
     elif forward is not nn.Identity.forward:
-        kind = type(module).__name__
-        refuse(subject, _OURS, f"a {kind}", _INSTEAD.get(kind, _APART))
+        _refuse_kind(subject, module)
 
 
 def _norm(subject: str, label: str, kind: str, module: Any, dtype: str) -> Normalise:
@@ -125,6 +125,12 @@ def _norm(subject: str, label: str, kind: str, module: Any, dtype: str) -> Norma
     return Normalise(
         *(kind, _as_array(subject, module.weight), _as_array(subject, bias)), epsilon, label
     )
+
+
+def _refuse_kind(subject: str, module: Any) -> NoReturn:
+    kind, home = type(module).__name__, type(module).__module__
+    shown = kind if home.startswith("torch.nn.modules.") else f"{home}.{kind}"
+    refuse(subject, _OURS, f"a {shown}", _INSTEAD.get(kind, _APART))
 
 
 def _refuse_changed(subject: str, module: Any) -> None:
@@ -146,6 +152,8 @@ def _refuse_changed(subject: str, module: Any) -> None:
             "like are removed by torch.nn.utils.remove_weight_norm."
         )
         refuse(subject, "have no hooks, which are functions of any kind", f"{hooks}", remedy)
+    if type(module).__name__ in _INSTEAD:
+        _refuse_kind(subject, module)
     if "forward" in vars(module):
         remedy = "Delete module.forward, which hides that of the class."
         refuse(subject, "compute what its class does", "a forward of its own", remedy)

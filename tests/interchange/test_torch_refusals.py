@@ -104,7 +104,7 @@ CASES = {
         r"(?s)module '1', .* must have plain parameters; got parametrised \['weight'\]\. Call "
         r"torch.nn.utils.parametrize.remove_parametrizations\(module, 'weight'\)",
     ),
-    "a subclass": (lambda: chain(Doubled(4, 4)), "module '1', Doubled.* got a Doubled"),
+    "a subclass": (lambda: chain(Doubled(4, 4)), "module '1', Doubled.* got a .*Doubled"),
     "a lazy layer": (
         lambda: chain(nn.LazyLinear(4)),
         "must have parameters with numbers; got none yet. Call the module on rows once",
@@ -133,11 +133,11 @@ def test_it_is_refused_by_name(name):
         from_torch(make())
 
 
+# PyTorch's own, as it imports its compiler.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_what_was_compiled_is_told():
-    module = nn.Module()
-    module.__class__ = type("OptimizedModule", (nn.Module,), {})
-    with pytest.raises(ValueError, match=r"got a OptimizedModule\. .*module\._orig_mod"):
-        from_torch(module)
+    with pytest.raises(ValueError, match=r"got a .*OptimizedModule\. .*module\._orig_mod"):
+        from_torch(torch.compile(chain()))
 
 
 @pytest.mark.bad_input
