@@ -4,7 +4,7 @@ Files that Keras writes of models with them are loaded once this file is importe
 `from_keras` do.
 """
 
-from typing import Any
+from typing import Any, no_type_check
 
 from .partners import import_partner
 
@@ -47,6 +47,8 @@ _GATES = {
 class Gate(keras.layers.Layer):
     """`value * f(gate)` of the first and second half of the features."""
 
+    # Keras reads the signature, of which type-checking hooks leave nothing.
+    @no_type_check
     def __init__(self, gate: str, **settings: Any) -> None:
         super().__init__(**settings)
         self.gate = gate
