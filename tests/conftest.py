@@ -20,6 +20,9 @@ os.environ.setdefault(
 # What former runs left on the disk changes nothing, and nothing is left there.
 os.environ["JAXMLP_COMPILATION_CACHE"] = "off"
 
+# Else it asks for TensorFlow.
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
 import jax
 
 jax.config.update("jax_num_cpu_devices", 2)

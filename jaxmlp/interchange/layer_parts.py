@@ -104,6 +104,9 @@ def parts_of(operations: Sequence[Operation], *, ignores_dropout: bool) -> Netwo
                     refuse(cast, "come after the standardisation", "it before", remedy)
                 standardise, cast = place, None
             case Cast() if not layers:
+                if cast is not None:
+                    remedy = "Cast once: each of them rounds."
+                    refuse(place, "be the only one before the first dense layer", f"{cast}", remedy)
                 cast = place
             case _:
                 _add(layers, place)

@@ -152,6 +152,10 @@ CASES = {
         [FIRST, Cast("float16", "cast"), RELU, affine(3, 3), LAST],
         r"operation 1 \(cast\), a cast to float16, must stand before the first or after the last",
     ),
+    "two casts of rows": (
+        [Cast("float16"), Cast("float32", "cast"), FIRST, LAST],
+        r"operation 1 \(cast\), .* must be the only one before the first dense .*operation 0",
+    ),
     "outputs of another type": (
         [FIRST, LAST, Cast("float16")],
         "operation 2, a cast to float16, must leave outputs in float32.*; got float16. Cast what",
