@@ -1,0 +1,95 @@
+"""Turns bytes from anywhere into a parsed ONNX model, whose size in memory is known before.
+
+A parser makes objects of what a file lists, some fifty times larger than the two bytes that each
+may take. What is no number of a tensor is therefore bounded, and nothing is parsed before.
+
+References:
+    Protocol Buffers, "Encoding": https://protobuf.dev/programming-guides/encoding/
+"""
+
+from typing import Any
+
+import google.protobuf.message
+from onnx import ModelProto
+
+from ...storage import CheckpointError
+
+# Of all bytes but the numbers of tensors; 4,000 layers have fewer.
+MAX_STRUCTURE = 4 << 20
+_MAX_DEPTH = 32
+_NUMBERS = {"raw_data", "float_data", "double_data", "int32_data", "int64_data", "uint64_data"}
+
+
+def parse(data: bytes) -> ModelProto:
+    """Parses a model.
+
+    Args:
+        data: The bytes of a file.
+
+    Raises:
+        CheckpointError: They are no ONNX model, or list more than a network has.
+    """
+    _measure(memoryview(data))
+    model = ModelProto()
+    try:
+        model.ParseFromString(data)
+    except (google.protobuf.message.DecodeError, RecursionError) as error:
+        raise CheckpointError(f"it is no ONNX model, or damaged: {error}.") from None
+    if not model.HasField("graph"):
+        raise CheckpointError("it is no ONNX model, or damaged: it has no graph.")
+    return model
+
+
+def _measure(data: memoryview) -> None:
+    """Raises unless messages nest well and list no more than `MAX_STRUCTURE` bytes."""
+    left = MAX_STRUCTURE
+    # Messages that are to be looked at: what they are, where they lie, how deep.
+    todo: list[tuple[Any, int, int, int]] = [(ModelProto.DESCRIPTOR, 0, len(data), 0)]
+    while todo:
+        descriptor, at, end, depth = todo.pop()
+        if depth > _MAX_DEPTH:
+            raise CheckpointError(f"it is damaged: its messages nest deeper than {_MAX_DEPTH}.")
+        fields = descriptor.fields_by_number
+        while at < end:
+            begin = at
+            tag, at = _varint(data, at, end)
+            field = fields.get(tag >> 3)
+            length = 0
+            match tag & 7:
+                case 0:
+                    _, at = _varint(data, at, end)
+                case 1:
+                    at += 8
+                case 2:
+                    length, at = _varint(data, at, end)
+                    if field is not None and field.message_type is not None:
+                        todo.append((field.message_type, at, at + length, depth + 1))
+                    elif field is not None and field.name in _NUMBERS:
+                        left += length
+                    at += length
+                case 5:
+                    at += 4
+                case kind:
+                    raise CheckpointError(f"it is no ONNX model, or damaged: wire type {kind}.")
+            if at > end:
+                raise CheckpointError("it is no ONNX model, or damaged: it is cut off.")
+            inner = length if todo and todo[-1][1] == at - length and length else 0
+            left -= at - begin - inner
+            if left < 0:
+                raise CheckpointError(
+                    f"it lists more than the {MAX_STRUCTURE} bytes, beside the numbers of its "
+                    "tensors, that networks take. Numbers must be in raw_data, or packed."
+                )
+
+
+def _varint(data: memoryview, at: int, end: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= end:
+            break
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise CheckpointError("it is no ONNX model, or damaged: a number is cut off.")
