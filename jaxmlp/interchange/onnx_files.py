@@ -52,7 +52,8 @@ def to_onnx(
         OSError: It could not be written; the message tells why and what to do.
         TypeError: An argument has another type.
         ValueError: `params` are not those of `config`, an activation is a function of your own,
-            `opset` or `dtype` is out of range, or the file would be larger than 2 GiB.
+            `opset` or `dtype` is out of range, numbers would be of 64 bits while JAX has such types
+            switched off, or the file would be larger than 2 GiB.
 
     Example:
         >>> import tempfile
