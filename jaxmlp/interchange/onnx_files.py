@@ -74,8 +74,8 @@ def to_onnx(
     require_int("opset", opset, MIN_OPSET, MAX_OPSET + 1)
     if dtype is not None:
         require_name("dtype", dtype, TYPES)
-    named_params(config, params)
     if dtype is not None:
+        named_params(config, params)
         config, params = _converted(config, params, dtype)
     write_atomically(path, [bytes_of(config, params, int(opset))], follow_links=True)
 

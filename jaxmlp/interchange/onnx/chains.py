@@ -20,7 +20,7 @@ from .layers import APART, LayerReader, shown
 from .matching import Matcher
 from .sizes import Value, part_of
 from .templates import ACTIVATIONS, GATES, NARROW_SOFTPLUS, NORMS
-from .tensors import FLOATS
+from .tensors import FLOATS, dtype_of
 from .values import Values, refuse, values_of
 
 _OURS = "be a layer of an MLP of ours, or part of one"
@@ -112,6 +112,9 @@ class _Chain:
         if front is not None:
             return front
         if value.kind == "Cast" and value.dtype in FLOATS and value.inputs[0] is not None:
+            narrow = self._narrow_norm(value)
+            if narrow is not None:
+                return narrow
             return Cast(value.dtype, value.name), value.inputs[0]
         settings = {name: shown(setting) for name, setting in value.attributes.items()}
         made_from = [each.name for each in value.inputs if each is not None]
@@ -130,7 +133,7 @@ class _Chain:
         # Of two, one came first; rows come before all.
         return (a, b) if a.number < b.number else (b, a)
 
-    def _norm(self, value: Value) -> tuple[Operation, Value] | None:
+    def _norm(self, value: Value) -> tuple[Normalise, Value] | None:
         operators = {"LayerNormalization": "layer", "RMSNormalization": "rms"}
         if value.kind in operators and value.index == 0:
             return self._norm_operator(value, operators[value.kind])
@@ -143,7 +146,7 @@ class _Chain:
                     return self._normalise(value, kind, x, found, epsilon), x
         return None
 
-    def _norm_operator(self, value: Value, kind: str) -> tuple[Operation, Value] | None:
+    def _norm_operator(self, value: Value, kind: str) -> tuple[Normalise, Value] | None:
         settings = {"axis": -1, "epsilon": float(np.float32(1e-5)), "stash_type": 1}
         settings |= value.attributes
         x, *others = value.inputs
@@ -170,6 +173,22 @@ class _Chain:
             remedy = "Set it to 1e-5, which every network was trained with or near to."
             refuse(value, "have a finite epsilon above 0", f"{epsilon}", remedy)
         return Normalise(kind, scale, bias, epsilon, value.name)
+
+    def _narrow_norm(self, value: Value) -> tuple[Operation, Value] | None:
+        """A norm of 16 bits that is computed in float32, between two casts."""
+        found = None if value.inputs[0] is None else self._norm(value.inputs[0])
+        if found is None or value.dtype not in ("bfloat16", "float16"):
+            return None
+        norm, wide = found
+        x = wide.inputs[0] if wide.kind == "Cast" else None
+        if x is None or x.dtype != value.dtype or wide.dtype != "float32":
+            return None
+        arrays = [norm.scale, norm.bias]
+        narrow = [None if a is None else a.astype(dtype_of(value.dtype)) for a in arrays]
+        for a, b in zip(arrays, narrow, strict=True):
+            if a is not None and b is not None and not np.array_equal(a, b.astype(a.dtype)):
+                return None
+        return norm._replace(scale=narrow[0], bias=narrow[1]), x
 
     def _gate(self, value: Value) -> tuple[Operation, Value] | None:
         if value.kind != "Mul" or len(value.inputs) != 2:
