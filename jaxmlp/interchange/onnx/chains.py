@@ -26,6 +26,8 @@ from .values import Values, refuse, values_of
 _OURS = "be a layer of an MLP of ours, or part of one"
 # What constants may take in all, as a multiple of the file: layers that share arrays have copies.
 _SHARING = 8
+# Some milliseconds each, at worst; deep networks have a thousand.
+_MAX_OPERATIONS = 5000
 
 
 def operations_in(model: ModelProto) -> Operations:
@@ -96,6 +98,9 @@ class _Chain:
                 continue
             operation, value = self._step(value)
             found.append(operation)
+            if len(found) > _MAX_OPERATIONS:
+                remedy = "Is it a network?"
+                refuse("the graph", f"have at most {_MAX_OPERATIONS} operations", "more", remedy)
         if kept:
             remedy = "Networks of ours add what a hidden layer was given to what it returns."
             refuse(kept[-1][1], "add what its other branch came from", "two branches", remedy)

@@ -29,7 +29,7 @@ def parse(data: bytes) -> ModelProto:
     Raises:
         CheckpointError: They are no ONNX model, or list more than a network has.
     """
-    _measure(memoryview(data))
+    _measure(data)
     model = ModelProto()
     try:
         model.ParseFromString(data)
@@ -40,40 +40,40 @@ def parse(data: bytes) -> ModelProto:
     return model
 
 
-def _measure(data: memoryview) -> None:
+def _measure(data: bytes) -> None:
     """Raises unless messages nest well and list no more than `MAX_STRUCTURE` bytes."""
     left = MAX_STRUCTURE
     # Messages that are to be looked at: what they are, where they lie, how deep.
     todo: list[tuple[Any, int, int, int]] = [(ModelProto.DESCRIPTOR, 0, len(data), 0)]
+    kinds: dict[str, dict[int, Any]] = {}
     while todo:
         descriptor, at, end, depth = todo.pop()
         if depth > _MAX_DEPTH:
             raise CheckpointError(f"it is damaged: its messages nest deeper than {_MAX_DEPTH}.")
-        fields = descriptor.fields_by_number
+        name = descriptor.full_name
+        if name not in kinds:
+            kinds[name] = _kinds(descriptor)
+        fields = kinds[name]
         while at < end:
             begin = at
             tag, at = _varint(data, at, end)
-            field = fields.get(tag >> 3)
-            length = 0
-            match tag & 7:
-                case 0:
-                    _, at = _varint(data, at, end)
-                case 1:
-                    at += 8
-                case 2:
-                    length, at = _varint(data, at, end)
-                    if field is not None and field.message_type is not None:
-                        todo.append((field.message_type, at, at + length, depth + 1))
-                    elif field is not None and field.name in _NUMBERS:
-                        left += length
-                    at += length
-                case 5:
-                    at += 4
-                case kind:
-                    raise CheckpointError(f"it is no ONNX model, or damaged: wire type {kind}.")
+            inner, kind = 0, tag & 7
+            if kind == 2:
+                length, at = _varint(data, at, end)
+                held = fields.get(tag >> 3)
+                if held is not None and length:
+                    inner = length
+                    if held is not True:
+                        todo.append((held, at, at + length, depth + 1))
+                at += length
+            elif kind == 0:
+                _, at = _varint(data, at, end)
+            elif kind in (1, 5):
+                at += 8 if kind == 1 else 4
+            else:
+                raise CheckpointError(f"it is no ONNX model, or damaged: wire type {kind}.")
             if at > end:
                 raise CheckpointError("it is no ONNX model, or damaged: it is cut off.")
-            inner = length if todo and todo[-1][1] == at - length and length else 0
             left -= at - begin - inner
             if left < 0:
                 raise CheckpointError(
@@ -82,7 +82,15 @@ def _measure(data: memoryview) -> None:
                 )
 
 
-def _varint(data: memoryview, at: int, end: int) -> tuple[int, int]:
+def _kinds(descriptor: Any) -> dict[int, Any]:
+    """Numbers of fields to the messages that they hold, or to True for numbers of a tensor."""
+    found = {f.number: f.message_type for f in descriptor.fields if f.message_type is not None}
+    return found | {f.number: True for f in descriptor.fields if f.name in _NUMBERS}
+
+
+def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
+    if at < end and data[at] < 0x80:
+        return data[at], at + 1
     value = 0
     for shift in range(0, 70, 7):
         if at >= end:
