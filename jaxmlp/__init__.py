@@ -10,7 +10,14 @@ from .checks import __version__ as __version__
 from .checks import did_you_mean as _did_you_mean
 from .checks import warn_if_miscompiling as _warn_if_miscompiling
 from .data import DataLoader
-from .fitting import FitResult, NonFiniteError, enable_compilation_cache, evaluate, predict
+from .fitting import (
+    FitResult,
+    NonFiniteError,
+    compile_predict,
+    enable_compilation_cache,
+    evaluate,
+    predict,
+)
 from .forward import Layer, apply, intermediates
 from .init import MupLabels, init_params, mup_labels
 from .loading import StratifiedSampler, WeightedSampler, class_weights, train_test_split
@@ -54,6 +61,7 @@ __all__ = [
     "WeightedSampler",
     "apply",
     "class_weights",
+    "compile_predict",
     "deltas",
     "enable_compilation_cache",
     "ensembles",

@@ -156,6 +156,7 @@ OTHERS: dict[Any, dict[str, Any]] = {
         ),
     },
     jaxmlp.evaluate: {"loss_fn": ABSOLUTE, "params": DOUBLED, "data": (X + 1, Y)},
+    jaxmlp.compile_predict: {"params": DOUBLED, "config": TANH, "batch_sizes": (0,)},
     jaxmlp.predict: {
         "params": DOUBLED,
         "x": X + 1,

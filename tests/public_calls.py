@@ -186,6 +186,11 @@ CALLS: dict[Any, dict[str, tuple[Any, set[str]]]] = {
         "config": (CONFIG, set()),
         "batch_size": (4, {"int"}),
     },
+    jaxmlp.compile_predict: {
+        "params": (PARAMS, set()),
+        "config": (CONFIG, set()),
+        "batch_sizes": ((1, 4), {"list"}),
+    },
     jaxmlp.make_train_step: {
         "loss_fn": (LOSS, set()),
         "optimizer": (OPTIMIZER, set()),

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from public_calls import BATCH, CONFIG, KEY, PARAMS, STATE
+from public_calls import BATCH, CONFIG, KEY, PARAMS, STATE, X
 from test_wrong_types import CALLS, call, name_of, public_names
 
 import jaxmlp
@@ -62,6 +62,8 @@ def seen(value):
         return [seen(batch) for batch in value]
     if hasattr(value, "of_outputs"):
         return seen(value(PARAMS, BATCH, KEY))
+    if getattr(value, "__qualname__", "").startswith("compile_predict"):
+        return seen(value(X))
     if callable(value):
         return seen(value(jax.tree.map(jnp.copy, STATE), BATCH))
     return [(jax.tree_util.keystr(p), shown(a)) for p, a in jax.tree.leaves_with_path(value)]

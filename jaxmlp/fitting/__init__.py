@@ -5,11 +5,12 @@ In reading order: `signatures`, `settings` (what is asked), `step_metrics`, `eva
 the same), `program_cache`, `buckets`, `calls` (compiled for one run); `looks` (when the host wants
 to see the state), `pace`, `epoch_calls`, `chunk_calls`, `step_calls`, and `drivers`, which chooses
 one of them; `validation`, `nonfinite`, `progress`, `signals`, `run_files` (checkpoints of a run),
-`results`, and `loop`, in which they meet; `scoring` (of what was trained); `cache_directories`,
-`compilation_cache`.
+`results`, and `loop`, in which they meet; `scoring` and `ahead_of_time` (of what was
+trained); `cache_directories`, `compilation_cache`.
 """
 
 from . import program
+from .ahead_of_time import compile_predict
 from .buckets import bucket, bucket_of_rows, fill_rows, padded_index, padded_rows, padded_steps
 from .cache_directories import UnsafeDirectoryError, open_cache_directory
 from .compilation_cache import enable_compilation_cache
@@ -51,6 +52,7 @@ __all__ = [
     "bucket_of_rows",
     "check_counted",
     "check_settings",
+    "compile_predict",
     "complete",
     "enable_compilation_cache",
     "evaluate",

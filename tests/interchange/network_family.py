@@ -11,6 +11,8 @@ import numpy as np
 import reference
 
 import jaxmlp
+from jaxmlp.interchange.numpy_module import compute
+from jaxmlp.interchange.operations import with_types
 from jaxmlp.network import (
     ELEMENTWISE_ACTIVATIONS,
     HIDDEN_ACTIVATIONS,
@@ -133,3 +135,16 @@ def wanted_outputs(net):
         x = (x - wide(net.params.standardization.mean)) / wide(net.params.standardization.scale)
     arrays = reference.map_leaves(wide, net.params._replace(standardization=None))
     return reference.forward(arrays, x, net.config)
+
+
+def rounding(operations, x, wanted):
+    """How far outputs may be from the oracle's, where nothing is computed in 16 bits.
+
+    What rounding to single precision changes tells how much a network magnifies it; sums in another
+    order, and other libraries' functions, get room beside.
+    """
+    single = compute(operations, x, "float32")
+    eps = float(np.finfo(np.float32).eps)
+    error = 16 * np.abs(single - wanted).max() + 64 * eps * np.abs(wanted).max()
+    types = {dtype for dtype, _ in with_types(operations)}
+    return error if "float32" in types else error * float(np.finfo(np.float64).eps) / eps

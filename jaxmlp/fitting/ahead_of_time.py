@@ -1,0 +1,99 @@
+"""Turns trained parameters into programs compiled ahead of time: `compile_predict`."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float, Real
+
+from ..checks import is_real_array, require_int
+from ..forward import apply
+from ..network import MLPConfig, Params, check_inputs, require_config
+
+Predict = Callable[[Any], Float[np.ndarray, "rows out_features"]]
+
+
+def compile_predict(
+    params: Params, *, config: MLPConfig, batch_sizes: Sequence[int] = (1, 64)
+) -> Predict:
+    """Compiles what computes the outputs of rows at once, for fixed numbers of rows.
+
+    A call runs the program of the smallest size that holds its rows, filled up with copies of its
+    last; more rows than the largest are cut. Nothing is traced, compiled or looked up then. A row's
+    outputs do not depend on the rows beside it; programs of two sizes may round differently.
+
+    Args:
+        params: Parameters of `config`; they become constants of the programs.
+        config: The network.
+        batch_sizes: Numbers of rows, at least 1 each; one program is compiled for each.
+
+    Returns:
+        A function from rows, shape (rows, in_features), to outputs as a NumPy array, shape (rows,
+        out_features). Rows are cast to float32, or float64 for parameters of float64. It may be
+        called from several threads.
+
+    Raises:
+        TypeError: `params` are no `Params`, `config` is no `MLPConfig`, or `batch_sizes` holds no
+            ints.
+        ValueError: `params` are not those of `config`, or there is no batch size or one below 1.
+
+    Example:
+        >>> import jaxmlp
+        >>> config = jaxmlp.MLPConfig(in_features=2, hidden_features=(8,), out_features=3)
+        >>> params = jaxmlp.init_params(config, key=jax.random.key(0))
+        >>> predict = compile_predict(params, config=config, batch_sizes=(1, 16))
+        >>> predict(np.zeros((20, 2), np.float32)).shape
+        (20, 3)
+    """
+    require_config(config)
+    if not isinstance(batch_sizes, Sequence) or isinstance(batch_sizes, str) or not batch_sizes:
+        raise TypeError(
+            "batch_sizes must be a tuple of at least one int, such as (1, 64); got "
+            f"{batch_sizes!r}."
+        )
+    for index, size in enumerate(batch_sizes):
+        require_int(f"batch_sizes[{index}]", size, 1, None)
+    dtype = np.promote_types(config.param_dtype, np.float32)
+    check_inputs(params, np.zeros((1, config.in_features), dtype), config)
+    # Constants, since a call that is handed many arrays costs half as much again.
+    constants = jax.device_put(params)
+    outputs = jax.jit(lambda x: apply(constants, x, config=config))
+    shapes = {
+        int(size): jax.ShapeDtypeStruct((int(size), config.in_features), dtype)
+        for size in sorted(set(batch_sizes))
+    }
+    programs = {size: outputs.lower(shape).compile() for size, shape in shapes.items()}
+    largest = max(programs)
+
+    def predict(x: Real[np.ndarray | jax.Array, "rows in_features"]) -> Any:
+        rows = _as_rows(x, config.in_features, dtype)
+        if len(rows) <= largest:
+            return _of_block(programs, rows)
+        blocks = [rows[first : first + largest] for first in range(0, len(rows), largest)]
+        return np.concatenate([_of_block(programs, block) for block in blocks])
+
+    return predict
+
+
+def _as_rows(x: Any, in_features: int, dtype: np.dtype) -> np.ndarray:
+    # First what a server gives, which takes no time.
+    if type(x) is np.ndarray and x.dtype == dtype and x.shape[1:] == (in_features,) and len(x):
+        return x
+    if not is_real_array(x):
+        raise TypeError(f"x must be an array of real numbers; got a {type(x).__name__}.")
+    if x.ndim != 2 or x.shape[1] != in_features or not len(x):
+        raise ValueError(
+            f"x must have at least one row, shape (rows, {in_features}); got shape {x.shape}. For "
+            "a single row use x[None]."
+        )
+    return np.asarray(x, dtype)
+
+
+def _of_block(programs: dict[int, Any], rows: np.ndarray) -> np.ndarray:
+    """Outputs of no more rows than the largest program takes."""
+    if len(rows) in programs:
+        return np.asarray(programs[len(rows)](rows))
+    size = next(size for size in programs if size > len(rows))
+    filled = np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])
+    return np.asarray(programs[size](filled))[: len(rows)]

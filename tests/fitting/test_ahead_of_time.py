@@ -1,0 +1,101 @@
+"""Programs compiled ahead of time compute what `apply` does, and compile nothing when called."""
+
+import threading
+
+import jax
+import numpy as np
+import pytest
+from compilations import compilations
+from networks import make_config, make_params
+
+import jaxmlp
+
+CONFIG = make_config(hidden_features=(6, 6), activation="gelu", norm="layer")
+PARAMS = jax.tree.map(jax.numpy.asarray, make_params(CONFIG))
+X = np.random.default_rng(0).normal(size=(41, 5)).astype(np.float32)
+PREDICT = jaxmlp.compile_predict(PARAMS, config=CONFIG, batch_sizes=(8, 1))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 8, 9, 16, 41])
+def test_any_number_of_rows_gives_the_outputs_of_apply(rows):
+    outputs = PREDICT(X[:rows])
+    assert isinstance(outputs, np.ndarray)
+    wanted = jaxmlp.apply(PARAMS, X[:rows], config=CONFIG)
+    # Programs of other sizes sum in another order.
+    np.testing.assert_allclose(outputs, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_rows_beside_a_row_change_nothing():
+    alone = PREDICT(X[:2])
+    np.testing.assert_array_equal(PREDICT(np.concatenate([X[:2], 1e6 * X[2:8]]))[:2], alone)
+    np.testing.assert_array_equal(PREDICT(X[:40])[:2], alone)
+
+
+def test_a_call_compiles_nothing():
+    with compilations() as compiled:
+        PREDICT(X[:1])
+        PREDICT(X)
+    assert not compiled
+
+
+def test_integers_and_doubles_are_cast():
+    np.testing.assert_array_equal(PREDICT(X.astype(np.float64)), PREDICT(X))
+    np.testing.assert_array_equal(PREDICT(np.ones((2, 5), int)), PREDICT(np.ones((2, 5), "f4")))
+
+
+@pytest.mark.usefixtures("x64")
+def test_double_parameters_take_double_rows():
+    config = make_config(hidden_features=(6,), param_dtype="float64")
+    params = make_params(config)
+    x = X.astype(np.float64)
+    outputs = jaxmlp.compile_predict(params, config=config, batch_sizes=(64,))(x)
+    assert outputs.dtype == np.float64
+    np.testing.assert_allclose(outputs, jaxmlp.apply(params, x, config=config), rtol=1e-12)
+
+
+def test_threads_share_a_function():
+    wanted, got = PREDICT(X), {}
+    threads = [
+        threading.Thread(target=lambda n=number: got.setdefault(n, PREDICT(X))) for number in (0, 1)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for outputs in got.values():
+        np.testing.assert_array_equal(outputs, wanted)
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("shape", [(), (5,), (0, 5), (2, 4), (2, 3, 5)])
+def test_rows_of_another_shape_are_refused(shape):
+    message = r"x must have at least one row, shape \(rows, 5\); got .*For a single row use x\[None"
+    with pytest.raises(ValueError, match=message):
+        PREDICT(np.zeros(shape, np.float32))
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize("x", [[[1.0] * 5], "rows", np.array([["a"] * 5])])
+def test_what_is_no_array_of_numbers_is_refused(x):
+    with pytest.raises(TypeError, match="x must be an array of real numbers; got a"):
+        PREDICT(x)
+
+
+@pytest.mark.bad_input
+@pytest.mark.parametrize(
+    ("sizes", "error", "message"),
+    [
+        ((), TypeError, r"batch_sizes must be a tuple of at least one int, .*; got \(\)"),
+        (3, TypeError, "batch_sizes must be a tuple .*; got 3"),
+        ((1, 0), ValueError, r"batch_sizes\[1\] must be an int of at least 1; got 0"),
+        ((1.5,), TypeError, r"batch_sizes\[0\] must be an int of at least 1; got 1.5"),
+    ],
+)
+def test_bad_sizes_are_refused(sizes, error, message):
+    with pytest.raises(error, match=message):
+        jaxmlp.compile_predict(PARAMS, config=CONFIG, batch_sizes=sizes)
+
+
+def test_parameters_of_another_network_are_refused():
+    with pytest.raises(ValueError, match="params must have kernels of shapes"):
+        jaxmlp.compile_predict(PARAMS, config=make_config(hidden_features=(7,)))
