@@ -3,8 +3,8 @@
 In reading order: `operations` (a network as a list of plain operations), `layer_parts` and
 `recognition` (such a list as a network); `numpy_functions` and `numpy_module` (a network as one
 Python module); `c_functions`, `c_steps` and `c_header` (as one C header);
-`stablehlo` (as a program for JAX); `onnx` and its door `onnx_files` (as a file of ONNX, and from such
-files); `orbax`, a module of its own.
+`stablehlo` (as a program for JAX); `onnx` and its door `onnx_files` (as an ONNX file, and from
+such files); `orbax`, a module of its own.
 """
 
 from ..checks import did_you_mean as _did_you_mean
