@@ -115,8 +115,6 @@ def from_onnx(path: str | Path) -> tuple[MLPConfig, Params]:
     try:
         model = parse(_read(path))
         return network_in(model) or network_of(operations_in(model))
-    except UnicodeDecodeError:
-        raise CheckpointError(f"{path} is damaged: it has names that are no text.") from None
     except CheckpointError as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from None
     except ValueError as error:

@@ -175,6 +175,10 @@ HOSTILE = {
     ),
     "nothing": (b"", "it is no ONNX model, or damaged: it has no graph"),
     "text": (b"PK\x03\x04 nothing of the kind", "it is no ONNX model, or damaged"),
+    "a name that is no text": (
+        a_model().SerializeToString().replace(b"MatMul", b"MatM\xff\xff"),
+        r"it is damaged: it has the name b'MatM.*', no text",
+    ),
     "half a file": (
         a_model().SerializeToString()[:-9], "it is no ONNX model, or damaged: it is cut off"
     ),

@@ -17,6 +17,7 @@ from ...storage import CheckpointError
 # Of all bytes but the numbers of tensors; 4,000 layers have fewer.
 MAX_STRUCTURE = 4 << 20
 _MAX_DEPTH = 32
+_TEXT, _NUMBER = "text", "number"
 _NUMBERS = {"raw_data", "float_data", "double_data", "int32_data", "int64_data", "uint64_data"}
 
 
@@ -61,9 +62,11 @@ def _measure(data: bytes) -> None:
             if kind == 2:
                 length, at = _varint(data, at, end)
                 held = fields.get(tag >> 3)
-                if held is not None and length:
+                if held == _TEXT:
+                    _require_text(data[at : at + length])
+                elif held is not None and length:
                     inner = length
-                    if held is not True:
+                    if held != _NUMBER:
                         todo.append((held, at, at + length, depth + 1))
                 at += length
             elif kind == 0:
@@ -83,9 +86,18 @@ def _measure(data: bytes) -> None:
 
 
 def _kinds(descriptor: Any) -> dict[int, Any]:
-    """Numbers of fields to the messages that they hold, or to True for numbers of a tensor."""
-    found = {f.number: f.message_type for f in descriptor.fields if f.message_type is not None}
-    return found | {f.number: True for f in descriptor.fields if f.name in _NUMBERS}
+    """By number of a field, the messages that it holds, or that it holds texts or numbers."""
+    fields = descriptor.fields
+    found = {f.number: f.message_type for f in fields if f.message_type is not None}
+    found |= {f.number: _TEXT for f in fields if f.type == f.TYPE_STRING}
+    return found | {f.number: _NUMBER for f in fields if f.name in _NUMBERS}
+
+
+def _require_text(data: bytes) -> None:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        raise CheckpointError(f"it is damaged: it has the name {data[:100]!r}, no text.") from None
 
 
 def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
