@@ -68,6 +68,15 @@ def test_a_graph_alone_gives_the_same_network(path):
     assert seen > 20
 
 
+def test_a_deep_graph_of_formulas_is_read(path):
+    config = jaxmlp.MLPConfig(
+        in_features=2, hidden_features=(2,) * 300, out_features=2, activation="gelu_exact"
+    )
+    to_onnx(path, config, params_of(config, 0), opset=13)
+    without_metadata(path)
+    assert from_onnx(path)[0].hidden_features == (2,) * 300
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32", "float64"])
 def test_ensembles_come_back_bit_for_bit(path, dtype):
     config = jaxmlp.MLPConfig(
