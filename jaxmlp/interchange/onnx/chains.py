@@ -175,7 +175,7 @@ class _Chain:
             # Of all numbers that round to it, the one that was meant.
             epsilon = float(str(np.float32(epsilon)))
         if not 0 < epsilon < math.inf:
-            remedy = "Set it to 1e-5, which every network was trained with or near to."
+            remedy = "Set it to that with which the network was trained; 1e-5 is usual."
             refuse(value, "have a finite epsilon above 0", f"{epsilon}", remedy)
         return Normalise(kind, scale, bias, epsilon, value.name)
 
