@@ -49,8 +49,8 @@ def _output(values: Values) -> Value:
     found = {}
     for name, value in values.outputs.items():
         # A list of dictionaries, one per row, holds the same numbers.
-        while value.kind == "ZipMap" and value.inputs and value.inputs[0] is not None:
-            value = value.inputs[0]
+        while value.kind == "ZipMap" and value.given is not None:
+            value = value.given
         if value.dtype in FLOATS and not value.is_constant:
             found[name] = value
     if len(found) != 1:
@@ -116,11 +116,11 @@ class _Chain:
         front = self.layers.standardise(value, self.values.rows)
         if front is not None:
             return front
-        if value.kind == "Cast" and value.dtype in FLOATS and value.inputs[0] is not None:
+        if value.kind == "Cast" and value.dtype in FLOATS and value.given is not None:
             narrow = self._narrow_norm(value)
             if narrow is not None:
                 return narrow
-            return Cast(value.dtype, value.name), value.inputs[0]
+            return Cast(value.dtype, value.name), value.given
         settings = {name: shown(setting) for name, setting in value.attributes.items()}
         made_from = [each.name for each in value.inputs if each is not None]
         got = f"{settings or 'no settings'} on {made_from[:20]}"
@@ -154,7 +154,7 @@ class _Chain:
     def _norm_operator(self, value: Value, kind: str) -> tuple[Normalise, Value] | None:
         settings = {"axis": -1, "epsilon": float(np.float32(1e-5)), "stash_type": 1}
         settings |= value.attributes
-        x, *others = value.inputs
+        x, others = value.given, value.inputs[1:]
         is_plain = len(settings) == 3 and settings["stash_type"] == 1
         if x is None or x.is_constant or not is_plain or not self.matcher.is_last(settings["axis"]):
             return None
@@ -181,11 +181,11 @@ class _Chain:
 
     def _narrow_norm(self, value: Value) -> tuple[Operation, Value] | None:
         """A norm of 16 bits that is computed in float32, between two casts."""
-        found = None if value.inputs[0] is None else self._norm(value.inputs[0])
+        found = None if value.given is None else self._norm(value.given)
         if found is None or value.dtype not in ("bfloat16", "float16"):
             return None
         norm, wide = found
-        x = wide.inputs[0] if wide.kind == "Cast" else None
+        x = wide.given if wide.kind == "Cast" else None
         if x is None or x.dtype != value.dtype or wide.dtype != "float32":
             return None
         arrays = [norm.scale, norm.bias]
@@ -202,13 +202,13 @@ class _Chain:
             for second in self._halves_beside(first):
                 for name, formula in GATES.items():
                     if opened and self.matcher.with_x(formula, opened, second):
-                        assert second.inputs[0] is not None
-                        return Gate(name, value.name), second.inputs[0]
+                        assert second.given is not None
+                        return Gate(name, value.name), second.given
         return None
 
     def _halves_beside(self, first: Value | None) -> list[Value]:
         """The second halves of what a value is the first half of."""
-        whole = first.inputs[0] if first is not None and first.inputs else None
+        whole = None if first is None else first.given
         if first is None or whole is None or first.kind not in ("Split", "Slice"):
             return []
         if whole.shape is None or whole.shape[-1] is None:

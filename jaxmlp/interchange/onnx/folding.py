@@ -34,8 +34,8 @@ class Arrays:
         steps = []
         while value.tensor is None:
             steps.append(value)
-            assert value.inputs[0] is not None
-            value = value.inputs[0]
+            assert value.given is not None
+            value = value.given
         self._spend(value.tensor.ByteSize() + _STEP)
         array = array_of(value.tensor)
         for step in reversed(steps):

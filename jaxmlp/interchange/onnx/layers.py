@@ -145,7 +145,7 @@ def _scaled(value: Value, name: str, factor: float, array: np.ndarray) -> np.nda
 
 def _scaler(value: Value) -> tuple[Standardise, Value] | None:
     """`(x - offset) * scale`, which is a division where `1 / scale` is exact."""
-    x = value.inputs[0] if value.inputs else None
+    x = value.given
     offset, scale = (value.attributes.get(name, []) for name in ("offset", "scale"))
     features = max(len(offset), len(scale))
     if x is None or x.is_constant or not {len(offset), len(scale)} <= {1, features}:

@@ -53,6 +53,11 @@ class Value:
     def __str__(self) -> str:
         return f"node {self.name!r} ({self.kind})"
 
+    @property
+    def given(self) -> "Value | None":
+        """The first input, if there is one."""
+        return self.inputs[0] if self.inputs else None
+
 
 def learn_sizes(value: Value) -> None:
     """Fills in what is known of a new value from what it is made from.
@@ -97,8 +102,9 @@ def _sizes(value: Value, inputs: list[Value]) -> np.ndarray | None:
             return _objects([each for size in sizes for each in size.ravel()])
         case "Gather" if value.attributes.get("axis", 0) == 0 and len(sizes) == 2:
             index = sizes[1]
-            if index.size == 1 and -flat.size <= (index.item() or 0) < flat.size:
-                return _objects([flat[index.item()]]).reshape(index.shape)
+            at = index.item() if index.size == 1 else None
+            if at is not None and -flat.size <= at < flat.size:
+                return _objects([flat[at]]).reshape(index.shape)
         case "Add" | "Sub" | "Mul" | "Div" if len(sizes) == 2 and sizes[1].size in (1, flat.size):
             return _combined(value.kind, sizes)
     return None
@@ -206,7 +212,7 @@ def _squeezed(kind: str, given: tuple[int | None, ...], axes: np.ndarray | None)
 
 def part_of(value: Value) -> tuple[int, int] | None:
     """Begin and end of the features that a `Split` or a `Slice` along the last axis takes."""
-    given = value.inputs[0].shape if value.inputs and value.inputs[0] is not None else None
+    given = None if value.given is None else value.given.shape
     if not given or given[-1] is None:
         return None
     features, last = given[-1], (-1, len(given) - 1)

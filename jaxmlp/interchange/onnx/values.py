@@ -85,8 +85,8 @@ def values_of(model: ModelProto) -> Values:
         outputs[output.name] = known[output.name]
     parts: dict[Value, list[Value]] = {}
     for value in known.values():
-        if value.kind in ("Split", "Slice") and value.inputs and value.inputs[0] is not None:
-            parts.setdefault(value.inputs[0], []).append(value)
+        if value.kind in ("Split", "Slice") and value.given is not None:
+            parts.setdefault(value.given, []).append(value)
     return Values(rows, rank, outputs, parts)
 
 
@@ -240,7 +240,7 @@ def _dtype(value: Value) -> str | None:
 
 def _seen_through(value: Value) -> Value:
     """What a node that does nothing is given, in place of what it returns."""
-    given = value.inputs[0] if value.inputs else None
+    given = value.given
     if given is None or value.index:
         return value
     match value.kind:
