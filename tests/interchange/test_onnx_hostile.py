@@ -6,6 +6,7 @@ import time
 import tracemalloc
 from pathlib import Path
 
+import jax
 import numpy as np
 import onnx
 import pytest
@@ -39,6 +40,8 @@ def seeds():
         model = onnx.ModelProto.FromString(data)
         del model.metadata_props[:]
         yield model.SerializeToString()
+    members = jax.tree.map(lambda a: np.stack([a, 2 * a]), network(NUMBERS[1]).params)
+    yield bytes_of(network(NUMBERS[1]).config, members, 18)
     yield KERAS.read_bytes()
     x = np.random.default_rng(0).normal(size=(20, 3))
     estimator = MLPClassifier(hidden_layer_sizes=(4,), max_iter=2, random_state=0)
@@ -71,6 +74,9 @@ def is_right(found, data):
         outputs = by_reference(data, x)
     except Exception:
         return True
+    if params.output.kernel.ndim == 3:
+        each = jax.vmap(lambda member: jaxmlp.apply(member, x, config=config))(params)
+        return agree(each.mean(axis=0), outputs["mean"])
     got = jaxmlp.apply(params, x, config=config)
     # Of a classifier of two classes, the second one's probability is read.
     wanted = [each for each in outputs.values() if each.dtype.kind == "f" and each.ndim == 2]
@@ -111,10 +117,7 @@ def test_ten_thousand_damaged_files_give_an_error_or_the_right_network(tmp_path)
 
 def a_model(*, nodes=(), tensors=(), inputs=("x",)):
     graph = helper.make_graph(
-        [
-            *nodes, helper.make_node("MatMul", ["x", "k"], ["y"]),
-        ],
-        "g",
+        [*nodes, helper.make_node("MatMul", ["x", "k"], ["y"])], "g",
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["b", 2]) for name in inputs],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["b", 2])],
         [onnx.numpy_helper.from_array(np.eye(2, dtype=np.float32), "k"), *tensors],

@@ -35,13 +35,10 @@ def network_in(model: ModelProto) -> tuple[MLPConfig, Params] | None:
     config = choose_config("its metadata", stored, None)
     named = {t.name: t for t in model.graph.initializer if not t.name.startswith("constants/")}
     arrays: dict[str, Any] = {name: array_of(tensor) for name, tensor in named.items()}
-    members = arrays["output.kernel"].shape[0] if _is_stack(arrays.get("output.kernel")) else None
-    if members is not None:
+    kernel = arrays.get("output.kernel")
+    if kernel is not None and kernel.ndim == 3:
         # Vectors of members have an axis for rows.
-        arrays = {
-            n: a[:, 0] if not n.endswith(".kernel") and a.ndim == 3 else a
-            for n, a in arrays.items()
-        }
+        arrays = {name: _without_rows(name, array) for name, array in arrays.items()}
     try:
         skeleton = params_skeleton(config, arrays)
     except CheckpointError:
@@ -59,8 +56,9 @@ def network_in(model: ModelProto) -> tuple[MLPConfig, Params] | None:
     return (config, params) if is_same else None
 
 
-def _is_stack(kernel: Any) -> bool:
-    return kernel is not None and kernel.ndim == 3
+def _without_rows(name: str, array: np.ndarray) -> np.ndarray:
+    is_vector = not name.endswith(".kernel") and array.ndim == 3 and array.shape[1] == 1
+    return array[:, 0] if is_vector else array
 
 
 def _narrowed(array: np.ndarray, config: MLPConfig) -> np.ndarray:
