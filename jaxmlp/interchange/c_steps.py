@@ -22,6 +22,7 @@ from .operations import (
 )
 
 REALS = {"float32": "float", "float64": "double"}
+_DTYPES = {real: dtype for dtype, real in REALS.items()}
 
 
 def c_number(value: float, real: str) -> str:
@@ -79,11 +80,13 @@ class Steps:
         if arrays[0] is None:
             return "NULL"
         full = f"{self._name}_{kind}"
-        self.arrays.append(c_array(full, self.real, [a.ravel() for a in arrays]))
+        # In the type that flows here, as `jaxmlp.apply` rounds parameters.
+        rows = [array.ravel().astype(_DTYPES[self.real]) for array in arrays]
+        self.arrays.append(c_array(full, self.real, rows))
         return f"{full}[member]"
 
-    def _loop(self, step: str, size: int | None = None) -> str:
-        return f"for (j = 0; j < {size or self._size}; j++) {step}"
+    def _loop(self, step: str) -> str:
+        return f"for (j = 0; j < {self._size}; j++) {step}"
 
     def lines(self) -> Iterator[str]:
         """Writes a line per operation."""
@@ -91,9 +94,9 @@ class Steps:
         for at, (_, operation) in enumerate(with_types(self._members[0])):
             h = self._place
             match operation:
-                case Standardise(mean):
+                case Standardise():
                     mean, scale = self._array("mean", at, "mean"), self._array("scale", at, "scale")
-                    out = self._next(len(operation.mean))
+                    out = self._next(self._size)
                     yield self._loop(f"{out}[j] = (x[j] - {mean}[j]) / {scale}[j];")
                 case Cast(target):
                     self.real = REALS[target]

@@ -9,11 +9,13 @@ import pytest
 from network_family import family, params_of, rounding, wanted_outputs
 
 import jaxmlp
-from jaxmlp.interchange import to_c
+from jaxmlp.interchange import numpy_functions, to_c
+from jaxmlp.interchange.c_functions import Functions
 from jaxmlp.interchange.c_header import header_text
 from jaxmlp.interchange.c_steps import c_array, c_number
-from jaxmlp.interchange.numpy_module import compute
+from jaxmlp.interchange.numpy_module import ALIASES, GATES, compute
 from jaxmlp.interchange.operations import input_dtype, member_operations, operations_of, widened
+from jaxmlp.network import ELEMENTWISE_ACTIVATIONS, GATED_ACTIVATIONS, activate
 
 COMPILERS = [
     pytest.param(
@@ -30,6 +32,11 @@ CONFIG = jaxmlp.MLPConfig(
 )  # fmt: skip
 PARAMS = params_of(CONFIG, 0, standardised=True)
 STACKED = jax.tree.map(lambda a: np.stack([a, a * 0.5, -a]), PARAMS)
+
+EXTREMES = np.array(
+    [0, 0.5, -0.5, 1, -1, 3, -3, 6, -6, 20, -20, 1e4, -1e4, 1e18, -1e18, np.nan, np.inf, -np.inf],
+    np.float32,
+)
 
 # Reads rows of floats and writes outputs, both as bytes.
 DRIVER = """
@@ -144,6 +151,36 @@ def test_the_test_in_the_header_can_fail(compiler, tmp_path):
     ran = subprocess.run([tmp_path / "main"], capture_output=True, text=True)
     assert ran.returncode == 1
     assert "16 of 16 outputs differ" in ran.stdout
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_functions_of_extreme_numbers_are_those_of_numpy(compiler, tmp_path):
+    functions, calls = Functions("f"), []
+    values = c_array("values", "float", [EXTREMES])
+    names = (*ELEMENTWISE_ACTIVATIONS, *GATED_ACTIVATIONS)
+    for name in names:
+        function = functions.activation(name, "float")
+        calls.append(f'for (j = 0; j < {len(EXTREMES)}; j++) printf("%a ", {function}(v[j]));')
+    text = f"#include <math.h>\n#include <stdio.h>\n{functions.text}\n{values}"
+    main = "int main(void) { const float *v = values[0]; int j;\n" + "\n".join(calls)
+    (tmp_path / "main.c").write_text(text + main + "\nreturn 0; }\n")
+    build(compiler, tmp_path, *SANITIZED)
+    got = np.array([float.fromhex(number) for number in run(tmp_path).decode().split()])
+    with np.errstate(all="ignore"):
+        chosen = [getattr(numpy_functions, GATES.get(n, ALIASES.get(n, n))) for n in names]
+        wanted = np.concatenate([function(EXTREMES) for function in chosen])
+    # Two libraries' functions in float32; 1 + tanh cancels in gelu.
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE_ACTIVATIONS)
+def test_functions_of_extreme_numbers_are_those_of_jax(name):
+    with np.errstate(all="ignore"):
+        got = getattr(numpy_functions, ALIASES.get(name, name))(EXTREMES)
+    assert got.dtype == np.float32
+    wanted = np.asarray(activate(name, jax.numpy.asarray(EXTREMES)))
+    # XLA's functions in float32; 1 + tanh cancels in gelu.
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
