@@ -40,8 +40,8 @@ PARTS = {
     "edges": ("tensorboard", "plot", "report", "interchange", "sklearn"),
 }
 ROOMS = (
-    *("checks", "ensembles", "fitting", "inspection", "interchange", "loading", "losses"),
-    *("metrics", "network"),
+    *("checks", "ensembles", "fitting", "inspection", "interchange", "interchange.onnx", "loading"),
+    *("losses", "metrics", "network"),
     *("plot", "report"),
     *("sklearn", "sklearn.tables", "sklearn.solvers", "sklearn.recipes", "sklearn.programs"),
     *("sources", "storage", "tabular"),

@@ -18,6 +18,7 @@ from .networks import (
     require_arrays,
     save,
 )
+from .regular_files import open_regular
 from .states import load_state, save_state
 from .writer import Checkpoints, CheckpointWriter, as_checkpoints, open_writer
 
@@ -37,6 +38,7 @@ __all__ = [
     "load",
     "load_state",
     "named_params",
+    "open_regular",
     "open_writer",
     "params_skeleton",
     "read",
