@@ -73,8 +73,8 @@ def make_train_step(
     """Builds one training step: loss, gradient, optimizer update.
 
     The step is pure and jitted, and donates its state: use the one that it returns. Of one that
-    was given before, JAX says that its buffer has been deleted or donated; to use a state twice,
-    give `jax.tree.map(jax.numpy.copy, state)`. The step may be called in a loop, scanned, or
+    was given before, JAX says that an array or buffer has been deleted; to use a state twice, give
+    `jax.tree.map(jax.numpy.copy, state)`. The step may be called in a loop, scanned, or
     vmapped over states; of the kinds of keys, only "threefry2x32" draws the same numbers under
     `vmap`. Batches and parameters may lie on a mesh of any axes.
 

@@ -85,7 +85,7 @@ def test_an_option_for_hidden_layers_is_refused_without_them(field, value):
         config_with(hidden_features=(), **{field: value})
 
 
-@pytest.mark.parametrize("epsilon", [0, -1e-5, math.nan, math.inf])
+@pytest.mark.parametrize("epsilon", [0.0, -1e-5, math.nan, math.inf])
 def test_a_norm_epsilon_out_of_range_is_refused(epsilon):
     with pytest.raises(ValueError, match=f"norm_epsilon must be finite and above 0; got {epsilon}"):
         config_with(norm="rms", norm_epsilon=epsilon)

@@ -15,6 +15,8 @@ import jaxmlp
 from jaxmlp.interchange import from_keras, to_keras
 
 keras = pytest.importorskip("keras", reason="Keras is not installed")
+# Keras counts in 64-bit integers while it asks for shapes, of which JAX 0.12 warns.
+pytestmark = pytest.mark.filterwarnings("ignore:Explicitly requested dtype int64:UserWarning")
 layers = keras.layers
 HERE = Path(__file__).parent
 RESIDUAL = jaxmlp.MLPConfig(

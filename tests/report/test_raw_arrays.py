@@ -15,6 +15,9 @@ import jaxmlp
 from jaxmlp import losses, report
 from jaxmlp.report.raw_arrays import show_arrays
 
+# Treescope asks whether an array is one, which NumPy 2.5 warns of.
+pytestmark = pytest.mark.filterwarnings("ignore:The chararray class:DeprecationWarning")
+
 
 def test_they_are_there_only_where_they_are_asked_for():
     without, given = moons_report().html, moons_report(raw_arrays=True).html
