@@ -24,7 +24,7 @@ X, Y = digits()
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("numbers", [(0, 60), pytest.param((60, 600), marks=pytest.mark.long)])
+@pytest.mark.parametrize("numbers", [(0, 60), pytest.param((60, 600), marks=pytest.mark.slow)])
 def test_networks_come_back_bit_for_bit(numbers):
     for net in family(start=numbers[0], stop=numbers[1]):
         assert_comes_back(from_nnx(to_nnx(net.config, net.params)), net)
@@ -32,7 +32,7 @@ def test_networks_come_back_bit_for_bit(numbers):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("numbers", [(0, 12), pytest.param((12, 140), marks=pytest.mark.long)])
+@pytest.mark.parametrize("numbers", [(0, 12), pytest.param((12, 140), marks=pytest.mark.slow)])
 def test_networks_compute_the_same(numbers):
     for net in family(start=numbers[0], stop=numbers[1]):
         x = jnp.asarray(net.x)
