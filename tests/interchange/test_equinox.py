@@ -4,6 +4,7 @@ import functools
 import itertools
 import sys
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,8 +16,6 @@ from network_family import ROWS, Network, family, params_of, wanted_outputs
 import jaxmlp
 from jaxmlp.interchange import from_equinox, to_equinox
 from jaxmlp.network import ELEMENTWISE_ACTIVATIONS
-
-eqx = pytest.importorskip("equinox", reason="Equinox is not installed")
 
 
 def networks():

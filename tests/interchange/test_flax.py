@@ -8,13 +8,12 @@ import numpy as np
 import optax
 import pytest
 from equal_networks import assert_comes_back, assert_same_params, digits, tolerance_of
+from flax import linen as nn
+from flax import nnx
 from network_family import Network, family, params_of, wanted_outputs
 
 import jaxmlp
 from jaxmlp.interchange import from_linen, from_nnx, to_linen, to_nnx
-
-nn = pytest.importorskip("flax.linen", reason="Flax is not installed")
-from flax import nnx  # noqa: E402  # after the check that the package is there
 
 RESIDUAL = jaxmlp.MLPConfig(
     in_features=64, hidden_features=(8, 8, 8), out_features=10, residual=True, norm="rms",

@@ -6,12 +6,11 @@ import sys
 import jax
 import jax.numpy as jnp
 import pytest
+from flax import linen as nn
+from flax import nnx
 
 import jaxmlp
 from jaxmlp.interchange import from_linen, from_nnx
-
-nn = pytest.importorskip("flax.linen", reason="Flax is not installed")
-from flax import nnx  # noqa: E402  # after the check that the package is there
 
 RNGS = nnx.Rngs(0)
 X = jnp.zeros((1, 3))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import jax
+import keras
 import numpy as np
 import pytest
 from equal_networks import assert_comes_back, assert_same_params, digits
@@ -14,7 +15,6 @@ from network_family import Network, params_of
 import jaxmlp
 from jaxmlp.interchange import from_keras, to_keras
 
-keras = pytest.importorskip("keras", reason="Keras is not installed")
 # Keras counts in 64-bit integers while it asks for shapes, of which JAX 0.12 warns.
 pytestmark = pytest.mark.filterwarnings("ignore:Explicitly requested dtype int64:UserWarning")
 layers = keras.layers

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 from network_family import params_of
@@ -11,7 +12,6 @@ from network_family import params_of
 import jaxmlp
 from jaxmlp.interchange import from_keras, to_keras
 
-keras = pytest.importorskip("keras", reason="Keras is not installed")
 layers = keras.layers
 
 

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import onnx
 import pytest
+import skl2onnx
 from network_family import network
 from onnx import TensorProto, helper
 from onnx_mutations import agree, mutate, mutated_bytes
@@ -21,8 +22,6 @@ from sklearn.preprocessing import StandardScaler
 import jaxmlp
 from jaxmlp.interchange import from_onnx
 from jaxmlp.interchange.onnx import bytes_of
-
-skl2onnx = pytest.importorskip("skl2onnx")
 
 pytestmark = pytest.mark.usefixtures("x64")
 # Of float32 and float64, with gates, norms, skips and statistics among them.

@@ -12,8 +12,6 @@ from network_family import network, params_of
 import jaxmlp
 from jaxmlp.interchange import from_stablehlo, to_stablehlo
 
-pytest.importorskip("flatbuffers", reason="jax.export writes by flatbuffers")
-
 CONFIG = jaxmlp.MLPConfig(
     in_features=3, hidden_features=(4, 4), out_features=2, activation="swiglu", norm="rms"
 )
