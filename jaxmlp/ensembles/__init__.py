@@ -4,13 +4,15 @@ In reading order: `parallelism` (members to calls, threads, devices), `settings`
 optimizer and parameters of one member), `checks`, `weights`, `programs` (compiled, with a member
 axis), `weight_effects`, `runs` (one call after the other), `memory`, `sweeps` (calls that fit into
 memory, in threads), `results`, `sweep_files`, `stages`, and `members`, in which they meet; then
-`candidates`, `scores`, `halving`, `trials` and `searching`; `predictions`, `selection`, `widths`.
+`candidates`, `scores`, `halving`, `trials` and `searching`; `member_outputs`, `predictions`,
+`selection`, `widths`.
 """
 
 from ..checks import did_you_mean as _did_you_mean
 from .candidates import draw_candidates, grid, integers, log_uniform, uniform
 from .factories import Settings
 from .halving import Halving
+from .member_outputs import predict_members
 from .members import fit_members
 from .predictions import (
     Mixture,
@@ -49,6 +51,7 @@ __all__ = [
     "member_quantiles",
     "mixture_moments",
     "pad_widths",
+    "predict_members",
     "rows_of_weights",
     "search",
     "select_greedily",

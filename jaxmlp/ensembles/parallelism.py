@@ -1,12 +1,12 @@
 """Turns a number of members and a strategy into members per call."""
 
 import dataclasses
-import os
 from typing import Any, Literal, TypeAlias, get_args
 
 import jax
 
 from ..checks import require_int, require_name
+from ..fitting import count_cores
 
 Strategy: TypeAlias = Literal["vmap", "map", "shard"]
 
@@ -63,7 +63,7 @@ def choose_parallelism(
         _require_devices(devices, threads)
         threads = 1
     if threads is None:
-        threads = _count_cores() if on_cpu else 1
+        threads = count_cores() if on_cpu else 1
     require_int("threads", threads, 1, None)
     each = -(-members // (threads * devices))
     if members_at_once is None:
@@ -124,9 +124,3 @@ def with_less_memory(parallelism: Parallelism) -> Parallelism | None:
         half = -(-parallelism.width // 2)
         return dataclasses.replace(parallelism, per_call=half * parallelism.devices, width=half)
     return dataclasses.replace(parallelism, threads=1) if parallelism.threads > 1 else None
-
-
-def _count_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -5,8 +5,8 @@ In reading order: `signatures`, `settings` (what is asked), `step_metrics`, `eva
 the same), `program_cache`, `buckets`, `calls` (compiled for one run); `looks` (when the host wants
 to see the state), `pace`, `epoch_calls`, `chunk_calls`, `step_calls`, and `drivers`, which chooses
 one of them; `validation`, `nonfinite`, `progress`, `signals`, `run_files` (checkpoints of a run),
-`results`, and `loop`, in which they meet; `scoring` and `ahead_of_time` (of what was
-trained); `cache_directories`, `compilation_cache`.
+`results`, and `loop`, in which they meet; `row_blocks`, `scoring` and `ahead_of_time` (of what
+was trained); `cache_directories`, `compilation_cache`.
 """
 
 from . import program
@@ -23,8 +23,9 @@ from .pace import CALL_SECONDS, seconds_per_step
 from .program_cache import ProgramCache
 from .progress import ProgressBar
 from .results import FitResult, as_frame
+from .row_blocks import choose_block, compute_by_rows, count_cores, rows_per_call
 from .run_files import check_counted, check_settings, hash_tree, plan_settings
-from .scoring import evaluate, predict
+from .scoring import evaluate, predict, predict_rows
 from .settings import FIT_SETTINGS, FitSettings, Plan, make_plan
 from .signals import stop_requests
 from .signatures import SettingsGroup, complete, spelled_out
@@ -52,8 +53,11 @@ __all__ = [
     "bucket_of_rows",
     "check_counted",
     "check_settings",
+    "choose_block",
     "compile_predict",
     "complete",
+    "compute_by_rows",
+    "count_cores",
     "enable_compilation_cache",
     "evaluate",
     "fill_rows",
@@ -66,7 +70,9 @@ __all__ = [
     "padded_steps",
     "plan_settings",
     "predict",
+    "predict_rows",
     "program",
+    "rows_per_call",
     "seconds_per_step",
     "spelled_out",
     "start_of_run",

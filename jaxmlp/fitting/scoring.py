@@ -1,12 +1,14 @@
 """Turns trained parameters and rows into a loss, metrics and predictions: `evaluate`, `predict`."""
 
 import functools
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
 from ..checks import is_real_array, require_int, require_loss
@@ -18,6 +20,7 @@ from ..network import Batch, LossFn, MLPConfig, Params, require_config
 from ..sources.choice import make_source
 from .evaluation import evaluate_rows
 from .program_cache import ProgramCache
+from .row_blocks import choose_block, compute_by_rows, cut, rows_per_call
 from .step_metrics import row_weight
 from .validation import as_validation
 
@@ -65,17 +68,22 @@ def evaluate(loss_fn: LossFn, params: PyTree, data: Any) -> dict[str, float]:
 
 
 def predict(
-    params: Params, x: Any, *, config: MLPConfig, batch_size: int = 1024
+    params: Params, x: Any, *, config: MLPConfig, batch_size: int | None = None
 ) -> Float[Array, "rows out_features"]:
     """Computes the outputs of any number of rows, in blocks of one compiled program.
+
+    On a CPU blocks are computed on all cores. For a few rows at a time, again and again,
+    `compile_predict` takes less time. Within `jax.jit`, `jax.vmap` and `jax.grad` blocks are part
+    of the program around them.
 
     Args:
         params: Parameters of `config`.
         x: The rows: an array, shape (rows, ..., in_features), or whatever `DataLoader` takes as
             `x`; of a `DataLoader` all rows in the order of its source.
         config: The network.
-        batch_size: Rows per block, at least 1. The last block is filled up; a row's outputs do not
-            depend on the rows beside it.
+        batch_size: Rows per block, at least 1; `None` for 256 on a CPU, whose caches they fit, and
+            8192 on other devices. The last block is filled up; a row's outputs do not depend on
+            the rows beside it.
 
     Returns:
         What `apply` gives for the rows.
@@ -93,25 +101,41 @@ def predict(
         (5000, 3)
     """
     require_config(config)
-    require_int("batch_size", batch_size, 1, None)
-    outputs, count = [], 0
-    for block in _blocks(x, batch_size, config.in_features):
-        count += len(block)
-        if missing := batch_size - len(block):
-            block = np.concatenate([block, np.repeat(block[-1:], missing, axis=0)])
-        outputs.append(_apply(params, block, config))
-    return jnp.concatenate(outputs)[:count] if len(outputs) > 1 else outputs[0][:count]
+    return jnp.asarray(predict_rows(_apply, params, x, config, batch_size))
 
 
-def _blocks(x: Any, size: int, in_features: int) -> Iterator[Any]:
-    """Iterates over blocks of so many rows, the last of which may have fewer."""
+def predict_rows(
+    compute: Callable[[Any, Any, MLPConfig], Array],
+    params: PyTree,
+    x: Any,
+    config: MLPConfig,
+    batch_size: int | None,
+) -> Array | np.ndarray:
+    """Computes `compute(params, block, config)` of any number of rows, as `predict` says."""
+    if batch_size is not None:
+        require_int("batch_size", batch_size, 1, None)
+    block = batch_size or choose_block(params)
+    size = rows_per_call(block, max(_numbers_of_row(x), config.in_features, config.out_features))
+    pieces = _pieces(x, size, config.in_features)
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((params, x))):
+        rows = jnp.concatenate([*pieces])
+        return jax.lax.map(lambda x: compute(params, x[None], config)[0], rows, batch_size=block)
+    return compute_by_rows(compute, params, pieces, config, block=block, size=size)
+
+
+def _numbers_of_row(x: Any) -> int:
+    return math.prod(x.shape[1:]) if isinstance(x, jax.Array | np.ndarray) else 1
+
+
+def _pieces(x: Any, size: int, in_features: int) -> Iterator[Any]:
+    """Iterates over so many rows each, the last of which may be fewer."""
     if isinstance(x, jax.Array | np.ndarray) and not isinstance(x, np.ma.MaskedArray):
         if x.ndim < 2 or not len(x):
             raise ValueError(
                 f"x must have at least one row, shape (rows, ..., {in_features}); got shape "
                 f"{x.shape}. For a single row use x[None]."
             )
-        yield from (x[first : first + size] for first in range(0, len(x), size))
+        yield from cut(x, size)
         return
     of_loader = isinstance(x, DataLoader)
     source = x.source if of_loader else make_source(x, None, None, check_finite=False)
@@ -119,7 +143,6 @@ def _blocks(x: Any, size: int, in_features: int) -> Iterator[Any]:
         yield source.read(np.arange(first, min(first + size, len(source)))).x
 
 
-@functools.partial(jax.jit, static_argnames="config")
 def _apply(params: Params, x: Array, config: MLPConfig) -> Array:
     return apply(params, x, config=config)
 

@@ -1,6 +1,5 @@
 """Turns trained members and rows into what they predict."""
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -38,27 +37,23 @@ def compute_members(
             average.
         apart: Whether those are not averaged; they count as members, then.
     """
-
-    def compute(*block: np.ndarray) -> np.ndarray:
-        predicted = _predict(members, TabularRows(*block), config, predict, apart)
-        return np.moveaxis(np.asarray(predicted), 1, 0)
-
-    numbers, *others = map(np.asarray, rows)
-    predicted = np.moveaxis(compute_in_blocks(compute, numbers, *others), 0, 1)
+    arrays = [np.asarray(array) for array in rows]
+    predicted = compute_in_blocks(_predict, members, arrays, config, predict, apart)
+    # (rows, members, ...), of which `apart` has the networks that share kernels as a third axis.
+    predicted = np.moveaxis(predicted, 0, 1)
     return np.concatenate(np.moveaxis(predicted, 2, 1)) if apart else predicted
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3, 4))
 def _predict(
     members: Members,
-    rows: TabularRows,
+    rows: tuple[Array, ...],
     config: TabularConfig,
     predict: Callable[[Array], Array],
     apart: bool,
 ) -> Array:
     def one(params: TabularParams) -> Array:
-        outputs = apply_tabular(params, rows, config=config, bins=members.bins)
+        outputs = apply_tabular(params, TabularRows(*rows), config=config, bins=members.bins)
         predicted = predict(outputs)
         return predicted if apart else jnp.mean(predicted, axis=1)
 
-    return jax.lax.map(one, members.params)
+    return jnp.moveaxis(jax.lax.map(one, members.params), 0, 1)

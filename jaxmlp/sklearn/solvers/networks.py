@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,14 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ...fitting import bucket_of_rows
+from ...fitting import bucket_of_rows, choose_block, compute_by_rows, rows_per_call
 from ...forward import apply
 from ...losses.weights import weighted_mean
 from ...network import Activation, Batch, Dense, MLPConfig, Norm, Params, net_input_features
 from ..heads import Head, Losses
 
-# Rows that are predicted at once.
-_BLOCK_ROWS = 8192
 # With fewer, XLA computes products in another order, and predictions would depend on the block.
 _FEWEST_ROWS = 8
 
@@ -150,54 +149,63 @@ def compute_losses(
 
 
 def compute_outputs(params: Params, x: Any, *, config: MLPConfig, head: Head | None) -> np.ndarray:
-    """Computes what any number of rows, dense or sparse, give, in blocks of a few sizes.
+    """Computes what any number of rows, dense or sparse, give.
 
     Without a head it is the outputs as they are.
     """
-    return compute_in_blocks(lambda block: _outputs(params, block, config, head), x)
+    return compute_in_blocks(_outputs, params, (x,), config, head)
 
 
 def compute_mean_loss(
     params: Params, rows: Batch, options: np.ndarray, *, config: MLPConfig, head: Head
 ) -> float:
     """Computes the mean over rows by their weight of the loss that is told, without a penalty."""
-
-    def told(x: Any, targets: Any) -> Array:
-        return _told(params, x, targets, options, config, head)
-
     weight: Any = rows.weight
-    return float(np.dot(weight, compute_in_blocks(told, rows.x, rows.y)) / np.sum(weight))
+    told = compute_in_blocks(_told, (params, options), (rows.x, rows.y), config, head)
+    return float(np.dot(weight, told) / np.sum(weight))
 
 
-def compute_in_blocks(compute: Callable[..., Any], x: Any, *others: np.ndarray) -> np.ndarray:
-    """Computes something per row, in blocks of a few sizes; `x` is dense or sparse.
+def compute_in_blocks(
+    compute: Callable[..., Array], params: Any, rows: Sequence[Any], *settings: Any
+) -> np.ndarray:
+    """Computes something per row: few rows at once, more in blocks and on all cores.
 
     Args:
-        compute: Arrays of rows into an array whose first axis is rows.
-        x: Rows.
-        others: Further arrays of the same rows.
+        compute: `(params, rows, *settings)` to an array whose first axis is rows; the same object
+            in all calls.
+        params: What it is given.
+        rows: Arrays of the same rows, of which the first may be sparse.
+        settings: What else it is given, static.
     """
-    blocks = []
-    for first in range(0, x.shape[0], _BLOCK_ROWS):
-        place = slice(first, first + _BLOCK_ROWS)
-        block = x[place] if isinstance(x, np.ndarray) else x[place].toarray()
-        arrays, count = (block, *(other[place] for other in others)), len(block)
-        if missing := max(bucket_of_rows(count), _FEWEST_ROWS) - count:
-            arrays = [np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) for a in arrays]
-        blocks.append(np.asarray(compute(*arrays))[:count])
-    return np.concatenate(blocks) if len(blocks) > 1 else blocks[0]
+    count, block = rows[0].shape[0], choose_block(params)
+    if count <= block:
+        missing = max(bucket_of_rows(count), _FEWEST_ROWS) - count
+        arrays = [np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) for a in _dense(rows)]
+        return np.asarray(_compute(compute, settings, params, tuple(arrays)))[:count]
+    size = rows_per_call(block, sum(math.prod(array.shape[1:]) for array in rows))
+    places = (slice(first, first + size) for first in range(0, count, size))
+    pieces = (_dense([array[place] for array in rows]) for place in places)
+    computed = compute_by_rows(compute, params, pieces, *settings, block=block, size=size)
+    return np.asarray(computed)
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3))
-def _outputs(params: Params, x: Array, config: MLPConfig, head: Head | None) -> Array:
-    outputs = apply(params, x, config=config)
+def _dense(rows: Sequence[Any]) -> tuple[np.ndarray, ...]:
+    x, *others = rows
+    return (x if isinstance(x, np.ndarray) else x.toarray(), *others)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _compute(compute: Callable[..., Array], settings: Any, params: Any, rows: Any) -> Array:
+    return compute(params, rows, *settings)
+
+
+def _outputs(params: Params, rows: Any, config: MLPConfig, head: Head | None) -> Array:
+    outputs = apply(params, rows[0], config=config)
     return outputs if head is None else head.activate(outputs)
 
 
-@functools.partial(jax.jit, static_argnums=(4, 5))
-def _told(
-    params: Params, x: Array, targets: Array, options: Array, config: MLPConfig, head: Head
-) -> Array:
+def _told(of: Any, rows: Any, config: MLPConfig, head: Head) -> Array:
+    (params, options), (x, targets) = of, rows
     return head.row_losses(apply(params, x, config=config), targets, options).told
 
 

@@ -1,0 +1,159 @@
+"""Computes something of each of any number of rows: one program that goes through blocks of rows.
+
+A call of the program takes many blocks, of which it computes those that are filled, so that few
+rows and many run through the same instructions and a call's own cost is shared. On a CPU as many
+calls run at a time as there are cores: products of a block are too small to keep all busy.
+"""
+
+import collections
+import functools
+import os
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Int, PyTree
+
+from ..loading import with_settings_of_this_thread
+
+# benchmarks/NOTES.md has what other sizes cost on a CPU; on an accelerator none was measured.
+_CPU_ROWS, _ACCELERATOR_ROWS = 256, 8192
+# Blocks of a call, unless its rows would be more numbers than these.
+_BLOCKS, _CALL_NUMBERS = 32, 2**23
+
+
+def choose_block(params: PyTree) -> int:
+    """Returns how many rows a block has on the device of parameters, or where JAX computes."""
+    held = [leaf for leaf in jax.tree.leaves(params) if isinstance(leaf, jax.Array)]
+    if held and not isinstance(held[0], Tracer):
+        on_cpu = _on_cpu(held[0])
+    else:
+        device: Any = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
+        on_cpu = getattr(device, "platform", device or jax.default_backend()) == "cpu"
+    return _CPU_ROWS if on_cpu else _ACCELERATOR_ROWS
+
+
+def rows_per_call(block: int, row_numbers: int) -> int:
+    """Returns how many rows a call takes, given a block's rows and a row's numbers."""
+    return block * max(1, min(_BLOCKS, _CALL_NUMBERS // (block * max(1, row_numbers))))
+
+
+def compute_by_rows(
+    compute: Callable[..., Array],
+    params: PyTree,
+    pieces: Iterable[PyTree],
+    *settings: Hashable,
+    block: int,
+    size: int,
+) -> Array | np.ndarray:
+    """Computes something of each row.
+
+    Args:
+        compute: `(params, rows, *settings)` to an array whose first axis is rows, of which each
+            depends on its own row alone; the same object in all calls.
+        params: What it is given.
+        pieces: Trees of arrays of the same `size` rows, the last of them of at least one; at least
+            one piece.
+        settings: What else it is given.
+        block: Rows that are computed at once.
+        size: Rows of a call, a multiple of `block`.
+
+    Returns:
+        The results of all rows: a NumPy array if they were computed on a CPU.
+    """
+
+    def run(piece: PyTree) -> Array | np.ndarray:
+        count = len(jax.tree.leaves(piece)[0])
+        filled = -(-count // block)
+        if count < size:
+            piece = jax.tree.map(functools.partial(_fill, block=block, size=size), piece)
+        outputs = _run(compute, settings, block, params, piece, np.int32(filled))
+        return (np.asarray(outputs) if _on_cpu(outputs) else outputs)[:count]
+
+    outputs = [*_map_in_order(run, pieces)]
+    if len(outputs) == 1:
+        return outputs[0]
+    return np.concatenate(outputs) if _on_cpu(outputs[0]) else jnp.concatenate(outputs)
+
+
+def cut(x: np.ndarray | jax.Array, size: int) -> Iterator[np.ndarray | jax.Array]:
+    """Iterates over pieces of an array; what lies on a CPU or on several devices as NumPy's."""
+    if not isinstance(x, np.ndarray | Tracer) and (_on_cpu(x) or len(x.devices()) > 1):
+        x = np.asarray(x)
+    return (x[first : first + size] for first in range(0, len(x), size))
+
+
+def count_cores() -> int:
+    """Returns how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _on_cpu(x: Any) -> bool:
+    return isinstance(x, np.ndarray) or {device.platform for device in x.devices()} == {"cpu"}
+
+
+def _fill(rows: Any, *, block: int, size: int) -> Any:
+    """Repeats the last row in its block; blocks behind it hold whatever is there."""
+    count = len(rows)
+    if not isinstance(rows, np.ndarray):
+        return jnp.concatenate([rows, jnp.repeat(rows[-1:], size - count, axis=0)])
+    filled = np.empty((size, *rows.shape[1:]), rows.dtype)
+    filled[:count] = rows
+    filled[count : -(-count // block) * block] = rows[-1]
+    return filled
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _run(
+    compute: Callable[..., Array],
+    settings: tuple[Hashable, ...],
+    block: int,
+    params: PyTree,
+    rows: PyTree,
+    filled: Int[np.ndarray | Array, ""],
+) -> Array:
+    def outputs_of(number: Any) -> Array:
+        take = functools.partial(
+            jax.lax.dynamic_slice_in_dim, start_index=number * block, slice_size=block
+        )
+        return compute(params, jax.tree.map(take, rows), *settings)
+
+    form = jax.eval_shape(outputs_of, np.int32(0))
+    size = len(jax.tree.leaves(rows)[0])
+
+    def fill_in(number: Any, outputs: Array) -> Array:
+        return jax.lax.dynamic_update_slice_in_dim(outputs, outputs_of(number), number * block, 0)
+
+    return jax.lax.fori_loop(0, filled, fill_in, jnp.empty((size, *form.shape[1:]), form.dtype))
+
+
+def _map_in_order(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    """Maps over items in as many threads as cores where JAX computes on a CPU, the first alone.
+
+    So the program is compiled once. Few items are held at a time.
+    """
+    items = iter(items)
+    first = function(next(items))
+    yield first
+    if not isinstance(first, np.ndarray):
+        yield from map(function, items)
+        return
+    following, threads = next(items, None), count_cores()
+    if following is None:
+        return
+    waiting: collections.deque[Future[Any]] = collections.deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="jaxmlp.predict") as pool:
+        call = with_settings_of_this_thread(function)
+        while following is not None:
+            if len(waiting) == 2 * threads:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(call, following))
+            following = next(items, None)
+        while waiting:
+            yield waiting.popleft().result()
