@@ -3,10 +3,11 @@
     python3 run.py -m pip install --editable ".[benchmarks]"
     python3 run.py benchmarks/predict.py
 
-All hold the same weights (W1's network and W2's) and were checked to give the same outputs, from a
-NumPy array of rows to a NumPy array of raw outputs. Processes, rounds, medians and ratios are those
-of `fit.py`. A million rows go through in blocks of 4,096 where a contestant's author would choose
-so; `predictors.py` shows each.
+All hold the same weights (of W1's network, of W2's and of 784-512-512-10) and were checked to give
+the same outputs, from a NumPy array of rows to a NumPy array of raw outputs. Processes, rounds,
+medians and ratios are those of `fit.py`. One row is predicted by `compile_predict`, a million by
+`predict`; other contestants are given blocks of 4,096 rows where their author would choose so:
+`predictors.py` shows each.
 """
 
 import argparse
@@ -18,8 +19,9 @@ from predictors import Prediction
 from workers import race
 
 PEERS = {
-    "jaxmlp": Peer("jax.jit(jaxmlp.apply), ahead of time", "predictors", "prepare_jaxmlp", {}),
+    "jaxmlp": Peer("jaxmlp.compile_predict / predict", "predictors", "prepare_jaxmlp", {}),
     "jaxmlp-jit": Peer("jax.jit(jaxmlp.apply)", "predictors", "prepare_jaxmlp_jit", {}),
+    "c": Peer("jaxmlp's exported C", "predictors", "prepare_c", {}),
     "torch-1": Peer("PyTorch eager, 1 thread", "predictors", "prepare_torch", ONE_THREAD),
     "torch": Peer("PyTorch eager, all threads", "predictors", "prepare_torch", {}),
     "torch-compile": Peer("torch.compile", "predictors", "prepare_torch_compiled", {}),
@@ -27,7 +29,7 @@ PEERS = {
     "onnx-1": Peer("ONNX Runtime, 1 thread", "predictors", "prepare_onnx", ONE_THREAD),
     "onnx": Peer("ONNX Runtime, all threads", "predictors", "prepare_onnx", {}),
 }
-NETWORKS = {"W1": (64, 64, 10), "W2": (8, 256, 256, 1)}
+NETWORKS = {"W1": (64, 64, 10), "W2": (8, 256, 256, 1), "wide": (784, 512, 512, 10)}
 
 
 def measure(task: Prediction, names: list[str], rounds: int, seconds: float) -> None:

@@ -1,11 +1,15 @@
 """Makes contestants that predict with the same weights: NumPy rows in, raw NumPy outputs out."""
 
+import ctypes
 import functools
 import importlib
 import itertools
 import os
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -76,23 +80,13 @@ def in_numpy(layers: Layers, x: np.ndarray) -> np.ndarray:
 
 @contestant
 def prepare_jaxmlp(layers: Layers, rows: int) -> Predict:
-    """`jax.jit(apply)`, compiled ahead of time; many rows in blocks."""
-    import jax
-
+    """`compile_predict` for one row, `predict` for many: what each is for."""
     import jaxmlp
 
     config, params = _params(layers)
-    apply = functools.partial(jaxmlp.apply, config=config)
-
-    @jax.jit
-    def predict(params: jaxmlp.Params, x: jax.Array) -> jax.Array:
-        if rows <= BLOCK:
-            return apply(params, x)
-        return jax.lax.map(functools.partial(apply, params), x, batch_size=BLOCK)
-
-    shape = jax.ShapeDtypeStruct((rows, config.in_features), np.float32)
-    compiled = predict.lower(params, shape).compile()
-    return lambda x: np.asarray(compiled(params, x))
+    if rows == 1:
+        return jaxmlp.compile_predict(params, config, batch_sizes=(1,))
+    return lambda x: np.asarray(jaxmlp.predict(params, x, config=config))
 
 
 @contestant
@@ -105,6 +99,36 @@ def prepare_jaxmlp_jit(layers: Layers, _: int) -> Predict:
     config, params = _params(layers)
     predict = jax.jit(functools.partial(jaxmlp.apply, config=config))
     return lambda x: np.asarray(predict(params, x))
+
+
+@contestant
+def prepare_c(layers: Layers, _: int) -> Predict:
+    """The header of `to_c`, compiled for this processor, row after row on one thread."""
+    from jaxmlp.interchange import to_c
+
+    config, params = _params(layers)
+    outputs = config.out_features
+    folder = Path(tempfile.mkdtemp())
+    to_c(folder / "network.h", config, params)
+    (folder / "rows.c").write_text(
+        f"""#include "network.h"
+        void rows(const float *x, float *outputs, long count) {{
+          for (long i = 0; i < count; i++)
+            network_predict(x + i * {config.in_features}, outputs + i * {outputs});
+        }}"""
+    )
+    command = ["gcc", "-std=c99", "-O3", "-march=native", "-shared", "-fPIC", "rows.c", "-lm"]
+    subprocess.run([*command, "-o", "rows.so"], cwd=folder, check=True)
+    function = ctypes.CDLL(str(folder / "rows.so")).rows
+    pointer = np.ctypeslib.ndpointer(np.float32, flags="C_CONTIGUOUS")
+    function.argtypes, function.restype = [pointer, pointer, ctypes.c_long], None
+
+    def predict(x: np.ndarray) -> np.ndarray:
+        result = np.empty((len(x), outputs), np.float32)
+        function(x, result, len(x))
+        return result
+
+    return predict
 
 
 @contestant
