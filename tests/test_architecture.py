@@ -40,7 +40,9 @@ PARTS = {
     "edges": ("tensorboard", "plot", "report", "interchange", "sklearn"),
 }
 ROOMS = (
-    *("checks", "ensembles", "fitting", "inspection", "interchange", "interchange.onnx", "loading"),
+    *("checks", "ensembles", "fitting", "inspection", "interchange", "loading"),
+    *("interchange.c", "interchange.flax", "interchange.keras", "interchange.onnx"),
+    *("interchange.scikit_learn", "interchange.torch"),
     *("losses", "metrics", "network"),
     *("plot", "report"),
     *("sklearn", "sklearn.tables", "sklearn.solvers", "sklearn.recipes", "sklearn.programs"),

@@ -1,30 +1,23 @@
 """Other libraries' networks in, and ours out: exactly, or refused by name.
 
 In reading order: `operations` (a network as a list of plain operations), `layer_parts` and
-`recognition` (such a list as a network); `numpy_functions` and `numpy_module` (a network as one
-Python module); `c_functions`, `c_steps` and `c_header` (as one C header);
-`stablehlo` (as a program for JAX); `onnx` and its door `onnx_files` (as an ONNX file, and from
-such files); `orbax`, a module of its own. Of other libraries, which
-`partners` imports when they are needed: PyTorch in `torch_layers`, `torch_activations`,
-`torch_modules` and `pytorch`; scikit-learn in `scikit_learn` and `sklearn_estimators`; Keras in
-`keras_layers`, `keras_models` and `keras_reading`; those that compute by JAX with its
-`jax_functions`, Equinox in `equinox_mlp` and Flax in `flax_layers`, `flax_reading`, `flax_nnx` and
-`flax_linen`.
+`recognition` (such a list as a network), `partners` (imports other libraries when they are needed).
+What runs without them: `numpy_functions` and `numpy_module` (a network as one Python module), `c`
+(as one C header), `stablehlo` (as a program for JAX), `onnx` and its door `onnx_files`. Other
+libraries: `torch`, `scikit_learn`, `keras`; of those that compute by JAX, with its `jax_functions`,
+`equinox_mlp` and `flax`. And `orbax`, a module of its own.
 """
 
 from ..checks import did_you_mean as _did_you_mean
-from .c_header import to_c
+from .c import to_c
 from .equinox_mlp import from_equinox, to_equinox
-from .flax_linen import from_linen, to_linen
-from .flax_nnx import from_nnx, to_nnx
-from .keras_models import to_keras
-from .keras_reading import from_keras
+from .flax import from_linen, from_nnx, to_linen, to_nnx
+from .keras import from_keras, to_keras
 from .numpy_module import to_numpy
 from .onnx_files import from_onnx, to_onnx
-from .pytorch import from_torch, to_torch
-from .scikit_learn import to_sklearn
-from .sklearn_estimators import from_sklearn
+from .scikit_learn import from_sklearn, to_sklearn
 from .stablehlo import from_stablehlo, to_stablehlo
+from .torch import from_torch, to_torch
 
 __all__ = [
     "from_equinox",

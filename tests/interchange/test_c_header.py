@@ -10,9 +10,9 @@ from network_family import family, params_of, rounding, wanted_outputs
 
 import jaxmlp
 from jaxmlp.interchange import numpy_functions, to_c
-from jaxmlp.interchange.c_functions import Functions
-from jaxmlp.interchange.c_header import header_text
-from jaxmlp.interchange.c_steps import c_array, c_number
+from jaxmlp.interchange.c.functions import Functions
+from jaxmlp.interchange.c.header import header_text
+from jaxmlp.interchange.c.steps import c_array, c_number
 from jaxmlp.interchange.numpy_module import ALIASES, GATES, compute
 from jaxmlp.interchange.operations import input_dtype, member_operations, operations_of, widened
 from jaxmlp.network import ELEMENTWISE_ACTIVATIONS, GATED_ACTIVATIONS, activate

@@ -181,7 +181,7 @@ def test_types_of_layers_come_in():
     module = nnx.Sequential(nnx.Linear(64, 8, **half), nnx.relu, nnx.Linear(8, 10, **half))
     with pytest.raises(ValueError, match="must leave outputs in float32, the type of the param"):
         from_nnx(module)
-    from jaxmlp.interchange.flax_layers import Cast
+    from jaxmlp.interchange.flax.layers import Cast
 
     config, params = from_nnx(nnx.Sequential(*module.layers, Cast("float32")))
     assert (config.param_dtype, config.compute_dtype) == ("float32", "bfloat16")

@@ -6,7 +6,7 @@ Files that Keras writes of models with them are loaded once this file is importe
 
 from typing import Any, no_type_check
 
-from .partners import import_partner
+from ..partners import import_partner
 
 
 def import_keras() -> Any:

@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from ..network import MLPConfig, Params
-from .keras_models import ACTIVATIONS
-from .layer_parts import refuse
-from .operations import (
+from ...network import MLPConfig, Params
+from ..layer_parts import refuse
+from ..operations import (
     Activate,
     AddSkip,
     Affine,
@@ -20,7 +19,8 @@ from .operations import (
     Standardise,
     StartSkip,
 )
-from .recognition import network_of
+from ..recognition import network_of
+from .models import ACTIVATIONS
 
 _OURS = (
     "be one that a network here has: Dense, Activation, LayerNormalization, RMSNormalization, "
@@ -67,7 +67,7 @@ def from_keras(model: Any, *, dropout_rate: float | None = None) -> tuple[MLPCon
         >>> config.hidden_features, config.activation
         ((8,), 'relu')
     """
-    from .keras_layers import keras
+    from .layers import keras
 
     if not isinstance(model, keras.Model):
         raise TypeError(
@@ -169,8 +169,8 @@ def _operations(layers: Iterator[Any]) -> Iterator[Operation]:
 
 def _read(subject: str, layer: Any) -> Iterator[Operation]:
     """Reads one layer; a class that inherits what a layer computes is one."""
-    from .keras_layers import Gate as GateLayer
-    from .keras_layers import keras
+    from .layers import Gate as GateLayer
+    from .layers import keras
 
     layers, call = keras.layers, type(layer).call
     if call is layers.Dense.call:
@@ -218,7 +218,7 @@ def _read(subject: str, layer: Any) -> Iterator[Operation]:
 
 
 def _activation(subject: str, function: Any) -> Iterator[Operation]:
-    from .keras_layers import keras, tanh_gelu
+    from .layers import keras, tanh_gelu
 
     names = {
         getattr(keras.activations, theirs): ours for ours, theirs in [*ACTIVATIONS.items()][::-1]
@@ -254,7 +254,7 @@ def _require_last_axis(subject: str, layer: Any) -> None:
 
 
 def _standardise(subject: str, layer: Any) -> Standardise:
-    from .keras_layers import keras
+    from .layers import keras
 
     if layer.invert:
         refuse(subject, "standardise", "invert=True", "Invert outputs after the network.")
@@ -266,7 +266,7 @@ def _standardise(subject: str, layer: Any) -> Standardise:
 
 
 def _array(variable: Any) -> Any:
-    from .keras_layers import keras
+    from .layers import keras
 
     if variable is None:
         return None

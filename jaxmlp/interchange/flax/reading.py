@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .jax_functions import read_function
-from .layer_parts import refuse
-from .operations import (
+from ..jax_functions import read_function
+from ..layer_parts import refuse
+from ..operations import (
     AddSkip,
     Affine,
     Cast,
@@ -100,8 +100,8 @@ def promoted(a: str, b: str) -> str:
 
 
 def _read(each: Layer) -> Operation:
-    from . import flax_layers
-    from .flax_layers import linen, nnx
+    from . import layers
+    from .layers import linen, nnx
 
     subject, layer, arrays = each
     for name, plain in _PLAIN.items():
@@ -122,9 +122,9 @@ def _read(each: Layer) -> Operation:
         if layer.rate == 1:
             refuse(subject, "keep some units", "rate=1.0", "Leave it out.")
         return Dropout(layer.rate, subject)
-    if kind in (flax_layers.Standardise, flax_layers.LinenStandardise):
+    if kind in (layers.Standardise, layers.LinenStandardise):
         return Standardise(found["mean"], found["scale"], subject)
-    if kind is flax_layers.Cast:
+    if kind is layers.Cast:
         return Cast(layer.dtype, subject)
     if isinstance(layer, nnx.Module | linen.Module):
         return refuse(subject, _OURS, f"a {kind.__name__}", _INSTEAD.get(kind.__name__, _APART))

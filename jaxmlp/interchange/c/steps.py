@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from .c_functions import Functions
-from .operations import (
+from ..operations import (
     Activate,
     AddSkip,
     Affine,
@@ -20,6 +19,7 @@ from .operations import (
     input_dtype,
     with_types,
 )
+from .functions import Functions
 
 REALS = {"float32": "float", "float64": "double"}
 _DTYPES = {real: dtype for dtype, real in REALS.items()}

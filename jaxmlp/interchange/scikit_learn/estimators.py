@@ -5,9 +5,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..network import GATED_ACTIVATIONS, MLPConfig, Params
-from .layer_parts import refuse
-from .operations import (
+from ...network import GATED_ACTIVATIONS, MLPConfig, Params
+from ..layer_parts import refuse
+from ..operations import (
     Activate,
     AddSkip,
     Affine,
@@ -18,9 +18,9 @@ from .operations import (
     Standardise,
     StartSkip,
 )
-from .partners import import_partner
-from .recognition import network_of
-from .scikit_learn import ACTIVATIONS
+from ..partners import import_partner
+from ..recognition import network_of
+from .networks import ACTIVATIONS
 
 _OURS = {theirs: ours for ours, theirs in ACTIVATIONS.items()}
 _TAKEN = "be an MLPClassifier, an MLPRegressor, or a Pipeline of a StandardScaler and one of them"

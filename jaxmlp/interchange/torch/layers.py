@@ -7,7 +7,7 @@ PyTorch is first needed.
 from collections.abc import Callable
 from typing import Any
 
-from .partners import import_partner
+from ..partners import import_partner
 
 torch: Any = import_partner("torch", "torch")
 nn: Any = torch.nn

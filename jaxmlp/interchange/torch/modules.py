@@ -6,8 +6,8 @@ from typing import Any, NoReturn
 import jax.numpy as jnp
 import numpy as np
 
-from .layer_parts import refuse
-from .operations import (
+from ..layer_parts import refuse
+from ..operations import (
     Activate,
     AddSkip,
     Affine,
@@ -19,8 +19,8 @@ from .operations import (
     Standardise,
     StartSkip,
 )
-from .partners import import_partner
-from .torch_activations import read_activation
+from ..partners import import_partner
+from .activations import read_activation
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _OURS = (
@@ -54,7 +54,7 @@ def read_module(name: str, module: Any, dtype: str) -> Iterator[Operation]:
     Raises:
         ValueError: It is, or holds, what no network here has.
     """
-    from . import torch_layers as layers
+    from . import layers
 
     nn = import_partner("torch", "torch").nn
     forward = getattr(type(module), "forward", None)
@@ -77,7 +77,7 @@ def read_module(name: str, module: Any, dtype: str) -> Iterator[Operation]:
 
 
 def _read_leaf(subject: str, label: str, module: Any, dtype: str) -> Iterator[Operation]:
-    from . import torch_layers as layers
+    from . import layers
 
     nn = import_partner("torch", "torch").nn
     forward = getattr(type(module), "forward", None)

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .layer_parts import refuse
-from .operations import Activate, Gate, Operation
-from .partners import import_partner
+from ..layer_parts import refuse
+from ..operations import Activate, Gate, Operation
+from ..partners import import_partner
 
 
 class Known(NamedTuple):
@@ -58,8 +58,8 @@ def make_activation(name: str) -> Any:
     nn = import_partner("torch", "torch").nn
     known = next((each for each in KNOWN if each.name == name), None)
     if known is None:
-        from .torch_layers import Elementwise
-        from .torch_layers import Gate as GateModule
+        from .layers import Elementwise
+        from .layers import Gate as GateModule
 
         return GateModule(name) if name in ("geglu", "reglu", "swiglu") else Elementwise(name)
     # Above its threshold PyTorch's softplus(x) is x: at 20, its default, 2e-9 too low for float64.

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..checks import __version__, require_path
-from ..network import MLPConfig, Params
-from ..storage import write_atomically
-from .c_steps import Steps, c_array, c_number
-from .numpy_module import compute
-from .operations import (
+from ...checks import __version__, require_path
+from ...network import MLPConfig, Params
+from ...storage import write_atomically
+from ..numpy_module import compute
+from ..operations import (
     Operations,
     Standardise,
     input_dtype,
@@ -20,6 +19,7 @@ from .operations import (
     widened,
     with_types,
 )
+from .steps import Steps, c_array, c_number
 
 # Rows that a header's test of itself computes.
 _ROWS = 8

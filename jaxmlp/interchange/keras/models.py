@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from ..network import MLPConfig, Params
-from .layer_parts import refuse
-from .operations import (
+from ...network import MLPConfig, Params
+from ..layer_parts import refuse
+from ..operations import (
     Activate,
     AddSkip,
     Affine,
@@ -55,7 +55,7 @@ def to_keras(config: MLPConfig, params: Params) -> Any:
 
     Weights are those of the network bit for bit. Layers are Keras' own but for the gates and the
     tanh form of GELU, which are ours and registered, so that `model.save` writes them; where such a
-    file is loaded, import `jaxmlp.interchange.keras_layers` first.
+    file is loaded, import `jaxmlp.interchange.keras.layers` first.
 
     Args:
         config: The network. Its dropout becomes `Dropout`, a standardisation `Normalization`.
@@ -79,7 +79,7 @@ def to_keras(config: MLPConfig, params: Params) -> Any:
         >>> [layer.__class__.__name__ for layer in to_keras(config, params).layers]
         ['Dense', 'Activation', 'Dense']
     """
-    from .keras_layers import keras
+    from .layers import keras
 
     operations = operations_of(config, params)
     _require_policies(config)
@@ -133,12 +133,12 @@ def _layer(keras: Any, operation: Operation, param_dtype: str, dtype: str) -> An
         case Activate("leaky_relu"):
             return layers.LeakyReLU(negative_slope=0.01, dtype=dtype)
         case Activate(name):
-            from .keras_layers import tanh_gelu
+            from .layers import tanh_gelu
 
             function = tanh_gelu if name == "gelu" else ACTIVATIONS[name]
             return layers.Activation(function, dtype=dtype)
         case Gate(name):
-            from .keras_layers import Gate as GateLayer
+            from .layers import Gate as GateLayer
 
             return GateLayer(name, dtype=dtype)
         case Dropout(rate):

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from ..network import MLPConfig, Params
-from .layer_parts import refuse
-from .operations import Activate, Affine, Operation, Standardise, operations_of
-from .partners import import_partner, require_no_dropout
+from ...network import MLPConfig, Params
+from ..layer_parts import refuse
+from ..operations import Activate, Affine, Operation, Standardise, operations_of
+from ..partners import import_partner, require_no_dropout
 
 # Our names and scikit-learn's.
 ACTIVATIONS = {"identity": "identity", "relu": "relu", "sigmoid": "logistic", "tanh": "tanh"}

@@ -6,11 +6,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ..network import MLPConfig, Params
-from .flax_reading import Layer, promoted, read_layers
-from .jax_functions import function_of
-from .layer_parts import refuse
-from .operations import (
+from ...network import MLPConfig, Params
+from ..jax_functions import function_of
+from ..layer_parts import refuse
+from ..operations import (
     Activate,
     AddSkip,
     Affine,
@@ -24,8 +23,9 @@ from .operations import (
     operations_of,
     with_types,
 )
-from .partners import import_partner
-from .recognition import network_of
+from ..partners import import_partner
+from ..recognition import network_of
+from .reading import Layer, promoted, read_layers
 
 
 def to_nnx(config: MLPConfig, params: Params) -> Any:
@@ -57,7 +57,7 @@ def to_nnx(config: MLPConfig, params: Params) -> Any:
         >>> module(jnp.zeros((5, 2))).shape
         (5, 3)
     """
-    from .flax_layers import Residual, nnx
+    from .layers import Residual, nnx
 
     stack: list[list[Any]] = [[]]
     for dtype, operation in with_types(operations_of(config, params)):
@@ -111,8 +111,8 @@ def from_nnx(module: Any, *, dropout_rate: float | None = None) -> tuple[MLPConf
 
 def _layers(nnx: Any, operation: Operation, param_dtype: str, dtype: str) -> list[Any]:
     """The layers of an operation that is given numbers of `dtype`."""
-    from .flax_layers import Cast as CastLayer
-    from .flax_layers import Standardise as StandardiseLayer
+    from .layers import Cast as CastLayer
+    from .layers import Standardise as StandardiseLayer
 
     settings: dict[str, Any] = {"param_dtype": jnp.dtype(param_dtype), "rngs": nnx.Rngs(0)}
     match operation:
@@ -150,7 +150,7 @@ def _layers(nnx: Any, operation: Operation, param_dtype: str, dtype: str) -> lis
 
 
 def _chain(name: str, module: Any, seen: set[int]) -> Iterator[Layer | StartSkip | AddSkip]:
-    from .flax_layers import Residual, nnx
+    from .layers import Residual, nnx
 
     subject = f"module {name!r}" if name else "module"
     if type(module) not in (nnx.Sequential, Residual):

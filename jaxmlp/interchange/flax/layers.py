@@ -4,7 +4,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from .partners import import_partner
+from ..partners import import_partner
 
 linen: Any = import_partner("flax.linen", "flax")
 nnx: Any = import_partner("flax.nnx", "flax")

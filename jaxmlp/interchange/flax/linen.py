@@ -9,12 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..network import Dense, MLPConfig, Norm, Params, require_config
-from ..storage import flatten_by_path, named_params, params_skeleton, restore_by_path
-from .flax_reading import Layer, promoted, read_layers
-from .jax_functions import function_of
-from .layer_parts import refuse
-from .operations import (
+from ...network import Dense, MLPConfig, Norm, Params, require_config
+from ...storage import flatten_by_path, named_params, params_skeleton, restore_by_path
+from ..jax_functions import function_of
+from ..layer_parts import refuse
+from ..operations import (
     Activate,
     AddSkip,
     Affine,
@@ -28,8 +27,9 @@ from .operations import (
     operations_of,
     with_types,
 )
-from .partners import import_partner
-from .recognition import network_of
+from ..partners import import_partner
+from ..recognition import network_of
+from .reading import Layer, promoted, read_layers
 
 
 def to_linen(
@@ -64,7 +64,7 @@ def to_linen(
         >>> module.apply(variables, jnp.zeros((5, 2))).shape
         (5, 3)
     """
-    from .flax_layers import LinenResidual, linen
+    from .layers import LinenResidual, linen
 
     chains: list[list[Any]] = [[]]
     trees: list[dict[str, dict[str, Any]]] = [{"params": {}, "statistics": {}}]
@@ -148,8 +148,8 @@ def _layers(
     operation: Operation, param_dtype: str, dtype: str, deterministic: bool
 ) -> list[tuple[Any, dict[str, dict[str, Any]]]]:
     """The layers of an operation that is given numbers of `dtype`, with their variables."""
-    from .flax_layers import Cast as CastLayer
-    from .flax_layers import LinenStandardise, linen
+    from .layers import Cast as CastLayer
+    from .layers import LinenStandardise, linen
 
     settings = {"param_dtype": jnp.dtype(param_dtype), "dtype": jnp.dtype(dtype)}
     match operation:
@@ -185,7 +185,7 @@ def _present(**arrays: Any) -> dict[str, Any]:
 def _chain(
     name: str, module: Any, variables: Mapping[str, Any]
 ) -> Iterator[Layer | StartSkip | AddSkip]:
-    from .flax_layers import LinenResidual, linen
+    from .layers import LinenResidual, linen
 
     subject = f"module {name!r}" if name else "module"
     if type(module) not in (linen.Sequential, LinenResidual):

@@ -5,8 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ..network import MLPConfig, Params
-from .operations import (
+from ...network import MLPConfig, Params
+from ..operations import (
     Activate,
     AddSkip,
     Affine,
@@ -20,10 +20,10 @@ from .operations import (
     operations_of,
     with_types,
 )
-from .partners import import_partner
-from .recognition import network_of
-from .torch_activations import make_activation
-from .torch_modules import read_module, refuse_shared
+from ..partners import import_partner
+from ..recognition import network_of
+from .activations import make_activation
+from .modules import read_module, refuse_shared
 
 
 def to_torch(config: MLPConfig, params: Params) -> Any:
@@ -56,7 +56,7 @@ def to_torch(config: MLPConfig, params: Params) -> Any:
             case StartSkip():
                 stack.append([])
             case AddSkip():
-                from .torch_layers import Residual
+                from .layers import Residual
 
                 layer = Residual(*stack.pop())
                 stack[-1].append(layer)
@@ -157,6 +157,6 @@ def _as_tensor(array: np.ndarray) -> Any:
 
 
 def _layers() -> Any:
-    from . import torch_layers
+    from . import layers
 
-    return torch_layers
+    return layers
