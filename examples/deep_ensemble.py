@@ -45,7 +45,7 @@ result = jaxmlp.fit_members(
 
 def predict(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns mean and standard deviation, shape (folds, members, rows), in units of the data."""
-    outputs = jax.vmap(lambda params: jaxmlp.apply(params, x, config=config))(result.params)
+    outputs = ensembles.predict_members(result.params, x, config=config)
     mean, deviation = jaxmlp.losses.gaussian_parameters(outputs)
     shape = folds, members, len(x)
     return 150 + 75 * np.reshape(mean, shape), 75 * np.reshape(deviation, shape)

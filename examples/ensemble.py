@@ -79,7 +79,7 @@ result = jaxmlp.fit_members(
     seeds=range(members),
     hyperparameters=chosen,
 )
-logits = jax.vmap(lambda params: jaxmlp.apply(params, test.x, config=config))(result.params)
+logits = ensembles.predict_members(result.params, test.x, config=config)
 right = np.asarray(logits.argmax(axis=-1) == test.y)
 together = np.asarray(ensembles.mean_probabilities(logits).argmax(axis=-1) == test.y)
 print(f"test accuracy: {right.mean():.2%} alone, {together.mean():.2%} together")

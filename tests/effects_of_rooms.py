@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from effects import BAD, DOUBLED, WEIGHT, In
@@ -161,6 +162,13 @@ OTHERS: dict[Any, dict[str, Any]] = {
         "params": DOUBLED,
         "config": dataclasses.replace(CONFIG, hidden_features=(2,)),
         "hidden_features": (5,),
+    },
+    ensembles.predict_members: {
+        "params": jax.tree.map(lambda leaf: leaf[None], DOUBLED),
+        "x": X + 1,
+        "config": dataclasses.replace(CONFIG, activation="tanh"),
+        # What it changes is the shape of the program: 0 is refused.
+        "batch_size": 0,
     },
     ensembles.select_greedily: {
         "predictions": In(DIFFERENT[::-1], {"predictions": DIFFERENT, "loss": from_second}),

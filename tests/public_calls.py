@@ -184,7 +184,7 @@ CALLS: dict[Any, dict[str, tuple[Any, set[str]]]] = {
         "params": (PARAMS, set()),
         "x": (X, set()),
         "config": (CONFIG, set()),
-        "batch_size": (4, {"int"}),
+        "batch_size": (4, {"none", "int"}),
     },
     jaxmlp.compile_predict: {
         "params": (PARAMS, set()),

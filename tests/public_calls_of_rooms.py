@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pyarrow
@@ -147,6 +148,12 @@ CALLS: dict[Any, dict[str, tuple[Any, set[str]]]] = {
         "params": (PARAMS, set()),
         "config": (CONFIG, set()),
         "hidden_features": ((4,), set()),
+    },
+    ensembles.predict_members: {
+        "params": (jax.tree.map(lambda leaf: leaf[None], PARAMS), set()),
+        "x": (X, set()),
+        "config": (CONFIG, set()),
+        "batch_size": (4, {"none", "int"}),
     },
     ensembles.select_greedily: {
         "predictions": (MEMBERS, set()),

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ..fitting import predict_rows
@@ -28,7 +29,7 @@ def predict_members(
         Outputs, as the functions for members' outputs take them.
 
     Raises:
-        TypeError: `x` holds no numbers, or `config` is no `MLPConfig`.
+        TypeError: `x` holds no numbers, `params` are no `Params`, or `config` is no `MLPConfig`.
         ValueError: There are no rows, `x` has the wrong number of features, `params` have no member
             axis, or they are not those of `config`.
 
@@ -41,15 +42,18 @@ def predict_members(
         (5, 4000, 3)
     """
     require_config(config)
-    counts = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(params)}
-    if len(counts) != 1 or counts == {()} or counts == {(0,)}:
+    if not isinstance(params, Params):
+        raise TypeError(f"params must be jaxmlp.Params; got a {type(params).__name__}.")
+    counts = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(params)}
+    if len(counts) != 1 or counts <= {(), (0,)}:
         raise ValueError(
             "params must have a leading axis of at least one member, the same for all arrays, as "
             f"fit_members gives them; got axes of {sorted(counts)}. For one network use "
             "jaxmlp.predict."
         )
     outputs = predict_rows(_apply_members, params, x, config, batch_size)
-    return jnp.moveaxis(jnp.asarray(outputs), 1, 0)
+    moveaxis = np.moveaxis if isinstance(outputs, np.ndarray) else jnp.moveaxis
+    return jax.device_put(moveaxis(outputs, 1, 0))
 
 
 def _apply_members(params: Params, x: Array, config: MLPConfig) -> Array:

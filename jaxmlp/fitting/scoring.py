@@ -101,7 +101,7 @@ def predict(
         (5000, 3)
     """
     require_config(config)
-    return jnp.asarray(predict_rows(_apply, params, x, config, batch_size))
+    return jax.device_put(predict_rows(_apply, params, x, config, batch_size))
 
 
 def predict_rows(

@@ -1,10 +1,14 @@
 """Tests of `evaluate` and `predict`: the numbers of all rows together, however they are cut."""
 
+import dataclasses
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+from compilations import compilations
 from fits import CONFIG, LOSS, PARAMS, VALIDATION, WEIGHT, X, Y, fit, make_loader
 
 import jaxmlp
@@ -162,3 +166,61 @@ class TestFramesToValidateOn:
     def test_a_column_that_is_missing_is_named(self):
         with pytest.raises(ValueError, match="'b'"):
             self.fit((self.frame[list("acd")], Y))
+
+
+class TestPredictingManyRows:
+    """Rows go through one program in calls of many blocks, several at a time."""
+
+    x = np.random.default_rng(0).normal(size=(20_000, 4)).astype(np.float32)
+
+    def test_all_rows_come_out_in_their_order(self):
+        outputs = jaxmlp.predict(PARAMS, self.x, config=CONFIG)
+        expected = jaxmlp.apply(PARAMS, self.x, config=CONFIG)
+        np.testing.assert_allclose(outputs, expected, rtol=RTOL, atol=1e-6)
+
+    def test_a_row_gives_the_same_bits_alone_and_among_many(self):
+        whole = jaxmlp.predict(PARAMS, self.x, config=CONFIG)
+        for row in (0, 255, 256, 8191, 8192, 19_999):
+            alone = jaxmlp.predict(PARAMS, self.x[row : row + 1], config=CONFIG)
+            np.testing.assert_array_equal(alone[0], whole[row])
+
+    def test_any_number_of_rows_is_one_program(self):
+        config = dataclasses.replace(CONFIG, hidden_features=(7,))
+        params = jaxmlp.init_params(config, key=jax.random.key(0))
+        jaxmlp.predict(params, self.x[:3], config=config)
+        with compilations() as programs:
+            for count in (1, 300, 8192, 20_000):
+                jaxmlp.predict(params, self.x[:count], config=config)
+        assert not programs
+
+    @pytest.mark.parametrize("kind", [jnp.asarray, list, lambda x: make_loader(x, None, None)])
+    def test_rows_that_lie_elsewhere_give_the_same_bits(self, kind):
+        rows = kind(self.x[:9000].tolist() if kind is list else self.x[:9000])
+        outputs = jaxmlp.predict(PARAMS, rows, config=CONFIG)
+        np.testing.assert_array_equal(outputs, jaxmlp.predict(PARAMS, self.x[:9000], config=CONFIG))
+
+    def test_settings_of_this_thread_hold_in_the_others(self):
+        with jax.enable_x64(True):
+            config = dataclasses.replace(CONFIG, param_dtype="float64")
+            params = jaxmlp.init_params(config, key=jax.random.key(0))
+            outputs = jaxmlp.predict(params, self.x.astype(np.float64), config=config)
+            expected = jaxmlp.apply(params, self.x.astype(np.float64), config=config)
+        assert outputs.dtype == np.float64
+        # Rounding of float64.
+        np.testing.assert_allclose(outputs, expected, rtol=1e-12, atol=1e-14)
+
+    def test_within_jax_s_transformations_blocks_are_part_of_the_program(self):
+        expected = jaxmlp.predict(PARAMS, self.x[:600], config=CONFIG)
+
+        def total(params):
+            return jnp.sum(jaxmlp.predict(params, self.x[:600], config=CONFIG))
+
+        traced = jax.jit(lambda p: jaxmlp.predict(p, self.x[:600], config=CONFIG))(PARAMS)
+        np.testing.assert_allclose(traced, expected, rtol=RTOL, atol=1e-6)
+        gradient = jax.grad(total)(PARAMS)
+        # Each output's bias counts once per row.
+        np.testing.assert_allclose(gradient.output.bias, 600, rtol=RTOL)
+
+    def test_what_a_block_raises_reaches_the_caller(self):
+        with pytest.raises(ValueError, match="3 features .* initialised for 4"):
+            jaxmlp.predict(PARAMS, self.x[:, :3], config=CONFIG)
