@@ -98,9 +98,13 @@ _LAZY = {
     "inspection": ("Recorder", "deltas", "per_example_grad_norms", "summary"),
     "tabular": ("tabular", "with_standardization"),
 }
+# They need extras, or say so: modules of their own.
+_EDGES = ("interchange", "plot", "report", "sklearn", "tensorboard")
 
 
 def __getattr__(name: str) -> Any:
+    if name in _EDGES:
+        return importlib.import_module(f".{name}", __name__)
     for room, names in _LAZY.items():
         if name in names:
             module = importlib.import_module(f".{room}", __name__)

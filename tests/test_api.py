@@ -107,3 +107,10 @@ def test_import_loads_no_edge_package():
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     loaded = set(json.loads(run.stdout)) - set(sys.stdlib_module_names)
     assert loaded == {"jaxmlp", "jaxtyping", "wadler_lindig"}
+
+
+@pytest.mark.parametrize("edge", ["interchange", "plot", "report", "sklearn", "tensorboard"])
+def test_edge_modules_are_imported_when_first_asked_for(edge):
+    script = f"import jaxmlp; print(jaxmlp.{edge}.__name__)"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout == f"jaxmlp.{edge}\n"

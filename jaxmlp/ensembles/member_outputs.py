@@ -52,7 +52,7 @@ def predict_members(
             "jaxmlp.predict."
         )
     outputs = predict_rows(_apply_members, params, x, config, batch_size)
-    moveaxis = np.moveaxis if isinstance(outputs, np.ndarray) else jnp.moveaxis
+    moveaxis: Any = np.moveaxis if isinstance(outputs, np.ndarray) else jnp.moveaxis
     return jax.device_put(moveaxis(outputs, 1, 0))
 
 
