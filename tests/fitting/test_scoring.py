@@ -222,5 +222,5 @@ class TestPredictingManyRows:
         np.testing.assert_allclose(gradient.output.bias, 600, rtol=RTOL)
 
     def test_what_a_block_raises_reaches_the_caller(self):
-        with pytest.raises(ValueError, match="3 features .* initialised for 4"):
+        with pytest.raises(ValueError, match=r"3 features .* initialised for 4"):
             jaxmlp.predict(PARAMS, self.x[:, :3], config=CONFIG)
