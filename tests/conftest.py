@@ -12,7 +12,7 @@ import pytest
 # users have, too.
 os.environ.setdefault(
     "XLA_FLAGS",
-    "--xla_backend_optimization_level=1"
+    "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
     # These compile in twice the time.
     + (" --xla_cpu_use_fusion_emitters=false" if jaxlib.version.__version_info__ < (0, 11) else ""),
 )
