@@ -180,12 +180,14 @@ def test_types_that_keras_has_not_are_refused(types):
         to_keras(config, params_of(config, 0))
 
 
-def test_scales_below_that_of_keras_are_refused():
+@pytest.mark.parametrize("factor", [1e-8, -1, 1e20])
+def test_scales_that_keras_would_change_are_refused(factor):
     config = jaxmlp.MLPConfig(in_features=2, out_features=1)
     params = params_of(config, 0, standardised=True)
     statistics = params.standardization
-    params = params._replace(standardization=statistics._replace(scale=1e-8 * statistics.scale))
-    with pytest.raises(ValueError, match=r"scale must be at least 1e-07 in Keras; got .*Standard"):
+    params = params._replace(standardization=statistics._replace(scale=factor * statistics.scale))
+    message = r"scale must be from 1e-07 to 1.8e\+19 in Keras; got .*Standardise rows before"
+    with pytest.raises(ValueError, match=message):
         to_keras(config, params)
 
 
