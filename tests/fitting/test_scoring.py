@@ -251,6 +251,16 @@ class TestPredictingManyRows:
         # Each output's bias counts once per row.
         np.testing.assert_allclose(gradient.output.bias, 600, rtol=RTOL)
 
+    def test_what_is_constant_within_a_jitted_function_is_computed_there(self):
+        expected = jaxmlp.predict(PARAMS, self.x, config=CONFIG)
+        traced = jax.jit(lambda: jaxmlp.predict(PARAMS, self.x, config=CONFIG))()
+        np.testing.assert_allclose(traced, expected, rtol=RTOL, atol=1e-6)
+
+    def test_bytes_in_another_order_are_the_same_numbers(self):
+        expected = jaxmlp.predict(PARAMS, self.x, config=CONFIG)
+        swapped = self.x.astype(self.x.dtype.newbyteorder())
+        np.testing.assert_array_equal(jaxmlp.predict(PARAMS, swapped, config=CONFIG), expected)
+
     def test_what_a_block_raises_reaches_the_caller(self):
         with pytest.raises(ValueError, match=r"3 features .* initialised for 4"):
             jaxmlp.predict(PARAMS, self.x[:, :3], config=CONFIG)

@@ -54,6 +54,16 @@ def own():
     return model
 
 
+class DoubledCall(layers.Dense):
+    def __call__(self, *arguments, **settings):
+        return 2 * super().__call__(*arguments, **settings)
+
+
+def of_images(layer):
+    """A chain over rows of two axes, whose last one Keras' dense layers act on."""
+    return keras.Sequential([keras.Input((3, 3)), layers.Dense(3), layer, layers.Dense(2)])
+
+
 def with_lora():
     model = chain()
     model.layers[0].enable_lora(1)
@@ -129,6 +139,18 @@ CASES = {
     "a function of numbers": (
         lambda: functional(keras.ops.relu),
         "must be a layer; got the operation Relu. Use the layer, not the function",
+    ),
+    "a call of the user's": (
+        lambda: chain(DoubledCall(4, name="twice")),
+        "layer 'twice' must compute what its call does; got a __call__ of its own",
+    ),
+    "an axis before the last": (
+        lambda: of_images(layers.LayerNormalization(axis=1, name="norm")),
+        r"layer 'norm' must act over the features of a row; got axis=\[1\]. Give axis=-1",
+    ),
+    "a softmax before the last axis": (
+        lambda: of_images(layers.Softmax(axis=1, name="max")),
+        r"layer 'max' must have axis = \(-1,\) or \(2,\); got \(1,\)",
     ),
     "a model of the user's": (own, r"model 'own' must be a keras.Sequential or a f.*got a Own"),
     "not built": (
