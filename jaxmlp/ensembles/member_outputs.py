@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..fitting import predict_rows
+from ..fitting import predict_rows, put_beside
 from ..forward import apply
-from ..network import MLPConfig, Params, require_config
+from ..network import MLPConfig, Params, check_inputs, require_config
 
 
 def predict_members(
@@ -51,9 +51,15 @@ def predict_members(
             f"fit_members gives them; got axes of {sorted(counts)}. For one network use "
             "jaxmlp.predict."
         )
+    if isinstance(x, jax.Array | np.ndarray) and x.ndim > 1:
+        check_inputs(jax.eval_shape(_first, params), x, config)
     outputs = predict_rows(_apply_members, params, x, config, batch_size)
     moveaxis: Any = np.moveaxis if isinstance(outputs, np.ndarray) else jnp.moveaxis
-    return jax.device_put(moveaxis(outputs, 1, 0))
+    return put_beside(params, moveaxis(outputs, 1, 0))
+
+
+def _first(params: Params) -> Params:
+    return jax.tree.map(lambda leaf: leaf[0], params)
 
 
 def _apply_members(params: Params, x: Array, config: MLPConfig) -> Array:

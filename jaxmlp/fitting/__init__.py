@@ -25,7 +25,7 @@ from .progress import ProgressBar
 from .results import FitResult, as_frame
 from .row_blocks import choose_block, compute_by_rows, count_cores, rows_per_call
 from .run_files import check_counted, check_settings, hash_tree, plan_settings
-from .scoring import evaluate, predict, predict_rows
+from .scoring import evaluate, predict, predict_rows, put_beside
 from .settings import FIT_SETTINGS, FitSettings, Plan, make_plan
 from .signals import stop_requests
 from .signatures import SettingsGroup, complete, spelled_out
@@ -72,6 +72,7 @@ __all__ = [
     "predict",
     "predict_rows",
     "program",
+    "put_beside",
     "rows_per_call",
     "seconds_per_step",
     "spelled_out",

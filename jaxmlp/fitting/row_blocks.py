@@ -84,7 +84,7 @@ def cut(x: np.ndarray | jax.Array, size: int) -> Iterator[np.ndarray | jax.Array
     """Iterates over pieces of an array; what lies on a CPU or on several devices as NumPy's."""
     if not isinstance(x, np.ndarray | Tracer) and (_on_cpu(x) or len(x.devices()) > 1):
         x = np.asarray(x)
-    return (x[first : first + size] for first in range(0, len(x), size))
+    return (_native(x[first : first + size]) for first in range(0, len(x), size))
 
 
 def count_cores() -> int:
@@ -94,8 +94,17 @@ def count_cores() -> int:
     return os.cpu_count() or 1
 
 
+def _native(rows: Any) -> Any:
+    """Rows in this machine's order of bytes, which a jitted function takes for granted."""
+    if not isinstance(rows, np.ndarray) or rows.dtype.isnative:
+        return rows
+    return rows.astype(rows.dtype.newbyteorder("="))
+
+
 def _on_cpu(x: Any) -> bool:
-    return isinstance(x, np.ndarray) or {device.platform for device in x.devices()} == {"cpu"}
+    if isinstance(x, np.ndarray | Tracer):
+        return not isinstance(x, Tracer)
+    return {device.platform for device in x.devices()} == {"cpu"}
 
 
 def _fill(rows: Any, *, block: int, size: int) -> Any:

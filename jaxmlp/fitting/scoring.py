@@ -16,7 +16,7 @@ from ..data import DataLoader
 from ..forward import apply
 from ..loading import apply_transform
 from ..losses.loss_function import NetworkLoss
-from ..network import Batch, LossFn, MLPConfig, Params, require_config
+from ..network import Batch, LossFn, MLPConfig, Params, check_inputs, require_config
 from ..sources.choice import make_source
 from .evaluation import evaluate_rows
 from .program_cache import ProgramCache
@@ -79,14 +79,14 @@ def predict(
     Args:
         params: Parameters of `config`.
         x: The rows: an array, shape (rows, ..., in_features), or whatever `DataLoader` takes as
-            `x`; of a `DataLoader` all rows in the order of its source.
+            `x`; of a `DataLoader` all rows in the order of its source, through its transform.
         config: The network.
         batch_size: Rows per block, at least 1; `None` for 256 on a CPU, whose caches they fit, and
             8192 on other devices. The last block is filled up; a row's outputs do not depend on
             the rows beside it.
 
     Returns:
-        What `apply` gives for the rows.
+        What `apply` gives for the rows, on the device of the parameters if they are put on one.
 
     Raises:
         TypeError: `x` holds no numbers, `params` are no `Params`, or `config` no `MLPConfig`.
@@ -101,7 +101,9 @@ def predict(
         (5000, 3)
     """
     require_config(config)
-    return jax.device_put(predict_rows(_apply, params, x, config, batch_size))
+    if isinstance(x, jax.Array | np.ndarray) and x.ndim > 1:
+        check_inputs(params, x, config)
+    return put_beside(params, predict_rows(_apply, params, x, config, batch_size))
 
 
 def predict_rows(
@@ -123,6 +125,18 @@ def predict_rows(
     return compute_by_rows(compute, params, pieces, config, block=block, size=size)
 
 
+def put_beside(params: PyTree, outputs: Array | np.ndarray) -> Array:
+    """Puts outputs on the device that parameters are bound to, or where JAX computes."""
+    bound = {
+        device
+        for leaf in jax.tree.leaves(params)
+        if isinstance(leaf, jax.Array) and not isinstance(leaf, Tracer) and leaf.committed
+        for device in leaf.devices()
+    }
+    one_device = bound.pop() if len(bound) == 1 else None
+    return jax.device_put(outputs, None if isinstance(outputs, jax.Array) else one_device)
+
+
 def _numbers_of_row(x: Any) -> int:
     return math.prod(x.shape[1:]) if isinstance(x, jax.Array | np.ndarray) else 1
 
@@ -137,10 +151,15 @@ def _pieces(x: Any, size: int, in_features: int) -> Iterator[Any]:
             )
         yield from cut(x, size)
         return
-    of_loader = isinstance(x, DataLoader)
-    source = x.source if of_loader else make_source(x, None, None, check_finite=False)
+    transform = x.transform if isinstance(x, DataLoader) else None
+    source = (
+        x.source if isinstance(x, DataLoader) else make_source(x, None, None, check_finite=False)
+    )
+    # A transform is given the weight of rows, too.
+    reader = source if transform is None else DataLoader(source, batch_size=1, check_finite=False)
     for first in range(0, len(source), size):
-        yield source.read(np.arange(first, min(first + size, len(source)))).x
+        batch = reader.read(np.arange(first, min(first + size, len(source))))
+        yield (batch if transform is None else apply_transform(transform, batch)).x
 
 
 def _apply(params: Params, x: Array, config: MLPConfig) -> Array:

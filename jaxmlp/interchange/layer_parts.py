@@ -33,7 +33,7 @@ class Place(NamedTuple):
     def __str__(self) -> str:
         label = self.operation.label
         name = f"{self.number} ({label})" if label else f"{self.number}"
-        return f"operation {name}, {_described(self.operation)},"
+        return f"operation {name}, {_described(self.operation)}"
 
 
 @dataclasses.dataclass
@@ -70,7 +70,8 @@ _ORDER = [field.name for field in dataclasses.fields(LayerParts)]
 
 def refuse(subject: object, requirement: str, got: str, remedy: str) -> NoReturn:
     """Raises the error that names an operation, what it must be, what was got and a remedy."""
-    raise ValueError(f"{subject} must {requirement}; got {got}. {remedy}")
+    named = f"{subject}," if isinstance(subject, Place) else f"{subject}"
+    raise ValueError(f"{named} must {requirement}; got {got}. {remedy}")
 
 
 def parts_of(operations: Sequence[Operation], *, ignores_dropout: bool) -> NetworkParts:
@@ -89,7 +90,7 @@ def parts_of(operations: Sequence[Operation], *, ignores_dropout: bool) -> Netwo
     for place in _places(operations, ignores_dropout):
         operation = place.operation
         if start is not None and not isinstance(operation, Affine):
-            refuse(start, "start right before a dense layer", f"{place} next", _APART)
+            refuse(start, "start right before a dense layer", f"{place}, next", _APART)
         match operation:
             case Affine():
                 layers.append(LayerParts(start, place))

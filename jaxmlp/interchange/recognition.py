@@ -166,10 +166,12 @@ def _norm(hidden: list[LayerParts]) -> tuple[Any, float]:
     for layer in hidden:
         if layer.norm is None:
             got = "a dense layer without one"
-            refuse(layer.affine, f"be followed by a norm, as {norms[0]} is", got, remedy)
+            refuse(layer.affine, f"be followed by a norm, as {norms[0]}, is", got, remedy)
         operation = layer.norm.operation
         if (operation.kind, operation.epsilon) != (first.kind, first.epsilon):
-            requirement = f"be the norm {first.kind!r} of epsilon {first.epsilon}, as {norms[0]} is"
+            requirement = (
+                f"be the norm {first.kind!r} of epsilon {first.epsilon}, as {norms[0]}, is"
+            )
             got = f"{operation.kind!r} of epsilon {operation.epsilon}"
             refuse(layer.norm, requirement, got, remedy)
         if operation.kind == "rms" and operation.bias is not None and operation.bias.any():

@@ -68,10 +68,11 @@ def to_stablehlo(
     if not platforms or set(platforms) - set(_PLATFORMS):
         raise ValueError(f"platforms must be some of {_PLATFORMS}; got {tuple(platforms)}.")
     named_params(config, params)
-    if params.output.kernel.ndim > 3:
+    leading: tuple[int, ...] = params.output.kernel.shape[:-2]
+    if len(leading) > 1 or 0 in leading:
         raise ValueError(
-            f"params must have one member axis at most; got kernels of {params.output.kernel.ndim} "
-            "axes. Join the leading axes by a.reshape(-1, *a.shape[2:])."
+            "params must have one axis of at least one member in front, or none; got the leading "
+            f"axes {leading}. Join several by a.reshape(-1, *a.shape[{len(leading)}:])."
         )
     _require_flatbuffers()
     constants = jax.tree.map(jnp.asarray, params)

@@ -47,3 +47,8 @@ def test_loaders_are_read_in_the_order_of_their_source():
 def test_parameters_of_one_network_are_refused():
     with pytest.raises(ValueError, match=r"leading axis .* use jaxmlp\.predict"):
         ensembles.predict_members(PARAMS, X, config=CONFIG)
+
+
+def test_what_is_refused_is_told_by_the_shape_that_it_was_given():
+    with pytest.raises(ValueError, match=r"got x\.shape=\(9000, 3\)"):
+        ensembles.predict_members(MEMBERS, ROWS[:, :3], config=CONFIG)

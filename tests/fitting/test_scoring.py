@@ -125,6 +125,36 @@ def test_predict_refuses_what_has_no_rows(x, message):
         jaxmlp.predict(PARAMS, x, config=CONFIG)
 
 
+@pytest.mark.parametrize("dtype", [object, str, "datetime64[D]", complex])
+def test_predict_refuses_what_is_no_number(dtype):
+    with pytest.raises(TypeError, match="x must be a floating or integer NumPy or JAX array; got"):
+        jaxmlp.predict(PARAMS, X.astype(dtype), config=CONFIG)
+
+
+def test_what_predict_refuses_is_told_by_the_shape_that_it_was_given():
+    with pytest.raises(ValueError, match=rf"got x\.shape=\({len(X)}, 3\)"):
+        jaxmlp.predict(PARAMS, X[:, :3], config=CONFIG)
+
+
+@pytest.mark.parametrize("count", [len(X), 9000])
+def test_predict_takes_rows_through_the_transform_of_a_loader(count):
+    rows = np.resize(X, (count, X.shape[1]))
+
+    def halve(batch):
+        return batch._replace(x=batch.x * batch.weight[:, None] / 2)
+
+    loader = jaxmlp.DataLoader(rows, batch_size=7, transform=halve)
+    got = jaxmlp.predict(PARAMS, loader, config=CONFIG)
+    np.testing.assert_array_equal(got, jaxmlp.predict(PARAMS, rows / 2, config=CONFIG))
+
+
+def test_predictions_lie_on_the_device_of_the_parameters():
+    first, second = jax.devices()
+    bound = jax.device_put(PARAMS, second)
+    assert jaxmlp.predict(bound, X, config=CONFIG).devices() == {second}
+    assert jaxmlp.predict(PARAMS, X, config=CONFIG).devices() == {first}
+
+
 @pytest.mark.parametrize("data", [3, "rows", {"x": X}])
 def test_evaluate_refuses_what_is_no_data(data):
     with pytest.raises(TypeError, match="data must be"):
@@ -220,6 +250,16 @@ class TestPredictingManyRows:
         gradient = jax.grad(total)(PARAMS)
         # Each output's bias counts once per row.
         np.testing.assert_allclose(gradient.output.bias, 600, rtol=RTOL)
+
+    def test_what_is_constant_within_a_jitted_function_is_computed_there(self):
+        expected = jaxmlp.predict(PARAMS, self.x, config=CONFIG)
+        traced = jax.jit(lambda: jaxmlp.predict(PARAMS, self.x, config=CONFIG))()
+        np.testing.assert_allclose(traced, expected, rtol=RTOL, atol=1e-6)
+
+    def test_bytes_in_another_order_are_the_same_numbers(self):
+        expected = jaxmlp.predict(PARAMS, self.x, config=CONFIG)
+        swapped = self.x.astype(self.x.dtype.newbyteorder())
+        np.testing.assert_array_equal(jaxmlp.predict(PARAMS, swapped, config=CONFIG), expected)
 
     def test_what_a_block_raises_reaches_the_caller(self):
         with pytest.raises(ValueError, match=r"3 features .* initialised for 4"):

@@ -1,12 +1,13 @@
 """A network as one C header: two compilers, without a warning, give the oracle's numbers."""
 
+import dataclasses
 import shutil
 import subprocess
 
 import jax
 import numpy as np
 import pytest
-from network_family import family, params_of, rounding, wanted_outputs
+from network_family import SIZE, family, params_of, rounding, wanted_outputs
 
 import jaxmlp
 from jaxmlp.interchange import numpy_functions, to_c
@@ -84,12 +85,10 @@ static void {name}_print(void) {{
 """
 
 
-@pytest.mark.long
-@pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("compiler", COMPILERS)
-def test_outputs_of_the_family_equal_the_oracle(compiler, tmp_path):
+def check_outputs(compiler, folder, networks, *options):
+    """Builds one program of many networks, whose outputs must equal the oracle's."""
     text, calls, wanted, atol = ["#include <stdio.h>"], [], [], []
-    for net in family():
+    for net in networks:
         operations = widened(operations_of(net.config, net.params))
         name = f"n{net.number}"
         text.append(header_text((operations,), net.config, name, "main.c", joins=False))
@@ -99,11 +98,28 @@ def test_outputs_of_the_family_equal_the_oracle(compiler, tmp_path):
         wanted.append(outputs.ravel())
         atol.append(np.full(outputs.size, rounding(operations, net.x, outputs)))
     text.append("int main(void) {\n" + "\n".join(calls) + "\n  return 0;\n}\n")
-    (tmp_path / "main.c").write_text("\n".join(text))
-    # Programs of 600 networks take a minute and more to optimise, or to check by gcc.
-    build(compiler, tmp_path, "-O0", *(SANITIZED[1:] if compiler == "clang" else []))
-    got = np.array([float.fromhex(number) for number in run(tmp_path).decode().split()])
+    (folder / "main.c").write_text("\n".join(text))
+    build(compiler, folder, *options)
+    got = np.array([float.fromhex(number) for number in run(folder).decode().split()])
     assert (np.abs(got - np.concatenate(wanted)) <= np.concatenate(atol)).all()
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_outputs_of_the_family_equal_the_oracle(compiler, tmp_path):
+    # Programs of 600 networks take a minute and more to optimise, or to check by gcc.
+    options = SANITIZED[1:] if compiler == "clang" else []
+    check_outputs(compiler, tmp_path, family(), "-O0", *options)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("x64")
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not there")
+@pytest.mark.parametrize("start", range(0, SIZE, 50))
+def test_sanitizers_of_gcc_find_nothing_in_the_family(start, tmp_path):
+    """In pieces: `-m slow -n0 -k sanitizers_of_gcc` takes some ten minutes."""
+    check_outputs("gcc", tmp_path, family(start=start, stop=start + 50), *SANITIZED)
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
@@ -139,6 +155,35 @@ def test_the_test_in_the_header_passes(compiler, options, params, tmp_path):
     to_c(tmp_path / "net.h", CONFIG, params, name="digits")
     build(compiler, tmp_path, *options, "-DDIGITS_SELF_TEST", "-x", "c", source="net.h")
     assert run(tmp_path).endswith(b"outputs differ\n")
+
+
+def self_test(compiler, folder, config, params, name="network"):
+    """Builds the test in a header, and returns what it prints."""
+    to_c(folder / "net.h", config, params, name=name)
+    build(compiler, folder, f"-D{name.upper()}_SELF_TEST", "-x", "c", source="net.h")
+    return run(folder).decode()
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("name", ["REAL", "NAME", "exp", "float", "a"])
+def test_any_name_makes_a_header_that_compiles(compiler, name, tmp_path):
+    assert (
+        self_test(compiler, tmp_path, CONFIG, PARAMS, name) == f"{name}: 0 of 40 outputs differ\n"
+    )
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("epsilon", [1e-50, 1e300])
+def test_an_epsilon_beyond_the_type_is_0_or_infinite_as_in_jax(compiler, epsilon, tmp_path):
+    config = dataclasses.replace(CONFIG, norm_epsilon=epsilon)
+    assert self_test(compiler, tmp_path, config, PARAMS) == "network: 0 of 40 outputs differ\n"
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_outputs_that_overflow_pass_the_test_in_the_header(compiler, tmp_path):
+    config = jaxmlp.MLPConfig(in_features=3, hidden_features=(4, 4, 4), out_features=2)
+    large = jax.tree.map(lambda a: a * np.float32(1e15), params_of(config, 0))
+    assert self_test(compiler, tmp_path, config, large) == "network: 0 of 16 outputs differ\n"
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)

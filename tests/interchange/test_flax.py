@@ -200,3 +200,12 @@ def test_neither_side_shares_memory_with_the_other():
     net = Network(0, config, kept, None)
     assert_comes_back(from_nnx(made[0]), net)
     assert_comes_back(from_linen(*made[1]), net)
+
+
+def test_parameters_in_boxes_of_axes_come_in():
+    init = nn.with_partitioning(nn.initializers.lecun_normal(), (None, "model"))
+    module = nn.Sequential([nn.Dense(4, kernel_init=init), nn.relu, nn.Dense(2)])
+    variables = module.init(jax.random.key(0), jnp.zeros((1, 3)))
+    _, params = from_linen(module, variables)
+    boxed = variables["params"]["layers_0"]["kernel"]
+    np.testing.assert_array_equal(params.hidden[0].kernel, boxed.value)

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import pytest
 from flax import linen as nn
 from flax import nnx
+from network_family import params_of
 
 import jaxmlp
-from jaxmlp.interchange import from_linen, from_nnx
+from jaxmlp.interchange import from_linen, from_nnx, to_linen
 
 RNGS = nnx.Rngs(0)
 X = jnp.zeros((1, 3))
@@ -64,6 +65,10 @@ NNX = {
     "another product": (
         lambda: chain(linear(4, 4, dot_general=lambda *a, **k: jax.lax.dot_general(*a, **k))),
         "module '1' must have the usual dot_general; got <function.*Leave it at its default",
+    ),
+    "arrays changed before they are used": (
+        lambda: chain(linear(4, 4, promote_dtype=lambda arrays, **_: arrays)),
+        "module '1' must have the usual promote_dtype; got <function.*Leave it at its default",
     ),
     "other axes": (
         lambda: chain(nnx.LayerNorm(4, reduction_axes=0, rngs=RNGS)),
@@ -137,8 +142,32 @@ def test_modules_of_linen_are_refused_by_name(name):
 
 def test_variables_of_another_module_are_refused():
     module = nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(2)])
-    with pytest.raises(ValueError, match=r"'layers_0' must have a kernel in variables; got \[\]"):
+    with pytest.raises(
+        ValueError, match=r"'layers_0' must have \['bias', 'kernel'\] in .*; got \[\]"
+    ):
         from_linen(module, {"params": {}})
+
+
+def test_a_norm_that_is_used_twice_is_no_norm_without_scale():
+    norm = nn.LayerNorm()
+    module = nn.Sequential([nn.Dense(4), norm, nn.relu, nn.Dense(4), norm, nn.relu, nn.Dense(2)])
+    with pytest.raises(ValueError, match=r"'layers_4' must have \['bias', 'scale'\].*used twice"):
+        from_its_variables(module)
+
+
+def test_a_bias_that_a_module_leaves_out_is_not_added():
+    module = nn.Sequential([nn.Dense(4, use_bias=False), nn.relu, nn.Dense(2)])
+    variables = module.init(jax.random.key(0), X)
+    variables["params"]["layers_0"]["bias"] = jnp.ones(4)
+    with pytest.raises(ValueError, match=r"'layers_0' must have \['kernel'\]"):
+        from_linen(module, variables)
+
+
+def test_statistics_that_are_left_out_are_asked_for():
+    params = params_of(CONFIG, 0, standardised=True)
+    module, variables = to_linen(CONFIG, params)
+    with pytest.raises(ValueError, match=r"'layers_0' must have \['mean', 'scale'\].*got \[\]"):
+        from_linen(module, variables["params"])
 
 
 CONFIG = jaxmlp.MLPConfig(in_features=3, hidden_features=(4,), out_features=2)

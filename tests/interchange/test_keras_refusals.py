@@ -54,6 +54,16 @@ def own():
     return model
 
 
+class DoubledCall(layers.Dense):
+    def __call__(self, *arguments, **settings):
+        return 2 * super().__call__(*arguments, **settings)
+
+
+def of_images(layer):
+    """A chain over rows of two axes, whose last one Keras' dense layers act on."""
+    return keras.Sequential([keras.Input((3, 3)), layers.Dense(3), layer, layers.Dense(2)])
+
+
 def with_lora():
     model = chain()
     model.layers[0].enable_lora(1)
@@ -130,6 +140,18 @@ CASES = {
         lambda: functional(keras.ops.relu),
         "must be a layer; got the operation Relu. Use the layer, not the function",
     ),
+    "a call of the user's": (
+        lambda: chain(DoubledCall(4, name="twice")),
+        "layer 'twice' must compute what its call does; got a __call__ of its own",
+    ),
+    "an axis before the last": (
+        lambda: of_images(layers.LayerNormalization(axis=1, name="norm")),
+        r"layer 'norm' must act over the features of a row; got axis=\[1\]. Give axis=-1",
+    ),
+    "a softmax before the last axis": (
+        lambda: of_images(layers.Softmax(axis=1, name="max")),
+        r"layer 'max' must have axis = \(-1,\) or \(2,\); got \(1,\)",
+    ),
     "a model of the user's": (own, r"model 'own' must be a keras.Sequential or a f.*got a Own"),
     "not built": (
         lambda: keras.Sequential([layers.Dense(3)], name="empty"),
@@ -180,12 +202,14 @@ def test_types_that_keras_has_not_are_refused(types):
         to_keras(config, params_of(config, 0))
 
 
-def test_scales_below_that_of_keras_are_refused():
+@pytest.mark.parametrize("factor", [1e-8, -1, 1e20])
+def test_scales_that_keras_would_change_are_refused(factor):
     config = jaxmlp.MLPConfig(in_features=2, out_features=1)
     params = params_of(config, 0, standardised=True)
     statistics = params.standardization
-    params = params._replace(standardization=statistics._replace(scale=1e-8 * statistics.scale))
-    with pytest.raises(ValueError, match=r"scale must be at least 1e-07 in Keras; got .*Standard"):
+    params = params._replace(standardization=statistics._replace(scale=factor * statistics.scale))
+    message = r"scale must be from 1e-07 to 1.8e\+19 in Keras; got .*Standardise rows before"
+    with pytest.raises(ValueError, match=message):
         to_keras(config, params)
 
 

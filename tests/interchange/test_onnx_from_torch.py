@@ -15,7 +15,11 @@ pytestmark = [
     pytest.mark.long,
     pytest.mark.usefixtures("x64"),
     # The exporters' own, for which users see them, too.
-    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.filterwarnings(
+        "ignore:You are using the legacy TorchScript:DeprecationWarning",
+        "ignore:The feature will be removed:DeprecationWarning",
+        "ignore:.isinstance.treespec, LeafSpec:FutureWarning",
+    ),
 ]
 ACTIVATIONS = {
     "celu": nn.CELU(), "elu": nn.ELU(), "gelu": nn.GELU("tanh"), "gelu_exact": nn.GELU(),

@@ -146,6 +146,11 @@ REFUSED = {
          ("MatMul", ["h", "second"], "y")],
         r"\(LayerNormalization\) must have a finite epsilon above 0; got 0.0",
     ),
+    "sums of squares, as of a layer norm of Keras on JAX": (
+        [MATMUL, ("ReduceSumSquare", ["z"], "s", {"keepdims": 1}), ("Sqrt", ["s"], "r"),
+         ("Div", ["one", "r"], "i"), ("Mul", ["z", "i"], "h"), ("MatMul", ["h", "second"], "y")],
+        r"'n_h' \(Mul\) must be .* Keras on JAX writes a layer norm.*interchange\.from_keras",
+    ),
     "two types": ([MATMUL, ("Add", ["z", "wide"], "y")], r"\(Add\) must have inputs of one type"),
     "an If": (
         [("If", ["yes"], "y", {

@@ -4,6 +4,7 @@ import os
 import re
 import time
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import jax
@@ -23,7 +24,8 @@ import jaxmlp
 from jaxmlp.interchange import from_onnx
 from jaxmlp.interchange.onnx import bytes_of
 
-pytestmark = pytest.mark.usefixtures("x64")
+# What is trained for two epochs has not converged.
+pytestmark = [pytest.mark.usefixtures("x64"), pytest.mark.filterwarnings("ignore:Stochastic")]
 # Of float32 and float64, with gates, norms, skips and statistics among them.
 NUMBERS = [n for n in range(120) if network(n).config.param_dtype in ("float32", "float64")]
 NUMBERS = [n for n in NUMBERS if network(n).config.compute_dtype is None][:16]
@@ -72,7 +74,9 @@ def is_right(found, data):
     x = np.random.default_rng(0).normal(size=(3, config.in_features))
     x = x.astype(helper.tensor_dtype_to_np_dtype(elements))
     try:
-        outputs = by_reference(data, x)
+        # Its warnings, as errors, would tell that nobody can tell.
+        with warnings.catch_warnings(action="ignore"):
+            outputs = by_reference(data, x)
     except Exception:
         return True
     if params.output.kernel.ndim == 3:
@@ -103,13 +107,11 @@ def check_mutations(folder, numbers):
     return read
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_damaged_files_give_an_error_or_the_right_network(tmp_path):
     assert 0 < check_mutations(tmp_path, range(136)) < 100
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 def test_ten_thousand_damaged_files_give_an_error_or_the_right_network(tmp_path):
     check_mutations(tmp_path, range(136, 10_136))
 

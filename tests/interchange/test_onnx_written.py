@@ -84,6 +84,12 @@ def test_float64_has_no_attribute_of_float32(path):
             assert not any(each.type == onnx.AttributeProto.FLOAT for each in node.attribute)
 
 
+def test_an_epsilon_beyond_float32_is_infinite_as_in_jax(path):
+    config = dataclasses.replace(CONFIG, norm="rms", norm_epsilon=1e300)
+    constants = {each.name: each for each in model_of(path, config).graph.initializer}
+    assert onnx.numpy_helper.to_array(constants["constants/float32/1e+300"]) == np.inf
+
+
 def test_the_epsilon_of_norms_is_written(path):
     config = dataclasses.replace(CONFIG, norm="layer", norm_epsilon=1e-3)
     node = next(n for n in model_of(path, config).graph.node if n.op_type == "LayerNormalization")

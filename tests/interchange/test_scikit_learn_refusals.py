@@ -118,6 +118,18 @@ def test_estimators_that_are_none_of_ours_are_refused(name):
         from_sklearn(estimator)
 
 
+class Doubled(MLPRegressor):
+    def predict(self, X):
+        return 2 * super().predict(X)
+
+
+def test_a_subclass_that_predicts_something_else_is_refused():
+    fitted = Doubled(hidden_layer_sizes=(3,), max_iter=2).fit(X, Y)
+    message = "estimator Doubled must predict as an MLPRegressor; got a predict of its own. Copy"
+    with pytest.raises(ValueError, match=message):
+        from_sklearn(fitted)
+
+
 def ours(kind="MLPRegressor", x=X, **settings):
     model = getattr(jaxmlp.sklearn, kind)(hidden_layer_sizes=(3,), max_iter=2, **settings)
     return model.fit(x, Y)

@@ -133,9 +133,13 @@ def test_wrong_types_are_named(tmp_path):
         to_stablehlo(tmp_path / "network", CONFIG, {})
 
 
-def test_members_have_one_axis(tmp_path):
-    params = jax.tree.map(lambda a: a[None], STACKED)
-    with pytest.raises(ValueError, match="params must have one member axis at most; got kernels"):
+@pytest.mark.parametrize("leading", [(1, 3), (0,)])
+def test_members_have_one_axis_and_are_some(leading, tmp_path):
+    params = jax.tree.map(lambda a: np.zeros((*leading, *a.shape), a.dtype), params_of(CONFIG, 0))
+    message = (
+        rf"one axis of at least one member in front, or none; got the leading axes \({leading[0]},"
+    )
+    with pytest.raises(ValueError, match=message):
         to_stablehlo(tmp_path / "network", CONFIG, params)
 
 

@@ -42,7 +42,30 @@ class Doubled(nn.Linear):
         return 2 * super().forward(x)
 
 
+class DoubledCall(nn.Linear):
+    def __call__(self, x):
+        return 2 * super().__call__(x)
+
+
+def converted(convert):
+    linear = nn.Linear(4, 4)
+    linear.weight = nn.Parameter(convert(linear.weight.detach()), requires_grad=False)
+    return chain(linear)
+
+
 CASES = {
+    "a call": (
+        lambda: chain(DoubledCall(4, 4)),
+        r"'1', DoubledCall\(.*must compute what its forward does; got a __call__ of its own",
+    ),
+    "8 bits": (
+        lambda: converted(lambda weight: weight.to(torch.float8_e4m3fn)),
+        r"must have dense parameters of 16 bits or more; got torch.float8_e4m3fn.*torch.float32",
+    ),
+    "sparse weights": (
+        lambda: converted(lambda weight: weight.to_sparse()),
+        r"must have dense parameters .*; got torch.float32 of layout torch.sparse_coo.*to_dense",
+    ),
     "batch norm": (
         lambda: chain(nn.BatchNorm1d(4), nn.ReLU()),
         r"module '1', BatchNorm1d\(.*must be one that a network here has.*got a BatchNorm1d\. In "

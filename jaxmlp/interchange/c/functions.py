@@ -92,7 +92,8 @@ class Functions:
     def of_rows(self, name: str, real: str) -> str:
         """Returns the name of the function of a row: "softmax" or "norm"."""
         full = f"{self._prefix}_{name}_{real}"
-        source = _OF_ROWS[name].replace("NAME", full).replace("REAL", real)
+        # The name, which may be any, last.
+        source = _OF_ROWS[name].replace("REAL", real).replace("NAME", full)
         self._sources[full] = _typed(source, real)
         return full
 

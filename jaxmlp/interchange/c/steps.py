@@ -115,7 +115,9 @@ class Steps:
                 case Normalise(kind, _, _, epsilon):
                     scale = self._array(f"norm_scale_{layer}", at, "scale")
                     bias = self._array(f"norm_bias_{layer}", at, "bias")
-                    number = c_number(epsilon, self.real)
+                    # Beyond the range of the type it is 0 or infinite, as in JAX.
+                    with np.errstate(over="ignore"):
+                        number = c_number(float(np.array(epsilon, _DTYPES[self.real])), self.real)
                     arguments = f"{int(kind == 'layer')}, {self._size}, {number}, {scale}, {bias}"
                     yield f"{self.functions.of_rows('norm', self.real)}({arguments}, {h});"
                 case Activate("softmax"):

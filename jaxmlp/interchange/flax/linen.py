@@ -130,6 +130,8 @@ def from_linen(
         )
     if "params" not in variables:
         variables = {"params": variables}
+    # Parameters of `linen.with_partitioning` are in boxes that name their axes.
+    variables = import_partner("flax.core.meta", "flax").unbox(variables)
     if isinstance(module, MLPConfig):
         return _by_names(module, variables["params"], dropout_rate)
     if not isinstance(module, linen.Module):
@@ -190,9 +192,7 @@ def _chain(
     subject = f"module {name!r}" if name else "module"
     if type(module) not in (linen.Sequential, LinenResidual):
         arrays = {key: each for tree in variables.values() for key, each in tree.items()}
-        if isinstance(module, linen.Dense) and "kernel" not in arrays:
-            remedy = "Are these the variables of this module?"
-            refuse(subject, "have a kernel in variables", f"{sorted(arrays)}", remedy)
+        _require_own(subject, module, arrays)
         yield Layer(subject, module, arrays)
         return
     skips = type(module) is LinenResidual
@@ -204,6 +204,30 @@ def _chain(
         yield from _chain(f"{name}.{key}" if name else key, each, inner)
     if skips:
         yield AddSkip(subject)
+
+
+def _require_own(subject: str, module: Any, arrays: Mapping[str, Any]) -> None:
+    """Refuses arrays other than those that a layer's settings say it has."""
+    from .layers import LinenStandardise, linen
+
+    names = {
+        linen.Dense: {"kernel": True, "bias": getattr(module, "use_bias", False)},
+        linen.LayerNorm: {
+            "scale": getattr(module, "use_scale", False),
+            "bias": getattr(module, "use_bias", False),
+        },
+        linen.RMSNorm: {"scale": getattr(module, "use_scale", False)},
+        LinenStandardise: {"mean": True, "scale": True},
+    }
+    if type(module) not in names:
+        return
+    wanted = sorted(name for name, is_there in names[type(module)].items() if is_there)
+    if sorted(arrays) != wanted:
+        remedy = (
+            "Are these the variables of this module? Those of a layer that is used twice are in "
+            "one place: put a copy of the layer, with a copy of them, into the other."
+        )
+        refuse(subject, f"have {wanted} in variables", f"{sorted(arrays)}", remedy)
 
 
 def _by_names(

@@ -1,5 +1,6 @@
 """Turns layers of Flax's, whose arrays are given, into plain operations, or into an error."""
 
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -34,6 +35,7 @@ _INSTEAD = {
 }
 # Attributes that change what a layer computes, and the values at which they do not.
 _PLAIN = {
+    "axis_index_groups": (None,),
     "axis_name": (None,),
     "broadcast_dims": ((),),
     "dot_general": (None, jax.lax.dot_general),
@@ -108,6 +110,8 @@ def _read(each: Layer) -> Operation:
         value = getattr(layer, name, plain[0])
         if value not in plain:
             refuse(subject, f"have the usual {name}", f"{value!r}", "Leave it at its default.")
+    if isinstance(layer, nnx.Module | linen.Module):
+        _require_usual_types(subject, layer)
     found = {name: np.array(array) for name, array in arrays.items()}
     # Subclasses may compute something else.
     kind = type(layer)
@@ -129,6 +133,14 @@ def _read(each: Layer) -> Operation:
     if isinstance(layer, nnx.Module | linen.Module):
         return refuse(subject, _OURS, f"a {kind.__name__}", _INSTEAD.get(kind.__name__, _APART))
     return read_function(subject, layer)
+
+
+def _require_usual_types(subject: str, layer: Any) -> None:
+    """Refuses a function of the user's own that is given arrays before they are used."""
+    usual = inspect.signature(type(layer).__init__).parameters.get("promote_dtype")
+    if usual is not None and layer.promote_dtype is not usual.default:
+        got = f"{layer.promote_dtype!r}"
+        refuse(subject, "have the usual promote_dtype", got, "Leave it at its default.")
 
 
 def _computed(layer: Any, dtype: str | None, array: Any) -> str:

@@ -148,11 +148,15 @@ def _layer(keras: Any, operation: Operation, param_dtype: str, dtype: str) -> An
         case AddSkip():
             return layers.Add(dtype=dtype)
         case Standardise(mean, scale):
-            # In binary numbers sqrt(scale * scale) is scale again.
-            if (scale < keras.config.epsilon()).any():
-                got, remedy = f"{scale.min()}", "Standardise rows before the network."
-                refuse("scale", f"be at least {keras.config.epsilon()} in Keras", got, remedy)
-            return layers.Normalization(mean=mean, variance=scale * scale, dtype=dtype)
+            # In binary numbers sqrt(scale * scale) is scale again, unless its square overflows.
+            with np.errstate(over="ignore", under="ignore"):
+                variance = scale * scale
+                kept = np.maximum(np.sqrt(variance), scale.dtype.type(keras.config.epsilon()))
+            if not np.array_equal(kept, scale, equal_nan=True):
+                low, high = keras.config.epsilon(), float(np.sqrt(np.finfo(scale.dtype).max))
+                got, remedy = f"{scale}", "Standardise rows before the network."
+                refuse("scale", f"be from {low} to {high:.1e} in Keras", got, remedy)
+            return layers.Normalization(mean=mean, variance=variance, dtype=dtype)
     raise AssertionError(operation)
 
 

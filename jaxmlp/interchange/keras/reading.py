@@ -173,6 +173,8 @@ def _read(subject: str, layer: Any) -> Iterator[Operation]:
     from .layers import keras
 
     layers, call = keras.layers, type(layer).call
+    if not type(layer).__call__.__module__.startswith("keras."):
+        refuse(subject, "compute what its call does", "a __call__ of its own around it", _APART)
     if call is layers.Dense.call:
         if layer.lora_enabled or layer.quantization_mode:
             got = "lora" if layer.lora_enabled else f"{layer.quantization_mode!r}"
@@ -190,7 +192,8 @@ def _read(subject: str, layer: Any) -> Iterator[Operation]:
     elif call is layers.ELU.call:
         yield _by_settings(subject, layer, ("alpha",), {(1,): "elu"})
     elif call is layers.Softmax.call:
-        yield _by_settings(subject, layer, ("axis",), {(-1,): "softmax", (1,): "softmax"})
+        last = len(layer.output.shape) - 1 if layer.axis == 1 else -1
+        yield _by_settings(subject, layer, ("axis",), {(-1,): "softmax", (last,): "softmax"})
     elif call is layers.LayerNormalization.call:
         _require_last_axis(subject, layer)
         if layer.rms_scaling:
@@ -249,7 +252,9 @@ def _by_settings(
 
 def _require_last_axis(subject: str, layer: Any) -> None:
     axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
-    if list(axes) not in ([-1], [1]):
+    # Of rows of two axes, say images before they are made flat, axis 1 is another.
+    shape = (layer.get_build_config() or {}).get("input_shape", (None, None))
+    if list(axes) not in ([-1], [len(shape) - 1]):
         refuse(subject, "act over the features of a row", f"axis={layer.axis}", "Give axis=-1.")
 
 

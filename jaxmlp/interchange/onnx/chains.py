@@ -124,7 +124,8 @@ class _Chain:
         settings = {name: shown(setting) for name, setting in value.attributes.items()}
         made_from = [each.name for each in value.inputs if each is not None]
         got = f"{settings or 'no settings'} on {made_from[:20]}"
-        return refuse(value, _OURS, got, _REMEDIES.get(value.kind, APART))
+        remedy = _KERAS_NORM if _sums_squares(value) else _REMEDIES.get(value.kind, APART)
+        return refuse(value, _OURS, got, remedy)
 
     def _skip(self, value: Value) -> tuple[Value, Value] | None:
         """What a sum kept, and what it is added to, if it is a sum of two that rows made."""
@@ -233,6 +234,24 @@ class _Chain:
         return None
 
 
+def _sums_squares(value: Value) -> bool:
+    """Whether sums of squares are among the last nodes that lead to a value."""
+    todo, seen = [value], {value}
+    while todo and len(seen) < _MAX_NORM_NODES:
+        new = {each for each in todo.pop(0).inputs if each is not None} - seen
+        if any(each.kind == "ReduceSumSquare" for each in new):
+            return True
+        seen |= new
+        todo += new
+    return False
+
+
+# Of a layer norm that jax2onnx wrote.
+_MAX_NORM_NODES = 60
+_KERAS_NORM = (
+    "It is how Keras on JAX writes a layer norm, with sums over shapes that are computed: give the "
+    "model itself to jaxmlp.interchange.from_keras."
+)
 _REMEDIES = {
     "BatchNormalization": (
         "Fold it into the dense layer before it, which rounds the kernel: "

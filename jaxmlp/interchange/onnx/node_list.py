@@ -46,7 +46,9 @@ class NodeList:
         name = f"constants/{dtype}/{value!r}"
         if name not in self._names:
             self._names.add(name)
-            self.initializers.append(tensor_of(name, np.array(value, dtype)))
+            # A norm's epsilon may be out of the range of float32, where it is infinite.
+            with np.errstate(over="ignore"):
+                self.initializers.append(tensor_of(name, np.array(value, dtype)))
         return name
 
     def integers(self, values: Sequence[int]) -> str:

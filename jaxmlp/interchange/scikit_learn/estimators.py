@@ -89,6 +89,8 @@ def _require_network(estimator: Any) -> np.dtype[Any]:
         refuse(f"estimator {name}", "be fitted", "one that is not", "Call fit first.")
     if is_ours:
         _require_one_network(estimator, name)
+    else:
+        _require_own_predictions(networks, estimator, name)
     if estimator.out_activation_ == "exp":
         remedy = (
             "In a copy set out_activation_ = 'identity': outputs are then logarithms of the "
@@ -97,6 +99,17 @@ def _require_network(estimator: Any) -> np.dtype[Any]:
         subject = f"estimator {name}"
         refuse(subject, "have outputs of a function here", "out_activation_='exp'", remedy)
     return estimator.coefs_[0].dtype
+
+
+def _require_own_predictions(networks: Any, estimator: Any, name: str) -> None:
+    """Refuses subclasses that predict something else than their networks' outputs."""
+    is_classifier = isinstance(estimator, networks.MLPClassifier)
+    kind = "MLPClassifier" if is_classifier else "MLPRegressor"
+    theirs = getattr(networks, kind)
+    for method in ("_forward_pass_fast", "_predict", "predict", "predict_proba"):
+        if getattr(type(estimator), method, None) is not getattr(theirs, method, None):
+            remedy = f"Copy what it was fitted to into an {kind}: vars(copy).update(vars(fitted))."
+            refuse(f"estimator {name}", f"predict as an {kind}", f"a {method} of its own", remedy)
 
 
 def _require_one_network(estimator: Any, name: str) -> None:

@@ -157,6 +157,9 @@ def _refuse_changed(subject: str, module: Any) -> None:
     if "forward" in vars(module):
         remedy = "Delete module.forward, which hides that of the class."
         refuse(subject, "compute what its class does", "a forward of its own", remedy)
+    if type(module).__call__ is not torch.nn.Module.__call__:
+        got = "a __call__ of its own around it"
+        refuse(subject, "compute what its forward does", got, _APART)
 
 
 def refuse_shared(module: Any) -> None:
@@ -176,6 +179,10 @@ def _as_array(subject: str, tensor: Any) -> Any:
         return None
     if tensor.is_meta:
         refuse(subject, "have parameters with numbers", "none yet", _UNMADE)
+    if tensor.layout is not torch.strided or tensor.is_quantized or "float8" in f"{tensor.dtype}":
+        got = f"{tensor.dtype} of layout {tensor.layout}"
+        remedy = "Convert it where it was made: to_dense(), dequantize() or to(torch.float32)."
+        refuse(subject, "have dense parameters of 16 bits or more", got, remedy)
     plain = tensor.detach().cpu().contiguous()
     if plain.dtype == torch.bfloat16:
         return plain.view(torch.int16).numpy().view(jnp.bfloat16).copy()
