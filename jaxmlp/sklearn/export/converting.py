@@ -12,6 +12,8 @@ from .models import append_estimator, classes_of
 from .prediction_nodes import Predicted
 from .table_inputs import InputType, TableInput, refuse
 
+# Of operators that later versions only widened.
+_VERSIONS = {"LabelEncoder": 2, "ZipMap": 1}
 _ZIPMAP = {"zipmap": [True, False, "columns"]}
 _INPUT_TYPES: dict[str, InputType] = {
     "BooleanTensorType": "bool",
@@ -107,6 +109,8 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     results = [made[name] for name in made]
     if hasattr(estimator, "classes_"):
         options = scope.get_options(estimator, {"zipmap": True})
+        if options["zipmap"] is True:
+            _require_last(operator, container)
         results = _mapped(nodes, results, classes_of(estimator), options["zipmap"])
     _emit(scope, container, nodes, _as_declared(nodes, results, operator.outputs))
 
@@ -173,6 +177,18 @@ def _mapped(
     return [label, Predicted(nodes.add("ZipMap", name, domain="ai.onnx.ml", **keys), "map", ())]
 
 
+def _require_last(operator: Any, container: Any) -> None:
+    """Refuses maps of probabilities that other nodes are to take, which none can."""
+    given = {each.name for each in container.outputs}
+    if operator.outputs[1].full_name not in given:
+        refuse(
+            f"option zipmap of {type(operator.raw_operator).__name__}",
+            "be False or 'columns' inside another estimator",
+            "True",
+            "Give options={'zipmap': False}.",
+        )
+
+
 def _as_declared(nodes: NodeList, results: list[Predicted], declared: Any) -> dict[str, str]:
     """Names of tensors of the types that were declared, and of what they become."""
     names = {}
@@ -200,6 +216,7 @@ def _emit(scope: Any, container: Any, nodes: NodeList, outputs: dict[str, str]) 
             [names.get(name, name) for name in node.input],
             [names[name] for name in node.output],
             op_domain=node.domain,
+            op_version=_VERSIONS.get(node.op_type),
             name=scope.get_unique_operator_name(node.op_type),
             **{each.name: helper.get_attribute_value(each) for each in node.attribute},
         )

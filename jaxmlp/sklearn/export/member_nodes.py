@@ -60,7 +60,7 @@ class MemberNodes:
         if rows.columns is not None:
             parts.append(nodes.add("Unsqueeze", rows.columns, nodes.integers([0])))
         for place, (table, code) in enumerate(zip(self.params.categories, rows.codes, strict=True)):
-            name = nodes.array(f"embedding.categories.{place}", table)
+            name = nodes.array(f"embedding.categories.{place}", np.asarray(table))
             parts.append(nodes.add("Gather", name, code, axis=1))
         if not parts:
             refuse_constant()
@@ -99,7 +99,9 @@ class MemberNodes:
         turn = nodes.constant(2 * np.pi, self.dtype)
         angle = nodes.add("Mul", nodes.add("Mul", turn, x), frequency)
         waves = nodes.add("Cos", nodes.add("Add", angle, self._by_number("phase", embedding.phase)))
-        product = nodes.add("MatMul", waves, nodes.array("embedding.kernel", embedding.kernel))
+        product = nodes.add(
+            "MatMul", waves, nodes.array("embedding.kernel", np.asarray(embedding.kernel))
+        )
         return nodes.add("Add", product, self._by_number("bias", embedding.bias))
 
     def _piecewise_linear(self, x: str, embedding: PiecewiseLinearEmbedding) -> str:
@@ -117,7 +119,9 @@ class MemberNodes:
         share = nodes.add("Div", share, self._by_number("bins.width", divisor[None]))
         share = nodes.add("Max", share, self._by_number("bins.low_end", low_end[None]))
         share = nodes.add("Min", share, self._by_number("bins.high_end", high_end[None]))
-        product = nodes.add("MatMul", share, nodes.array("embedding.kernel", embedding.kernel))
+        product = nodes.add(
+            "MatMul", share, nodes.array("embedding.kernel", np.asarray(embedding.kernel))
+        )
         linear = nodes.add("Mul", x, self._by_number("weight", embedding.weight))
         linear = nodes.add("Add", linear, self._by_number("bias", embedding.bias))
         return nodes.add("Add", linear, product)

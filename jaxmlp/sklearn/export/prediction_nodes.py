@@ -86,31 +86,37 @@ class PredictionNodes:
             named: What `of_network` or `of_members` returned.
             dtype: Its type.
         """
-        nodes, estimator = self.nodes, self.estimator
-        nodes.scope = "targets"
-        mean, scale = estimator.target_mean_, estimator.target_scale_
-        if mean is not None:
-            named = {name: self._wide(each, dtype) for name, each in named.items()}
+        estimator = self.estimator
+        self.nodes.scope = "targets"
+        is_scaled = estimator.target_mean_ is not None
+        if is_scaled:
+            named = {
+                name: self._in_target_units(name, self._wide(each, dtype))
+                for name, each in named.items()
+            }
             dtype = "float64"
-            scales = nodes.array("targets.scale", scale)
-            means = nodes.array("targets.mean", mean)
         levels = self.head.outputs_per_target
-        made: dict[str, Predicted] = {}
-        for name, values in named.items():
-            by_level = name == "quantiles"
-            if mean is not None:
-                if by_level:
-                    scales = nodes.array("targets.level_scale", scale[:, None])
-                    means = nodes.array("targets.level_mean", mean[:, None])
-                values = nodes.add("Mul", values, scales)
-                values = values if name == "std" else nodes.add("Add", values, means)
-            shape = (self.targets, levels) if by_level else (self.targets,)
-            made[name] = Predicted(values, dtype, shape)
+        shapes = {"quantiles": (self.targets, levels)}
+        made = {
+            name: Predicted(each, dtype, shapes.get(name, (self.targets,)))
+            for name, each in named.items()
+        }
         if "quantiles" in made:
             made = self._with_nearest(made["quantiles"])
-        if mean is not None and estimator.preset_ != "sklearn" and estimator.recipe_.clip:
+        if is_scaled and estimator.preset_ != "sklearn" and estimator.recipe_.clip:
             made["variable"] = self._clipped(made["variable"])
         return made
+
+    def _in_target_units(self, name: str, values: str) -> str:
+        """Does what `in_target_units` does."""
+        nodes, estimator = self.nodes, self.estimator
+        mean, scale = estimator.target_mean_, estimator.target_scale_
+        if name == "quantiles":
+            mean, scale = mean[:, None], scale[:, None]
+        values = nodes.add("Mul", values, nodes.array(f"{name}.scale", scale))
+        return (
+            values if name == "std" else nodes.add("Add", values, nodes.array("targets.mean", mean))
+        )
 
     def _activated(self, outputs: str, axes: int) -> dict[str, str]:
         """Does what `Head.activate` does, for outputs behind so many axes."""
