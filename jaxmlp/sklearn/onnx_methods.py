@@ -68,7 +68,6 @@ class OnnxMethods:
         """
         from .export import declare_outputs, register
 
-        check_is_fitted(self, "coefs_")
         register(type(self), is_classifier=is_classifier(self))
         return lambda scope, inputs: declare_outputs(scope, self, inputs)
 

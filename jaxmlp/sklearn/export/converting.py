@@ -6,6 +6,7 @@ It is imported by what only skl2onnx calls, so that it is there.
 from typing import Any
 
 from onnx import TensorProto, helper
+from sklearn.utils.validation import check_is_fitted
 
 from ...interchange.onnx import MIN_OPSET, NodeList
 from .models import append_estimator, classes_of
@@ -48,9 +49,13 @@ def declare_outputs(scope: Any, estimator: Any, inputs: Any) -> list[Any]:
         scope: Where names and options are known.
         estimator: A fitted one.
         inputs: Variables of what it is given.
+
+    Raises:
+        NotFittedError: It is not fitted.
     """
     from skl2onnx.common import data_types as types
 
+    check_is_fitted(estimator, "coefs_")
     is_double = isinstance(inputs[0].type, types.DoubleTensorType)
     floats = types.DoubleTensorType if is_double else types.FloatTensorType
 
@@ -74,8 +79,8 @@ def declare_outputs(scope: Any, estimator: Any, inputs: Any) -> list[Any]:
     wanted = scope.get_options(estimator, {"zipmap": True})["zipmap"]
     if wanted == "columns":
         letter = "s" if label_type is types.StringTensorType else "i"
-        columns = [declare(f"{letter}{each}", floats([None])) for each in classes]
-        return [declare("output_label", label), *columns]
+        declared = [declare("output_label", label)]
+        return [*declared, *(declare(f"{letter}{each}", floats([None])) for each in classes)]
     if wanted:
         kind = types.SequenceType(types.DictionaryType(label_type([]), types.FloatTensorType([])))
         return [declare("output_label", label), declare("output_probability", kind)]
@@ -110,7 +115,7 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     if hasattr(estimator, "classes_"):
         options = scope.get_options(estimator, {"zipmap": True})
         if options["zipmap"] is True:
-            _require_last(operator, container)
+            _require_last(operator)
         results = _mapped(nodes, results, classes_of(estimator), options["zipmap"])
     _emit(scope, container, nodes, _as_declared(nodes, results, operator.outputs))
 
@@ -177,10 +182,9 @@ def _mapped(
     return [label, Predicted(nodes.add("ZipMap", name, domain="ai.onnx.ml", **keys), "map", ())]
 
 
-def _require_last(operator: Any, container: Any) -> None:
+def _require_last(operator: Any) -> None:
     """Refuses maps of probabilities that other nodes are to take, which none can."""
-    given = {each.name for each in container.outputs}
-    if operator.outputs[1].full_name not in given:
+    if not operator.outputs[1].is_leaf:
         refuse(
             f"option zipmap of {type(operator.raw_operator).__name__}",
             "be False or 'columns' inside another estimator",
