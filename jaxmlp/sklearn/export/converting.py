@@ -56,7 +56,7 @@ def declare_outputs(scope: Any, estimator: Any, inputs: Any) -> list[Any]:
     from skl2onnx.common import data_types as types
 
     check_is_fitted(estimator, "coefs_")
-    is_double = isinstance(inputs[0].type, types.DoubleTensorType)
+    is_double = any(isinstance(each.type, types.DoubleTensorType) for each in inputs)
     floats = types.DoubleTensorType if is_double else types.FloatTensorType
 
     def declare(name: str, kind: Any) -> Any:
