@@ -142,7 +142,8 @@ def untrained():
         history = {"loss": np.ones((len(run.seeds), 1))}
         return TrainedMembers(run.recipe, Members(run.model.params, run.bins), history)
 
-    def leave_network(estimator, *_):
+    def leave_network(estimator, x, y, weight):
+        estimator._as_targets(y, weight, x.dtype)  # which keeps their mean and scale
         estimator.loss_, estimator.n_iter_ = 1.0, 1
 
     with (

@@ -8,7 +8,7 @@ from onnx import TensorProto
 
 from ...interchange.onnx import TYPES, NodeList
 from ...tabular import one_hot_columns
-from ..tables import PERIODS, Column, Preparation, is_embedded
+from ..tables import PERIODS, WAVE_STEPS, Column, Preparation, is_embedded
 from .table_inputs import TableInput, positions_of, refuse, require_categories
 
 _LABELS = "ai.onnx.ml"
@@ -109,7 +109,10 @@ class TableNodes:
             phase = self.nodes.add("Where", is_below, self.nodes.add("Add", rest, length), rest)
             turn = self.nodes.constant(2 * np.pi, "float64")
             angle = self.nodes.add("Div", self.nodes.add("Mul", turn, phase), length)
-            parts += [self.nodes.add("Sin", angle), self.nodes.add("Cos", angle)]
+            steps = self.nodes.constant(WAVE_STEPS, "float64")
+            for wave in ("Sin", "Cos"):
+                in_steps = self.nodes.add("Mul", self.nodes.add(wave, angle), steps)
+                parts.append(self.nodes.add("Div", self.nodes.add("Round", in_steps), steps))
         return self._beside(parts)
 
     def _scaled(self, x: str, preparation: Preparation, used: np.ndarray) -> str:

@@ -5,7 +5,7 @@ In reading order: `cells` (objects into arrays), `columns` (of frames of any pac
 """
 
 from .columns import open_table
-from .encoding import PERIODS, Column
+from .encoding import PERIODS, WAVE_STEPS, Column
 from .preparation import (
     Preparation,
     find_bins,
@@ -18,6 +18,7 @@ from .preparation import (
 
 __all__ = [
     "PERIODS",
+    "WAVE_STEPS",
     "Column",
     "Preparation",
     "find_bins",

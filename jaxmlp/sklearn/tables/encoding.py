@@ -15,6 +15,9 @@ _FEW = 8
 _EPOCH = np.datetime64(0, "s")
 # In seconds; a year is the Gregorian calendar's average.
 PERIODS = {"day": 86_400.0, "week": 604_800.0, "year": 365.2425 * 86_400.0}
+# Waves are whole multiples of its inverse: cos(2 pi / 7) and cos(12 pi / 7) are the same number, of
+# which rounding would else make two, between which bins may be cut, and each processor others.
+WAVE_STEPS = 2.0**40
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -200,6 +203,7 @@ def _encode_times(times: np.ndarray) -> np.ndarray:
     seconds = as_seconds(times - _EPOCH)
     angles = [2 * np.pi * (seconds % period) / period for period in PERIODS.values()]
     waves = [wave(angle) for angle in angles for wave in (np.sin, np.cos)]
+    waves = [np.rint(wave * WAVE_STEPS) / WAVE_STEPS for wave in waves]
     return np.stack([seconds, *waves], axis=1)
 
 
