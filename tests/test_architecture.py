@@ -46,11 +46,13 @@ ROOMS = (
     *("losses", "metrics", "network"),
     *("plot", "report"),
     *("sklearn", "sklearn.tables", "sklearn.solvers", "sklearn.recipes", "sklearn.programs"),
+    *("sklearn.export",),
     *("sources", "storage", "tabular"),
 )
 # The doors of a room are the names that its `__init__` lists in `__all__`. Three rooms are public
 # as they are: there that is what users see, and these modules are the doors for the others.
 DOOR_MODULES = {
+    "interchange": {"interchange.onnx"},
     "losses": {"losses.accumulation", "losses.loss_function", "losses.weights"},
     "sources": {
         *("sources.choice", "sources.checks", "sources.columns", "sources.ingestion"),

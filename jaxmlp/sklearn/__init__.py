@@ -6,10 +6,11 @@ predictions), `splitting` (rows to validate on), `scorers` (of a network in trai
 (what a user does after an epoch), `calibration` (a temperature for logits), `solvers` (training as
 scikit-learn's own), `recipes` (training by recipes for tables), `inputs` (what is given, into
 arrays), `devices`, `storable` (values into arrays), `estimator_files`, `curves` (of losses, drawn),
-`programs` (that former processes compiled), `together` (fits that are trained as one), `base` (what
-both estimators share), `classification` (classes into targets and back), `classifier`, `regression`
-(numbers into targets and back), `regressor`, `opening` (of files of either), `search_cv` (for the
-best arguments).
+`programs` (that former processes compiled), `export` (estimators as nodes of ONNX models),
+`onnx_methods` (by which an estimator is written as one), `together` (fits that are trained as one),
+`base` (what both estimators share), `classification` (classes into targets and back), `classifier`,
+`regression` (numbers into targets and back), `regressor`, `opening` (of files of either),
+`search_cv` (for the best arguments).
 """
 
 from .classifier import MLPClassifier

@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
 from .devices import computing_on, find_device, name_device, predicting_on
 from .estimator_files import read_estimator, write_estimator
 from .inputs import Inputs, as_dense
+from .onnx_methods import OnnxMethods
 from .programs import programs_on_disk
 from .recipes import MembersRun, find_recipe, unused_under_recipe, unused_under_sklearn, uses_recipe
 from .solvers import NOT_FINITE, SolverRun, compute_outputs, require_same_layers
@@ -50,7 +51,7 @@ def is_stochastic(estimator: Any) -> bool:
 Validating: TypeAlias = tuple[Any, Any, Any]
 
 
-class BaseMLP(Inputs):
+class BaseMLP(OnnxMethods, Inputs):
     """What classifier and regressor share; attributes of a fit are told in their docstrings."""
 
     def __sklearn_tags__(self) -> Any:

@@ -12,7 +12,7 @@ from network_family import params_of
 
 import jaxmlp
 from jaxmlp.interchange import from_onnx, to_onnx
-from jaxmlp.interchange.onnx import writing
+from jaxmlp.interchange.onnx import models
 from jaxmlp.network import ELEMENTWISE_ACTIVATIONS
 
 CONFIG = jaxmlp.MLPConfig(in_features=3, hidden_features=(4, 4), out_features=2)
@@ -171,7 +171,7 @@ def test_a_function_of_the_user_s_own_is_refused(path):
 
 
 def test_what_one_file_cannot_hold_is_refused(path, monkeypatch):
-    monkeypatch.setattr(writing, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(models, "MAX_BYTES", 1 << 20)
     with pytest.raises(ValueError, match=r"params must have less than 2 GiB.*float16"):
         to_onnx(path, CONFIG, PARAMS)
 

@@ -153,6 +153,13 @@ class TestTimes:
         np.testing.assert_array_equal(numbers[1], [0, 0, 1, 0, 1, 0, 1])
         assert np.isnan(numbers[2]).all()
 
+    def test_days_on_both_sides_of_a_week_s_begin_have_one_cosine(self):
+        """Not two that differ by rounding, between which a bin would be cut."""
+        days = pd.DataFrame({"when": pd.Timestamp(0) + pd.to_timedelta(np.arange(28), "D")})
+        columns = describe_table(days)
+        place = number_names(columns).index("when_week_cos")
+        assert len(np.unique(encode_table(days, columns).numbers[:, place])) == 4
+
     def test_those_with_a_zone_are_read_in_utc(self):
         zoned = self.TIME["when"].dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo")
         columns = describe_table(self.TIME)

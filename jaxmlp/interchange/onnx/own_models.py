@@ -8,8 +8,9 @@ from onnx import ModelProto
 
 from ...network import MLPConfig, Params
 from ...storage import CheckpointError, choose_config, differences, params_skeleton, restore_by_path
+from .models import MAX_OPSET, MIN_OPSET
 from .tensors import array_of
-from .writing import CONFIG, MAX_OPSET, MIN_OPSET, model_of
+from .writing import CONFIG, model_of
 
 
 def network_in(model: ModelProto) -> tuple[MLPConfig, Params] | None:

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, helper
 
-from ...checks import __version__
 from ...network import MLPConfig, Params
 from ..operations import (
     Activate,
@@ -25,12 +24,11 @@ from ..operations import (
     with_types,
 )
 from .elementwise import activated
+from .models import model_around, serialized
 from .node_list import NodeList
 from .tensors import TYPES
 
-MIN_OPSET, MAX_OPSET = 13, 25
 CONFIG = "jaxmlp.config"
-MAX_BYTES = (1 << 31) - 1
 # What a gate applies to its second half.
 _GATES = {"geglu": "gelu", "glu": "sigmoid", "reglu": "relu", "swiglu": "silu"}
 
@@ -47,14 +45,7 @@ def bytes_of(config: MLPConfig, params: Params, opset: int) -> bytes:
         ValueError: It is larger than a file in this form can be; or see `member_operations`.
     """
     model = model_of(config, params, opset)
-    size = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
-    # Node and names come beside the arrays.
-    if size + (1 << 20) > MAX_BYTES:
-        raise ValueError(
-            f"params must have less than 2 GiB, which an ONNX file of one piece holds; got {size} "
-            "bytes. Give dtype='float16', or fewer members."
-        )
-    return model.SerializeToString(deterministic=True)
+    return serialized(model, "params", "Give dtype='float16', or fewer members.")
 
 
 def model_of(config: MLPConfig, params: Params, opset: int) -> ModelProto:
@@ -78,23 +69,29 @@ def model_of(config: MLPConfig, params: Params, opset: int) -> ModelProto:
         outputs = {_output_name(config): name}
     for wanted, made in outputs.items():
         nodes.rename(made, wanted)
-    graph = helper.make_graph(
-        nodes.nodes,
-        "jaxmlp",
+    return model_around(
+        nodes,
         [_rows("x", input_dtype(operations), config.in_features)],
         [_rows(wanted, dtype, config.out_features) for wanted in outputs],
-        nodes.initializers,
+        {CONFIG: config.to_json()},
     )
-    opsets = [helper.make_opsetid("", opset)]
-    model = helper.make_model(
-        graph,
-        opset_imports=opsets,
-        ir_version=helper.find_min_ir_version_for(opsets),
-        producer_name="jaxmlp",
-        producer_version=__version__,
-    )
-    helper.set_model_props(model, {CONFIG: config.to_json()})
-    return model
+
+
+def append_network(nodes: NodeList, x: str, config: MLPConfig, params: Params) -> str:
+    """Appends the nodes of one network, and returns the name of its outputs.
+
+    Args:
+        nodes: Where they go.
+        x: Name of the rows, of the type in which the network takes them.
+        config: The network.
+        params: Its parameters.
+
+    Raises:
+        ValueError: See `member_operations`.
+    """
+    (operations,) = member_operations(config, params)
+    operations = widened(operations, ("bfloat16",))
+    return _Writer(nodes, stacked=False, layers=len(config.hidden_features)).outputs(x, operations)
 
 
 def _rows(name: str, dtype: str, features: int) -> Any:

@@ -24,7 +24,10 @@ from .networks import ACTIVATIONS
 
 _OURS = {theirs: ours for ours, theirs in ACTIVATIONS.items()}
 _TAKEN = "be an MLPClassifier, an MLPRegressor, or a Pipeline of a StandardScaler and one of them"
-_OWN = "It predicts, and writes itself to a file by save; its networks have no one description."
+_OWN = (
+    "It predicts, and writes itself to a file by save, or by to_onnx; its networks have no one "
+    "description."
+)
 # The estimators of `jaxmlp.sklearn` leave it at that of `MLPConfig`.
 _EPSILON = 1e-5
 

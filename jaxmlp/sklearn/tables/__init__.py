@@ -5,10 +5,11 @@ In reading order: `cells` (objects into arrays), `columns` (of frames of any pac
 """
 
 from .columns import open_table
-from .encoding import Column
+from .encoding import PERIODS, WAVE_STEPS, Column
 from .preparation import (
     Preparation,
     find_bins,
+    is_embedded,
     needs_preparation,
     prepare_columns,
     prepare_matrix,
@@ -16,9 +17,12 @@ from .preparation import (
 )
 
 __all__ = [
+    "PERIODS",
+    "WAVE_STEPS",
     "Column",
     "Preparation",
     "find_bins",
+    "is_embedded",
     "needs_preparation",
     "open_table",
     "prepare_columns",

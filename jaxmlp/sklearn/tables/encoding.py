@@ -14,7 +14,10 @@ Value: TypeAlias = str | int | float | bool
 _FEW = 8
 _EPOCH = np.datetime64(0, "s")
 # In seconds; a year is the Gregorian calendar's average.
-_PERIODS = {"day": 86_400.0, "week": 604_800.0, "year": 365.2425 * 86_400.0}
+PERIODS = {"day": 86_400.0, "week": 604_800.0, "year": 365.2425 * 86_400.0}
+# Waves are whole multiples of its inverse: cos(2 pi / 7) and cos(12 pi / 7) are the same number, of
+# which rounding would else make two, between which bins may be cut, and each processor others.
+WAVE_STEPS = 2.0**40
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -110,7 +113,7 @@ def number_names(columns: tuple[Column, ...]) -> list[str]:
         if column.kind == "numeric":
             names.append(name)
         elif column.kind == "datetime":
-            waves = [f"{name}_{period}_{wave}" for period in _PERIODS for wave in ("sin", "cos")]
+            waves = [f"{name}_{period}_{wave}" for period in PERIODS for wave in ("sin", "cos")]
             names += [f"{name}_seconds", *waves]
     return names
 
@@ -198,8 +201,9 @@ def _encode_numbers(cells: Cells, column: Column, is_array: bool) -> np.ndarray:
 def _encode_times(times: np.ndarray) -> np.ndarray:
     """Returns seconds since 1970 in UTC, and sines and cosines of the phase of each period."""
     seconds = as_seconds(times - _EPOCH)
-    angles = [2 * np.pi * (seconds % period) / period for period in _PERIODS.values()]
+    angles = [2 * np.pi * (seconds % period) / period for period in PERIODS.values()]
     waves = [wave(angle) for angle in angles for wave in (np.sin, np.cos)]
+    waves = [np.rint(wave * WAVE_STEPS) / WAVE_STEPS for wave in waves]
     return np.stack([seconds, *waves], axis=1)
 
 

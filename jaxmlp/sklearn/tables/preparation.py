@@ -37,7 +37,7 @@ class Preparation(NamedTuple):
     @property
     def codes(self) -> tuple[int, ...]:
         """How many codes each column has that becomes an embedding."""
-        return tuple(len(c.categories) + 1 for c in self.columns if _is_embedded(c))
+        return tuple(len(c.categories) + 1 for c in self.columns if is_embedded(c))
 
 
 def prepare_columns(
@@ -125,7 +125,7 @@ def _prepare(
     codes = []
     categories = [column for column in preparation.columns if column.kind == "category"]
     for column, own in zip(categories, encoded.codes.T, strict=True):
-        if embeds and _is_embedded(column):
+        if embeds and is_embedded(column):
             codes.append(own)
         elif column.categories:
             count = len(column.categories)
@@ -143,5 +143,6 @@ def find_bins(rows: TabularRows, bins: int, weight: np.ndarray) -> Bins:
     return quantile_bins(np.asarray(smooth_clip(jnp.asarray(rows.numbers))), bins, weight=weight)
 
 
-def _is_embedded(column: Column) -> bool:
+def is_embedded(column: Column) -> bool:
+    """Whether a recipe's network learns an embedding of the categories of a column."""
     return len(column.categories) > _MOST_ONE_HOT
