@@ -19,7 +19,9 @@ from .settings import SWEEP_SETTINGS, MemberSettings
 from .trials import as_columns, make_folds, make_keys, repeat_rows, repeat_settings, require_init
 
 # The settings of a sweep that the training of the best candidate on all rows has, too.
-_KEPT_IN_REFIT = ("ema_decay", "accumulate_steps", "nonfinite", "memory", "progress")
+_KEPT_IN_REFIT = (
+    *("ema_decay", "accumulate_steps", "nonfinite", "memory", "progress", "executor"),
+)
 
 
 class SearchResult(NamedTuple):
@@ -33,8 +35,8 @@ class SearchResult(NamedTuple):
       `score_fold_0`, `score_fold_1`, ...: NaN where a step was not finite;
     - `rank`, 1 for the best; of equal ones the first is better, and NaN is last;
     - `best_epoch` and `epochs`, numbers of the best epoch and of epochs run, mean over the folds;
-    - `stopped_by`: "nonfinite", "interrupt", "dropped", "epochs" or "patience", the first of these
-      that is true of one of the folds.
+    - `stopped_by`: "lost", "nonfinite", "interrupt", "dropped", "epochs" or "patience", the first
+      of these that is true of one of the folds.
 
     `best` is the row of the best candidate and `best_settings` its hyperparameters; `params` are
     the parameters to use, `None` without `refit`. `monitor` and `mode` say what the score is.
