@@ -38,7 +38,7 @@ def as_executor(executor: Any) -> Callable[[], Executor] | None:
         "executor must be a concurrent.futures.Executor, as ProcessPoolExecutor or what Dask's "
         "client.get_executor() returns, or a function of no arguments that makes one"
     )
-    if not callable(executor) or isinstance(executor, type):
+    if not callable(executor):
         raise TypeError(f"{requirement}; got {executor!r}.")
 
     def make() -> Executor:

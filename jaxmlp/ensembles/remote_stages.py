@@ -128,7 +128,8 @@ class Workers:
         while waiting or held or suspects or self._sent:
             if hooks.stops():
                 return
-            while waiting and len(self._sent) < _FIRST_PIECES + 2 * len(self._pool.known):
+            # What has come back is kept before more is sent.
+            while waiting and done.empty() and len(self._sent) < self._most_sent():
                 is_first = not self._having and not self._carriers()
                 send(waiting.popleft(), with_shared=is_first)
             if not self._sent and held:
@@ -169,6 +170,9 @@ class Workers:
                     epochs = take_trained(group, task.cut, trained)
                     hooks.after_piece(task.cut.group, task.cut.positions, until)
                     hooks.after_call(epochs)
+
+    def _most_sent(self) -> int:
+        return _FIRST_PIECES + 2 * len(self._pool.known)
 
     def _carriers(self) -> int:
         """Returns how many of the pieces under way bring along what all pieces need."""
