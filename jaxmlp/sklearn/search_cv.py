@@ -1,5 +1,6 @@
 """Turns an estimator and candidates of its arguments into the best of them, by cross-validation."""
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
@@ -18,6 +19,8 @@ from sklearn.utils.validation import _check_method_params
 from .base import BaseMLP
 from .together import handing_out, train_candidates
 
+# What scikit-learn's own clone takes along, beside arguments.
+_ROUTED = ("_metadata_request", "_sklearn_output_config")
 # That of RandomizedSearchCV.
 _DRAWN = 10
 
@@ -127,8 +130,10 @@ class MLPSearchCV(BaseSearchCV):
         """Returns an unfitted copy with the same executor, of which there is no copy."""
         settings = self.get_params(deep=False)
         executor = settings.pop("executor")
-        copied = {name: clone(value, safe=False) for name, value in settings.items()}
-        return type(self)(**copied, executor=executor)
+        copied: Any = {name: clone(value, safe=False) for name, value in settings.items()}
+        search = type(self)(**copied, executor=executor)
+        vars(search).update(copy.deepcopy({k: v for k, v in vars(self).items() if k in _ROUTED}))
+        return search
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> "MLPSearchCV":
         """Searches, and fits the best candidate to all rows.
