@@ -17,7 +17,7 @@ from sweeps import Here, assert_same_members, fit_members
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
-PIECES = {"members_at_once": 1, "epochs": 40}
+PIECES = {"members_at_once": 1, "epochs": 1000}
 
 
 @functools.cache
@@ -48,7 +48,10 @@ def cluster(workers=3):
     distributed = pytest.importorskip("distributed", reason="Dask is not installed")
     with (
         distributed.LocalCluster(
-            workers, threads_per_worker=1, dashboard_address=None, silence_logs=60
+            n_workers=workers,
+            threads_per_worker=1,
+            dashboard_address=None,
+            silence_logs=60,
         ) as local,
         local.get_client() as client,
     ):
@@ -116,12 +119,12 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 from sweeps import fit_members
 import numpy as np
 if __name__ == "__main__":
-    with distributed.LocalCluster(3, threads_per_worker=1, dashboard_address=None) as local:
-        with local.get_client() as client:
-            result = fit_members(
-                client.get_executor(retries=3), members_at_once=1, epochs=int(2e4),
-                checkpoint=sys.argv[1], resume=True,
-            )
+    settings = {"n_workers": 3, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**settings) as local, local.get_client() as client:
+        result = fit_members(
+            client.get_executor(retries=3), members_at_once=1, epochs=5000,
+            checkpoint=sys.argv[1], resume=True,
+        )
     np.savez(sys.argv[1] + "/result.npz", **result.history)
 """
 
@@ -150,6 +153,9 @@ def test_a_killed_driver_and_scheduler_resume_from_the_pieces_that_came_back(tmp
     assert process.returncode == 0, process.communicate()[1]
     # None was written a second time.
     assert times == before
-    found, whole = np.load(tmp_path / "result.npz"), fit_members(Here(), epochs=int(2e4))
+    found, whole = (
+        np.load(tmp_path / "result.npz"),
+        fit_members(Here(), epochs=5000, members_at_once=1),
+    )
     for name, values in whole.history.items():
         np.testing.assert_array_equal(found[name], values)
