@@ -60,7 +60,7 @@ def sweep(members: int, epochs: int, executor: Executor | None, **settings: Any)
 
 def main() -> None:
     """Prints a row per question."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--members", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--workers", type=int, default=2)

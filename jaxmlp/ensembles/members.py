@@ -122,7 +122,10 @@ def fit_members(
         keyboard returns what was reached.
 
     Raises:
+        BrokenExecutor: The workers of `executor` died, and it takes no more members.
         CheckpointError: No checkpoint in the directory is whole, or they are of another sweep.
+        Exception: What was raised in a worker of `executor`; a note tells the members.
+        ImportError: There is an executor, but cloudpickle is not installed.
         OSError: The checkpoints' directory cannot be used, holds another run's checkpoints, or is
             in use by one.
         TypeError: An argument has the wrong type.

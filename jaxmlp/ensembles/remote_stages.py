@@ -75,7 +75,7 @@ class Workers:
         """
         only = [group for group, _ in groups]
         tasks = [_Task(cut) for cut in self._cut(only, until, dropped)]
-        self._epoch = until
+        self._epoch, lost_before = until, self.lost.copy()
         try:
             self._train(only, tasks, until, hooks)
         except KeyboardInterrupt:
@@ -84,7 +84,7 @@ class Workers:
             for future in self._sent:
                 future.cancel()
             self._sent.clear()
-        told = self.lost & ~dropped
+        told = self.lost & ~lost_before
         if told.any() and not hooks.stops():
             warnings.warn(
                 f"{np.count_nonzero(told)} of {len(told)} members were given up, since {_DEATHS} "

@@ -134,7 +134,9 @@ def search(
         keyboard returns what was reached, with no parameters.
 
     Raises:
+        BrokenExecutor: As for `fit_members`.
         CheckpointError: As for `fit_members`.
+        ImportError: As for `fit_members`.
         OSError: As for `fit_members`.
         TypeError: An argument has the wrong type.
         ValueError: An argument is out of range or has no effect, or no candidate has a finite

@@ -43,7 +43,8 @@ class SweepSettings(TypedDict, total=False):
         memory: Bytes that the sweep may take on a device, at least 1; by default what it has left.
             A sweep that does not fit is split, into one member at a time if need be.
         progress: Whether to show a progress bar over the epochs of all members; `None` shows it in
-            terminals and notebooks.
+            terminals and notebooks. With `executor` it tells how many members have come back since
+            the last stage.
         checkpoint: As for `fit`. With `executor`, every piece is kept when it arrives, too.
         resume: As for `fit`; strategy, threads and memory may be others than then; so may
             the executor, but not whether there is one where `params` is a function.

@@ -60,12 +60,15 @@ def run_stages(
         bar = stack.enter_context(ProgressBar(members * stages[-1], show=progress))
         bar.update(sum(int(group.progress.state.epoch.sum()) for group, _ in groups), {})
 
+        come_back: dict[str, int] = {}
+
         def after_call(epochs: int) -> None:
-            bar.update(epochs, {})
+            bar.update(epochs, come_back)
             if writer is not None and files is not None and writer.is_due():
                 writer.offer(files.take())
 
         def after_piece(group: int, positions: np.ndarray, until: int) -> None:
+            come_back["members"] = come_back.get("members", 0) + len(positions)
             if pieces is not None:
                 pieces.write(group, positions, until)
 
@@ -78,6 +81,7 @@ def run_stages(
             writer is not None,
         )
         for until in stages:
+            come_back.clear()
             train_stage(groups, until, dropped, hooks)
             if hooks.stops():
                 break

@@ -207,3 +207,9 @@ def test_the_extra_is_named_where_cloudpickle_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "cloudpickle", None)
     with pytest.raises(ImportError, match=r"pip install 'jaxmlp\[cluster\]'"):
         fit_members(Here())
+
+
+def test_progress_counts_the_members_that_have_come_back(capsys):
+    pytest.importorskip("tqdm", reason="tqdm is not installed")
+    fit_members(Here(), progress=True)
+    assert "members=7" in capsys.readouterr().err
