@@ -140,7 +140,7 @@ def test_a_killed_driver_and_scheduler_resume_from_the_pieces_that_came_back(tmp
             seen = {path.name for path in tmp_path.glob("piece_*")}
         # Its workers end by themselves when their scheduler is gone.
         process.kill()
-        process.communicate()
+        process.wait()
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("piece_*")}
     assert len(before) >= 3
     process = start_python(DRIVER, tmp_path, *folders)
