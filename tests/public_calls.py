@@ -59,6 +59,8 @@ SWEEP = {
     "strategy": ("map", set()),
     "members_at_once": (1, {"none", "int"}),
     "threads": (1, {"none", "int"}),
+    "executor": (None, {"none"}),
+    "members_per_piece": (None, {"none"}),
     "memory": (10**9, {"none", "int"}),
     "progress": (False, {"none", "bool"}),
     "checkpoint": (None, {"none", *Path}),

@@ -36,6 +36,7 @@ from .checks import (
     require_read,
     warn_of_bad_members,
 )
+from .executors import as_executor
 from .factories import (
     as_init,
     as_loss,
@@ -45,13 +46,18 @@ from .factories import (
     split_hyperparameters,
 )
 from .parallelism import choose_parallelism
+from .piece_plans import GroupPlan, Shared, choose_piece_parallelism, trace_pieces
 from .programs import MemberInputs, put_everywhere
+from .remote_stages import Workers
 from .results import MembersResult, make_result
 from .runs import Members, take_members
 from .settings import SWEEP_SETTINGS, MemberSettings
 from .stages import Keep, run_stages
 from .sweep_files import SweepFiles, hash_static
-from .sweeps import SweepSetup, plan_group
+from .sweeps import SweepSetup, plan_group, train_stage
+
+# The settings that tell how members are spread, here and elsewhere.
+_HOW = ("strategy", "members_at_once", "threads")
 
 
 @suggests_settings("fit_members")
@@ -116,7 +122,10 @@ def fit_members(
         keyboard returns what was reached.
 
     Raises:
+        BrokenExecutor: The workers of `executor` died, and it takes no more members.
         CheckpointError: No checkpoint in the directory is whole, or they are of another sweep.
+        Exception: What was raised in a worker of `executor`; a note tells the members.
+        ImportError: There is an executor, but cloudpickle is not installed.
         OSError: The checkpoints' directory cannot be used, holds another run's checkpoints, or is
             in use by one.
         TypeError: An argument has the wrong type.
@@ -175,21 +184,27 @@ def fit_members(
     )
     factories = as_loss(loss), as_optimizer(optimizer)
     require_factory(hyperparameters, (*factories, init))
-    parallelisms = [
-        choose_parallelism(
-            len(numbers),
-            strategy=chosen["strategy"],
-            members_at_once=chosen["members_at_once"],
-            threads=chosen["threads"],
-            stops_early=plan.patience is not None,
+    make_executor = as_executor(chosen["executor"])
+    if make_executor is None and chosen["members_per_piece"] is not None:
+        raise ValueError(
+            "members_per_piece is a setting of sweeps with executor; got members_per_piece="
+            f"{chosen['members_per_piece']!r} without one. Leave it out, or give executor."
         )
-        for numbers in numbers_by_group
-    ]
+    how: dict[str, Any] = {name: chosen[name] for name in _HOW}
+    how["stops_early"] = plan.patience is not None
+    if make_executor is None:
+        choose, plan_one = choose_parallelism, plan_group
+    else:
+        choose, plan_one = choose_piece_parallelism, trace_pieces
+        how |= {name: chosen[name] for name in ("members_per_piece", "memory")}
+    parallelisms = [choose(len(numbers), **how) for numbers in numbers_by_group]
+    if make_executor is None:
+        padded, validation = put_everywhere((padded, validation), parallelisms[0].devices)
     sweep = SweepSetup(
         dataclasses.replace(plan, transform=data.transform),
         data,
-        put_everywhere(padded, parallelisms[0].devices),
-        put_everywhere(validation, parallelisms[0].devices),
+        padded,
+        validation,
         as_seeds(seeds, members, data),
         as_stages(stages, keep, epochs),
         as_memory(chosen["memory"]),
@@ -200,15 +215,24 @@ def fit_members(
         own_static = {name: values[numbers[0]] for name, values in static.items()}
         own = take_members(everyone, numbers)
         if init is not None:
+            # Workers draw theirs: of a group, the first member's show here what there is.
+            shown = own if make_executor is None else take_members(own, np.arange(1))
             # One by one, since iterating over an array of keys compiles a program.
-            own_keys = (jax.random.wrap_key_data(a, impl=sweep.key_kind) for a in own.keys)
-            drawn = draw_params(init, own.inputs.hyperparameters, own_static, own_keys, read)
+            own_keys = (jax.random.wrap_key_data(a, impl=sweep.key_kind) for a in shown.keys)
+            drawn = draw_params(init, shown.inputs.hyperparameters, own_static, own_keys, read)
             own = own._replace(params=drawn)
-        groups.append(plan_group(sweep, factories, own_static, own, parallelism))
+        groups.append(plan_one(sweep, factories, own_static, own, parallelism))
         static_settings.append(own_static)
         read |= groups[-1][0].setup.programs.read
-    # All are compiled now, and have read what they need.
+    # All are compiled now, or traced, and have read what they need.
     require_read(traced.keys() | static.keys(), read)
+    workers = None
+    if make_executor is not None:
+        plans = [
+            GroupPlan(own_static, parallelism.width, chosen["members_per_piece"])
+            for own_static, (_, parallelism) in zip(static_settings, groups, strict=True)
+        ]
+        workers = Workers(make_executor, Shared(sweep, factories, init, tuple(plans)), members)
     files = None
     if checkpoints is not None:
         params = [group.members.params for group, _ in groups]
@@ -219,18 +243,27 @@ def fit_members(
             del own["validation_rows"]
         hashes = {name: hash_tree(a) for name, a in own.items()}
         then = plan_settings(sweep.plan, validation) | hashes | hash_static(static)
+        if workers is not None and init is not None:
+            # The hash is one of the first members of groups.
+            then["executor"] = True
         files = SweepFiles(then, data, sweep.stages, [group for group, _ in groups])
     dropped = run_stages(
         groups,
         sweep.stages,
         keep,
+        train_stage if workers is None else workers.train_stage,
         files=files,
         checkpoints=checkpoints,
         resume=chosen["resume"],
         progress=chosen["progress"],
     )
     result = make_result(
-        [group for group, _ in groups], static_settings, plan=plan, epochs=epochs, dropped=dropped
+        [group for group, _ in groups],
+        static_settings,
+        plan=plan,
+        epochs=epochs,
+        dropped=dropped,
+        lost=np.zeros(members, bool) if workers is None else workers.lost,
     )
     warn_of_bad_members(result.bad_step)
     return result

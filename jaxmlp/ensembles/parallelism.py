@@ -79,6 +79,20 @@ def choose_parallelism(
     )
 
 
+def choose_width(members: int, members_at_once: int | None, *, stops_early: bool) -> int:
+    """Returns how many of so many members are computed at once on a CPU, or as is asked for.
+
+    Raises:
+        TypeError: `members_at_once` is no int.
+        ValueError: It is below 1.
+    """
+    if members_at_once is None:
+        # Members of one batch go on until the last of them stops.
+        members_at_once = 1 if stops_early else _MAPPED_WIDTH
+    require_int("members_at_once", members_at_once, 1, None)
+    return min(members_at_once, members)
+
+
 def draws_alike(*kinds: Any) -> bool:
     """Whether `vmap` over keys of these kinds, and of JAX's default, draws what each draws alone.
 

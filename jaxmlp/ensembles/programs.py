@@ -76,6 +76,10 @@ class Programs:
             self._compiled[key] = self._jitted[name].lower(*arguments).compile()
         return self._compiled[key]
 
+    def shapes(self, name: str, *arguments: Any) -> Any:
+        """Returns the shapes of what a program gives for arguments of these; compiles nothing."""
+        return self._jitted[name].eval_shape(*arguments)
+
     def __call__(self, name: str, *arguments: Any) -> Any:
         """Runs a program, compiled before or now."""
         return self.compiled(name, *arguments)(*arguments)

@@ -37,8 +37,9 @@ class MembersResult(NamedTuple):
     those of the only group and `member(number)` those of one member. `history` has one array of
     shape (members, epochs) per metric, NaN where a member ran no more. Shape (members,) each:
     `best_epoch`, or -1 if none was finite; `best_value`, the monitored value then, or NaN;
-    `stopped_by`, "epochs", "patience", "nonfinite", "dropped" or "interrupt"; `bad_step`, the
-    number of the step that was not finite where that ended a run, or -1.
+    `stopped_by`, "epochs", "patience", "nonfinite", "dropped", "interrupt" or, where an executor's
+    workers died of it, "lost"; `bad_step`, the number of the step that was not finite where that
+    ended a run, or -1.
     """
 
     groups: tuple[Group, ...]
@@ -127,6 +128,7 @@ def make_result(
     plan: Plan,
     epochs: int,
     dropped: Bool[np.ndarray, " members"],
+    lost: Bool[np.ndarray, " members"],
 ) -> MembersResult:
     """Gathers groups whose members are numbered over all of them."""
     order = np.argsort(np.concatenate([group.members.numbers for group in groups]))
@@ -140,6 +142,7 @@ def make_result(
     ended = gather([state.epoch for state in states]) == epochs
     stopped = gather([state.stopped for state in states])
     causes = [
+        (lost, "lost"),
         (bad_step >= 0, "nonfinite"),
         (stopped, "patience"),
         (ended, "epochs"),

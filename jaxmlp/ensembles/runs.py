@@ -15,7 +15,7 @@ from ..network import Batch
 from .programs import MemberInputs, Programs
 
 # More than compiling the program for another number of members usually takes.
-_COMPILE_SECONDS = 5.0
+COMPILE_SECONDS = 5.0
 
 
 class GroupSetup(NamedTuple):
@@ -73,12 +73,15 @@ class Hooks(NamedTuple):
 
     `after_call` is told how many epochs of members were run. It is called under the lock, under
     which `MembersProgress` is written to: states after every call, where `keeps_each_call`.
+    `after_piece` is told, under it too, what members of which group have come from a worker: their
+    positions, and the epoch up to which they were trained.
     """
 
     lock: threading.Lock
     interrupted: threading.Event
     stop_requested: Callable[[], bool]
     after_call: Callable[[int], None]
+    after_piece: Callable[[int, np.ndarray, int], None]
     keeps_each_call: bool
 
     def stops(self) -> bool:
@@ -179,7 +182,7 @@ def outweighs_compiling(setup: GroupSetup, state: FitState, epochs: int) -> bool
     """Whether so many epochs of a member take longer than compiling a program usually does."""
     params = jax.tree.map(lambda leaf: leaf[0], state.train.params)
     seconds = len(setup.loader) * seconds_per_step(params, setup.loader.batch_size)
-    return epochs * seconds > _COMPILE_SECONDS
+    return epochs * seconds > COMPILE_SECONDS
 
 
 def _recover(

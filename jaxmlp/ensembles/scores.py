@@ -12,7 +12,7 @@ from .results import MembersResult
 # Beside the hyperparameters, and a column for each fold.
 SCORE_COLUMNS = ("score_mean", "score_std", "rank", "best_epoch", "epochs", "stopped_by")
 # Of a candidate's folds, the reason that tells most.
-_REASONS = ("nonfinite", "interrupt", "dropped", "epochs", "patience")
+_REASONS = ("lost", "nonfinite", "interrupt", "dropped", "epochs", "patience")
 
 
 def score_members(
@@ -66,7 +66,8 @@ def make_table(
 
     The mean of a candidate with a NaN is NaN.
     """
-    scores = score_members(members.best_value, members.bad_step >= 0, folds)
+    is_bad = (members.bad_step >= 0) | (members.stopped_by == "lost")
+    scores = score_members(members.best_value, is_bad, folds)
     mean = scores.mean(axis=1)
     rank = np.empty(len(mean), np.int64)
     rank[sort_scores(mean, mode)] = np.arange(1, len(mean) + 1)

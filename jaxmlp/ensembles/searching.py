@@ -19,7 +19,9 @@ from .settings import SWEEP_SETTINGS, MemberSettings
 from .trials import as_columns, make_folds, make_keys, repeat_rows, repeat_settings, require_init
 
 # The settings of a sweep that the training of the best candidate on all rows has, too.
-_KEPT_IN_REFIT = ("ema_decay", "accumulate_steps", "nonfinite", "memory", "progress")
+_KEPT_IN_REFIT = (
+    *("ema_decay", "accumulate_steps", "nonfinite", "memory", "progress", "executor"),
+)
 
 
 class SearchResult(NamedTuple):
@@ -33,8 +35,8 @@ class SearchResult(NamedTuple):
       `score_fold_0`, `score_fold_1`, ...: NaN where a step was not finite;
     - `rank`, 1 for the best; of equal ones the first is better, and NaN is last;
     - `best_epoch` and `epochs`, numbers of the best epoch and of epochs run, mean over the folds;
-    - `stopped_by`: "nonfinite", "interrupt", "dropped", "epochs" or "patience", the first of these
-      that is true of one of the folds.
+    - `stopped_by`: "lost", "nonfinite", "interrupt", "dropped", "epochs" or "patience", the first
+      of these that is true of one of the folds.
 
     `best` is the row of the best candidate and `best_settings` its hyperparameters; `params` are
     the parameters to use, `None` without `refit`. `monitor` and `mode` say what the score is.
@@ -132,7 +134,9 @@ def search(
         keyboard returns what was reached, with no parameters.
 
     Raises:
+        BrokenExecutor: As for `fit_members`.
         CheckpointError: As for `fit_members`.
+        ImportError: As for `fit_members`.
         OSError: As for `fit_members`.
         TypeError: An argument has the wrong type.
         ValueError: An argument is out of range or has no effect, or no candidate has a finite

@@ -1,5 +1,7 @@
 """The settings that every sweep takes, `fit_members` and `search` alike."""
 
+from collections.abc import Callable
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Literal, TypedDict
 
@@ -26,18 +28,34 @@ class SweepSettings(TypedDict, total=False):
             least 1; by default 4 on a CPU, or 1 with `patience`, where a stopped member then costs
             nothing further.
         threads: How many threads run "map", at least 1; by default one per core of a CPU.
+        executor: Where to train members: a `concurrent.futures.Executor`, such as what Dask's
+            `client.get_executor()` returns, or a function of no arguments that makes one, which is
+            asked for another where it breaks; `None` trains here. Members are cut into pieces, of
+            sizes that follow from numbers of members, steps and parameters alone, so that the
+            result is bit for bit that of any other executor, an executor of this process included,
+            on the same versions and instructions of the CPU; workers tell theirs. It is that of a
+            sweep without executor where `members_at_once` is 1, and up to rounding elsewhere. Rows
+            are sent to each worker once, functions by cloudpickle; needs `jaxmlp[cluster]`.
+            Members whose workers die again and again are given up: "lost" in `stopped_by`.
+        members_per_piece: How many members a worker trains in one task with `executor`, at least 1,
+            rounded up to a multiple of those at once; by default so many that it takes some
+            seconds, and at most a 64th of them.
         memory: Bytes that the sweep may take on a device, at least 1; by default what it has left.
             A sweep that does not fit is split, into one member at a time if need be.
         progress: Whether to show a progress bar over the epochs of all members; `None` shows it in
-            terminals and notebooks.
-        checkpoint: As for `fit`.
-        resume: As for `fit`; strategy, threads and memory may be others than then.
+            terminals and notebooks. With `executor` it tells how many members have come back since
+            the last stage.
+        checkpoint: As for `fit`. With `executor`, every piece is kept when it arrives, too.
+        resume: As for `fit`; strategy, threads and memory may be others than then; so may
+            the executor, but not whether there is one where `params` is a function.
     """
 
     nonfinite: Literal["skip", "stop"]
     strategy: Strategy | Literal["auto"]
     members_at_once: int | None
     threads: int | None
+    executor: Executor | Callable[[], Executor] | None
+    members_per_piece: int | None
     memory: int | None
     progress: bool | None
     checkpoint: str | Path | Checkpoints | None
@@ -51,6 +69,8 @@ SWEEP_SETTINGS = SettingsGroup(
         "strategy": "auto",
         "members_at_once": None,
         "threads": None,
+        "executor": None,
+        "members_per_piece": None,
         "memory": None,
         "progress": None,
         "checkpoint": None,

@@ -11,11 +11,15 @@ from jaxtyping import Bool
 from ..fitting import ProgressBar, stop_requests
 from ..storage import Checkpoints, open_writer
 from .parallelism import Parallelism
+from .piece_files import PieceFiles
 from .results import join_history
 from .runs import Hooks, MemberGroup
 from .sweep_files import SweepFiles
-from .sweeps import train_stage
 
+# (groups, epoch until which to train, which members are dropped, what is done between calls)
+TrainStage: TypeAlias = Callable[
+    [Sequence[tuple[MemberGroup, Parallelism]], int, Bool[np.ndarray, " members"], Hooks], None
+]
 # (epochs run, history of shape (members, epochs run) per metric) -> which members go on.
 Keep: TypeAlias = Callable[[int, Mapping[str, np.ndarray]], Any]
 
@@ -24,6 +28,7 @@ def run_stages(
     groups: Sequence[tuple[MemberGroup, Parallelism]],
     stages: Sequence[int],
     keep: Keep | None,
+    train_stage: TrainStage,
     *,
     files: SweepFiles | None,
     checkpoints: Checkpoints | None,
@@ -39,24 +44,44 @@ def run_stages(
     members = sum(len(group.members.numbers) for group, _ in groups)
     dropped = np.zeros(members, bool)
     with contextlib.ExitStack() as stack:
-        writer, stop_requested = None, lambda: False
+        writer, pieces, stop_requested = None, None, lambda: False
         if files is not None and checkpoints is not None:
             writer = stack.enter_context(open_writer(checkpoints, files.encode, resume=resume))
+            pieces = PieceFiles(checkpoints.directory, files)
             if resume:
                 files.load(writer)
+                pieces.load()
+            elif paths := pieces.paths():
+                raise FileExistsError(
+                    f"{checkpoints.directory} has pieces of a sweep already, as {paths[0].name}. "
+                    "Pass resume=True to go on with it, or another directory."
+                )
             stop_requested = stack.enter_context(stop_requests())
         bar = stack.enter_context(ProgressBar(members * stages[-1], show=progress))
         bar.update(sum(int(group.progress.state.epoch.sum()) for group, _ in groups), {})
 
+        come_back: dict[str, int] = {}
+
         def after_call(epochs: int) -> None:
-            bar.update(epochs, {})
+            bar.update(epochs, come_back)
             if writer is not None and files is not None and writer.is_due():
                 writer.offer(files.take())
 
+        def after_piece(group: int, positions: np.ndarray, until: int) -> None:
+            come_back["members"] = come_back.get("members", 0) + len(positions)
+            if pieces is not None:
+                pieces.write(group, positions, until)
+
         hooks = Hooks(
-            threading.Lock(), threading.Event(), stop_requested, after_call, writer is not None
+            threading.Lock(),
+            threading.Event(),
+            stop_requested,
+            after_call,
+            after_piece,
+            writer is not None,
         )
         for until in stages:
+            come_back.clear()
             train_stage(groups, until, dropped, hooks)
             if hooks.stops():
                 break
@@ -66,8 +91,10 @@ def run_stages(
                     dropped |= ~_as_kept(keep(until, history), members)
                 except KeyboardInterrupt:
                     break
-        if writer is not None and files is not None:
-            writer.finish(files.take())
+        if writer is not None and files is not None and pieces is not None:
+            is_kept = writer.finish(files.take())
+            if is_kept:
+                pieces.remove()
     return dropped
 
 

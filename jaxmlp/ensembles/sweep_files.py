@@ -40,7 +40,9 @@ class Snapshot(NamedTuple):
     arrays: dict[str, np.ndarray]
 
 
-class _Stored(NamedTuple):
+class StoredGroup(NamedTuple):
+    """What is stored of a group, or of some of its members."""
+
     state: FitState
     bad_step: np.ndarray
     history: tuple[np.ndarray, ...]
@@ -64,7 +66,7 @@ class SweepFiles:
         settings: What a resumed sweep must have the same, as JSON.
         data: The loader whose rows must be the same.
         stages: Epochs after which members are dropped, and the last epoch of all.
-        groups: Members that share programs.
+        groups: Members that share programs, also an attribute.
 
     Raises:
         TypeError: The members' states have arrays that cannot be stored by name.
@@ -78,7 +80,7 @@ class SweepFiles:
         stages: Sequence[int],
         groups: Sequence[MemberGroup],
     ) -> None:
-        self._groups = groups
+        self.groups = groups
         self._data = data
         self._header = _Header(
             settings=settings,
@@ -89,7 +91,7 @@ class SweepFiles:
             versions=library_versions(),
         )
         try:
-            stored = [_as_stored(group.progress) for group in groups]
+            stored = [as_stored(group.progress) for group in groups]
             require_storable(shapes_by_path(stored), {_SWEEP: json.dumps(self._header._asdict())})
         except (TypeError, ValueError) as error:
             raise type(error)(
@@ -98,14 +100,17 @@ class SweepFiles:
 
     def take(self) -> Snapshot:
         """Copies what members have reached."""
-        progress = [group.progress for group in self._groups]
+        progress = [group.progress for group in self.groups]
         steps = sum(int(one.state.train.step.sum(dtype=np.int64)) for one in progress)
-        return Snapshot(steps, flatten_by_path([_as_stored(one) for one in progress]))
+        return Snapshot(steps, flatten_by_path([as_stored(one) for one in progress]))
 
     def encode(self, snapshot: Snapshot) -> tuple[int, list[memoryview]]:
         """Returns the number of steps taken, and the chunks of a checkpoint."""
-        header = json.dumps(self._header._asdict())
-        return snapshot.steps, encode(snapshot.arrays, {_SWEEP: header})
+        return snapshot.steps, encode(snapshot.arrays, self.metadata())
+
+    def metadata(self) -> dict[str, str]:
+        """Returns what a file says beside arrays, by name."""
+        return {_SWEEP: json.dumps(self._header._asdict())}
 
     def load(self, writer: CheckpointWriter) -> None:
         """Writes what the newest whole checkpoint holds into the groups, if there is one.
@@ -120,8 +125,12 @@ class SweepFiles:
         if (found := writer.newest(self._check)) is not None:
             self._restore(*found)
 
-    def _check(self, path: Path, contents: Contents) -> None:
-        """Refuses a checkpoint of another sweep, by its header and the shapes of its arrays."""
+    def check_header(self, path: Path, contents: Contents) -> None:
+        """Refuses a file of another sweep, by what it says beside arrays.
+
+        Raises:
+            ValueError: The sweep had other settings, stages, data or random keys, or more epochs.
+        """
         then = _read_header(path, contents)
         now = self._header
         check_settings(path, then.settings, now.settings)
@@ -137,26 +146,35 @@ class SweepFiles:
                 f"{path} is of a sweep with stages={then.stages}; resume with the same, got "
                 f"{now.stages}."
             )
-        problems = differences(self._skeleton(then.epochs), contents.arrays)
-        if problems or then.metrics != now.metrics:
+        if then.metrics != now.metrics:
+            raise MismatchError(
+                f"{path} is of other metrics: {then.metrics}, now {now.metrics}. Resume with those "
+                "of then, or start anew in another directory."
+            )
+
+    def _check(self, path: Path, contents: Contents) -> None:
+        """Refuses a checkpoint of another sweep, by its header and the shapes of its arrays."""
+        self.check_header(path, contents)
+        epochs = _read_header(path, contents).epochs
+        if problems := differences(self._skeleton(epochs), contents.arrays):
             raise MismatchError(
                 f"{path} is of other networks, optimizers or metrics: {'; '.join(problems)}. "
                 "Resume with those of then, or start anew in another directory."
             )
 
-    def _skeleton(self, epochs: int) -> list[_Stored]:
-        return [_as_stored(group.progress, epochs) for group in self._groups]
+    def _skeleton(self, epochs: int) -> list[StoredGroup]:
+        return [as_stored(group.progress, epochs) for group in self.groups]
 
     def _restore(self, path: Path, contents: Contents) -> None:
         epochs = _read_header(path, contents).epochs
         skeleton = self._skeleton(epochs)
         for group, stored in zip(
-            self._groups, restore_by_path(skeleton, contents.arrays), strict=True
+            self.groups, restore_by_path(skeleton, contents.arrays), strict=True
         ):
             epoch = stored.state.epoch
             if (epoch < 0).any() or (epoch > epochs).any():
                 raise CheckpointError(f"{path} has members at epochs that were never asked for.")
-            jax.tree.map(np.copyto, _as_stored(group.progress, epochs), stored)
+            jax.tree.map(np.copyto, as_stored(group.progress, epochs), stored)
 
 
 def hash_static(static: Mapping[str, Sequence[Hashable]]) -> dict[str, str]:
@@ -172,9 +190,10 @@ def hash_static(static: Mapping[str, Sequence[Hashable]]) -> dict[str, str]:
     }
 
 
-def _as_stored(progress: MembersProgress, epochs: int | None = None) -> _Stored:
+def as_stored(progress: MembersProgress, epochs: int | None = None) -> StoredGroup:
+    """Returns what is stored of a group's members, with views of so many epochs of history."""
     history = tuple(values[:, :epochs] for values in progress.history.values())
-    return _Stored(progress.state, progress.bad_step, history)
+    return StoredGroup(progress.state, progress.bad_step, history)
 
 
 def _read_header(path: Path, contents: Contents) -> _Header:

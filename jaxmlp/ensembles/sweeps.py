@@ -93,7 +93,7 @@ def plan_group(
             sweep.validation,
             sweep.seeds,
             sweep.stages[-1],
-            _epochs_per_call(sweep, state.train.params, parallelism),
+            epochs_per_call(sweep, state.train.params, parallelism),
             parallelism.width == count > 1,
         )
         index = shape_of_index(setup, batch)
@@ -110,12 +110,20 @@ def plan_group(
                 batch_size=sweep.loader.batch_size,
                 validation=sweep.validation,
             )
-            progress = _no_progress(count, state, run.out_info[1], sweep.stages[-1])
+            progress = no_progress(count, state, run.out_info[1], sweep.stages[-1])
             return MemberGroup(setup, members, progress), parallelism
         parallelism = smaller
 
 
-def _no_progress(members: int, state: PyTree, metrics: PyTree, epochs: int) -> MembersProgress:
+def no_progress(members: int, state: PyTree, metrics: PyTree, epochs: int) -> MembersProgress:
+    """Returns the progress of so many members before their first epoch.
+
+    Args:
+        members: How many there are.
+        state: Shapes of states, with a member axis.
+        metrics: Shapes of the metrics that the program of epochs returns.
+        epochs: Length of the history.
+    """
     names = sorted(set(metrics) - {"finite", "ran"})
     return MembersProgress(
         jax.tree.map(lambda leaf: np.zeros((members, *leaf.shape[1:]), leaf.dtype), state),
@@ -196,8 +204,8 @@ def _places(parallelism: Parallelism, members: int) -> int:
     return parallelism.per_call * -(-members // parallelism.per_call // parallelism.threads)
 
 
-def _epochs_per_call(sweep: SweepSetup, params: PyTree, parallelism: Parallelism) -> int:
-    """So many that a call takes about half a second and its row numbers little memory.
+def epochs_per_call(sweep: SweepSetup, params: PyTree, parallelism: Parallelism) -> int:
+    """Returns so many that a call takes about half a second and its row numbers little memory.
 
     It is a power of two, so that other numbers of epochs share the program: those behind the end
     of a stage are left out.

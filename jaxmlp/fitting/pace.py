@@ -7,13 +7,18 @@ from jaxtyping import PyTree
 CALL_SECONDS = 0.5
 
 
-def seconds_per_step(params: PyTree, batch_rows: int) -> float:
+def seconds_per_step(params: PyTree, batch_rows: int, *, backend: str | None = None) -> float:
     """Estimates a step's time: 6 FLOPs per parameter and row, and a floor for what surrounds them.
 
     The rates are those of two CPU cores and of a data-centre GPU, in float32.
+
+    Args:
+        params: Parameters of the network.
+        batch_rows: Rows of a step's batch.
+        backend: JAX's name for the kind of device; `None` for this process's own.
     """
     size = sum(leaf.size for leaf in jax.tree.leaves(params))
-    rate, floor = (2e11, 1e-5) if jax.default_backend() == "cpu" else (1e13, 2e-5)
+    rate, floor = (2e11, 1e-5) if (backend or jax.default_backend()) == "cpu" else (1e13, 2e-5)
     return max(floor, 6 * size * batch_rows / rate)
 
 

@@ -48,7 +48,11 @@ class ProgressBar:
     def update(self, epochs: int, metrics: Mapping[str, int | float]) -> None:
         """Moves the bar on and shows the metrics of the latest epoch."""
         if self._bar is not None:
-            shown = {name: f"{value:.4g}" for name, value in metrics.items() if name != "epoch"}
+            shown = {
+                name: str(value) if isinstance(value, int) else f"{value:.4g}"
+                for name, value in metrics.items()
+                if name != "epoch"
+            }
             self._bar.set_postfix(shown, refresh=False)
             self._show(lambda bar: bar.update(epochs))
 

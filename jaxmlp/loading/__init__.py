@@ -15,7 +15,7 @@ from .reading import make_reader
 from .samplers import StratifiedSampler, WeightedSampler, class_weights
 from .splitting import train_test_split
 from .streaming import Block
-from .thread_settings import settings_of_this_thread, with_settings_of_this_thread
+from .thread_settings import settings_of_this_thread, using_settings, with_settings_of_this_thread
 from .transforms import JittedTransform, Transform, apply_transform
 
 __all__ = [
@@ -39,5 +39,6 @@ __all__ = [
     "read_position",
     "settings_of_this_thread",
     "train_test_split",
+    "using_settings",
     "with_settings_of_this_thread",
 ]

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -21,15 +21,22 @@ def settings_of_this_thread() -> dict[str, Any]:
     return {name: getattr(jax.config, name) for name in _CHANGED_BY}
 
 
+@contextlib.contextmanager
+def using_settings(settings: Mapping[str, Any]) -> Iterator[None]:
+    """Has the block run under some of these settings, in this thread."""
+    with contextlib.ExitStack() as stack:
+        for name, value in settings.items():
+            stack.enter_context(_CHANGED_BY[name](value))
+        yield
+
+
 def with_settings_of_this_thread(function: Callable[..., Any]) -> Callable[..., Any]:
     """Makes a function run under the settings of now and here, in whichever thread."""
     settings = settings_of_this_thread()
 
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:
-        with contextlib.ExitStack() as stack:
-            for name, value in settings.items():
-                stack.enter_context(_CHANGED_BY[name](value))
+        with using_settings(settings):
             return function(*arguments)
 
     return call

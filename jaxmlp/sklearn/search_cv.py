@@ -1,9 +1,12 @@
 """Turns an estimator and candidates of its arguments into the best of them, by cross-validation."""
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from typing import Any
 
+import jax
 import joblib
 import numpy as np
 from sklearn.base import clone
@@ -16,6 +19,8 @@ from sklearn.utils.validation import _check_method_params
 from .base import BaseMLP
 from .together import handing_out, train_candidates
 
+# What scikit-learn's own clone takes along, beside arguments.
+_ROUTED = ("_metadata_request", "_sklearn_output_config")
 # That of RandomizedSearchCV.
 _DRAWN = 10
 
@@ -62,6 +67,9 @@ class MLPSearchCV(BaseSearchCV):
         random_state: Where candidates are drawn from.
         error_score: As GridSearchCV's.
         return_train_score: As GridSearchCV's.
+        executor: Where candidates that are trained together are trained: as `fit_members` takes it.
+            Their pieces go to its workers, which compute on their own devices; what is fitted
+            alone, and the last fit, stays here.
 
     Attributes:
         cv_results_: As GridSearchCV's. The time of candidates that were trained together is that of
@@ -83,6 +91,7 @@ class MLPSearchCV(BaseSearchCV):
         "param_distributions": [dict, list, None],
         "n_iter": [int, None],
         "random_state": ["random_state"],
+        "executor": [Executor, callable, None],
     }
     pre_dispatch = "2*n_jobs"
 
@@ -101,6 +110,7 @@ class MLPSearchCV(BaseSearchCV):
         random_state: Any = None,
         error_score: Any = np.nan,
         return_train_score: bool = False,
+        executor: Any = None,
     ) -> None:
         self.estimator = estimator
         self.param_grid = param_grid
@@ -114,6 +124,16 @@ class MLPSearchCV(BaseSearchCV):
         self.random_state = random_state
         self.error_score = error_score
         self.return_train_score = return_train_score
+        self.executor = executor
+
+    def __sklearn_clone__(self) -> "MLPSearchCV":
+        """Returns an unfitted copy with the same executor, of which there is no copy."""
+        settings = self.get_params(deep=False)
+        executor = settings.pop("executor")
+        copied: Any = {name: clone(value, safe=False) for name, value in settings.items()}
+        search = type(self)(**copied, executor=executor)
+        vars(search).update(copy.deepcopy({k: v for k, v in vars(self).items() if k in _ROUTED}))
+        return search
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> "MLPSearchCV":
         """Searches, and fits the best candidate to all rows.
@@ -136,6 +156,11 @@ class MLPSearchCV(BaseSearchCV):
                 "estimator must be an MLPClassifier or MLPRegressor of jaxmlp.sklearn; got a "
                 f"{type(self.estimator).__name__}. GridSearchCV and RandomizedSearchCV take any, a "
                 "Pipeline too, and do not compile anew for further candidates of ours either."
+            )
+        if self.executor is not None and self.n_jobs is not None:
+            raise ValueError(
+                "n_jobs are threads of this process, and have no effect with executor: start more "
+                f"workers; got n_jobs={self.n_jobs!r}."
             )
         try:
             # Fits do not go to other processes, where what was trained together is not.
@@ -227,7 +252,7 @@ class _Joint:
 
     def _train(self, X: Any, y: Any, train: Any, split: int) -> None:
         """Trains on some of the rows, as each candidate's own fit will ask for."""
-        estimator, threads = self._search.estimator, None
+        estimator, settings = self._search.estimator, {}
         rows, targets = _safe_split(estimator, X, y, train)
         given: Any = _check_method_params(X, params=self._fit_params, indices=train)
         try:
@@ -236,12 +261,14 @@ class _Joint:
             return  # Every fit will tell.
         values = called.arguments
         validation = tuple(values.get(name) for name in ("X_val", "y_val", "sample_weight_val"))
-        if self._search.n_jobs is not None:
-            threads = joblib.effective_n_jobs(self._search.n_jobs)
+        if self._search.executor is not None:
+            settings["executor"] = self._search.executor
+        elif self._search.n_jobs is not None and jax.default_backend() == "cpu":
+            settings["threads"] = joblib.effective_n_jobs(self._search.n_jobs)
         trained, seconds = train_candidates(
             [_candidate(estimator, own) for own in self._candidates],
             (rows, targets, values.get("sample_weight"), validation),
-            threads=threads,
+            settings=settings,
         )
         self.trained |= trained
         self.seconds |= {(number, split): own for number, own in seconds.items()}

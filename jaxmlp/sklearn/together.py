@@ -4,6 +4,7 @@ import contextlib
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -78,7 +79,7 @@ def take_trained(estimator: Any, arguments: tuple[Any, ...]) -> tuple[Any, Any] 
 
 
 def train_candidates(
-    candidates: Sequence[Any], arguments: tuple[Any, ...], *, threads: int | None
+    candidates: Sequence[Any], arguments: tuple[Any, ...], *, settings: dict[str, Any]
 ) -> tuple[dict[tuple[str, str], TrainedFit], dict[int, float]]:
     """Trains candidates together, those that can be.
 
@@ -87,11 +88,14 @@ def train_candidates(
     Args:
         candidates: Estimators to fit, which are written to.
         arguments: Rows, targets, weights, and rows to validate on, as `_fit` takes them.
-        threads: So many train members on a CPU; `None` for one per core.
+        settings: Of `fit_members`, what tells who trains members.
 
     Returns:
         What candidates have become, by what is fitted to what; and for each number of theirs the
         seconds that they took, which are those of all divided by how many there were.
+
+    Raises:
+        BrokenExecutor: The workers of an executor died.
     """
     start = time.perf_counter()
     rows = joblib.hash(arguments) or ""
@@ -99,13 +103,17 @@ def train_candidates(
     numbers = []
     for group in _group(_begin(candidates, rows, arguments)):
         first = group[0].fit
-        settings = {} if threads is None or jax.default_backend() != "cpu" else {"threads": threads}
         # What goes wrong goes wrong again, and is told, in their own fits.
-        with contextlib.suppress(Exception), _computing(first.estimator, first.run.dtype):
-            results = _train(group, settings)
-            numbers += [begun.number for begun in group]
-            for begun, result in zip(group, results, strict=True):
-                trained[begun.name] = begun.fit._replace(trained=result)
+        try:
+            with _computing(first.estimator, first.run.dtype):
+                results = _train(group, settings)
+        except BrokenExecutor:
+            raise
+        except Exception:  # noqa: S112
+            continue
+        numbers += [begun.number for begun in group]
+        for begun, result in zip(group, results, strict=True):
+            trained[begun.name] = begun.fit._replace(trained=result)
     seconds = time.perf_counter() - start
     return trained, {number: seconds / len(numbers) for number in numbers}
 

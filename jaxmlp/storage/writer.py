@@ -115,13 +115,13 @@ class CheckpointWriter:
         self._due = time.monotonic() + self._checkpoints.seconds
         self._pending = self._thread.submit(self._write, progress)
 
-    def finish(self, progress: Any) -> None:
-        """Writes a last checkpoint, and returns when it is on the disk."""
+    def finish(self, progress: Any) -> bool:
+        """Writes a last checkpoint, and returns when it is on the disk, and whether it is."""
         if self._pending:
             concurrent.futures.wait([self._pending])
             self._report()
         self._pending = self._thread.submit(self._write, progress)
-        concurrent.futures.wait([self._pending])
+        return self._pending.exception() is None
 
     def close(self) -> None:
         """Waits for what is being written."""

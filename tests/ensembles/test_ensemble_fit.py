@@ -194,7 +194,7 @@ def test_the_loader_transform_is_compiled_into_the_steps():
 
 def test_a_whole_sweep_is_compacted_to_the_members_that_still_run(monkeypatch):
     expected = fit_together("patience", "vmap")
-    monkeypatch.setattr(runs, "_COMPILE_SECONDS", 0.0)
+    monkeypatch.setattr(runs, "COMPILE_SECONDS", 0.0)
     monkeypatch.setattr("jaxmlp.ensembles.sweeps.CALL_SECONDS", 1e-9)
     sizes = []
     fill_up = runs.fill_up

@@ -8,6 +8,7 @@ import optax
 import pytest
 from effects import BAD
 from public_calls import CALLS, KEY, X, Y
+from sweeps import Here
 from test_no_ops import Raised, outcome
 
 import jaxmlp
@@ -53,6 +54,9 @@ SETTINGS = {
     "strategy": ("vmap", {"strategy": "map", "threads": 1}),
     "members_at_once": (1, {}),
     "threads": (1, {}),
+    # Members computed there know nothing of "vmap", so that it is refused here.
+    "executor": (Here(), {}),
+    "members_per_piece": (1, {}),
     "memory": (0, {}),
     "progress": (True, {}),
     "checkpoint": ("run", {}),

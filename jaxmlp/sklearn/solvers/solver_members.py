@@ -25,6 +25,10 @@ class _KeptOrders:
     def __init__(self, orders: ShuffledOrders) -> None:
         self._orders, self._drawn, self._lock = orders, [], threading.Lock()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Workers draw their own: a lock is of one process.
+        return _KeptOrders, (self._orders,)
+
     def __len__(self) -> int:
         return len(self._orders)
 

@@ -1,0 +1,50 @@
+"""Tests that MLPSearchCV finds the same by the workers of an executor."""
+
+from concurrent.futures import BrokenExecutor
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sweeps import Deadly, Here
+
+from jaxmlp.sklearn import MLPClassifier, MLPSearchCV
+
+generator = np.random.default_rng(0)
+X = generator.normal(size=(60, 3))
+Y = (X[:, 0] + X[:, 1] > 0).astype(int)
+ESTIMATOR = MLPClassifier((4,), preset="sklearn", max_iter=5, random_state=0)
+
+
+def search(**settings):
+    # Too few epochs to converge, of which scikit-learn warns.
+    with pytest.warns(Warning, match="Maximum iterations"):
+        return MLPSearchCV(ESTIMATOR, {"alpha": [1e-4, 0.1, 10.0]}, cv=2, **settings).fit(X, Y)
+
+
+def test_a_search_by_an_executor_finds_the_same():
+    executor = Here()
+    found, alone = search(executor=executor), search()
+    np.testing.assert_array_equal(
+        found.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"]
+    )
+    np.testing.assert_array_equal(found.predict_proba(X), alone.predict_proba(X))
+    assert sorted(executor.members[0]) == [0, 1, 2]
+
+
+def test_a_copy_of_a_search_has_the_same_executor():
+    executor = Here()
+    assert clone(MLPSearchCV(ESTIMATOR, {"alpha": [0.1]}, executor=executor)).executor is executor
+
+
+def test_dead_workers_are_told():
+    class Broken(Deadly):
+        def submit(self, *_):
+            raise BrokenExecutor("all died")
+
+    with pytest.raises(BrokenExecutor, match="all died"):
+        MLPSearchCV(ESTIMATOR, {"alpha": [0.1, 1.0]}, cv=2, executor=Broken()).fit(X, Y)
+
+
+def test_threads_are_refused_with_an_executor():
+    with pytest.raises(ValueError, match="n_jobs are threads of this process"):
+        MLPSearchCV(ESTIMATOR, {"alpha": [0.1]}, executor=Here(), n_jobs=2).fit(X, Y)
