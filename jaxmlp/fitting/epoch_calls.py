@@ -59,7 +59,7 @@ def run_epochs(
             yield from _split_at(bad, run, state, after, loader, rows, index)
             return
         used = index[: end - int(state.epoch), : len(loader)]
-        yield Call(state, after, metrics, True, functools.partial(replay, rows, used), {})
+        yield Call(state, after, metrics, True, functools.partial(replay, loader, rows, used), {})
         state = after
 
 
@@ -68,7 +68,8 @@ def _call(
 ) -> tuple[FitState, Metrics]:
     steps = np.int32(len(loader))
     compiled = run.compiled("run_epochs")
-    return compiled(state, rows, index, np.int32(end), run.validation, steps=steps)
+    places = index if run.layout is None else run.layout.place_index(index)
+    return compiled(state, rows, places, np.int32(end), run.validation, steps=steps)
 
 
 def _split_at(
@@ -85,9 +86,9 @@ def _split_at(
     if bad:
         good, metrics = _call(run, state, loader, rows, index, int(state.epoch) + bad)
         del metrics["finite"]
-        yield Call(state, good, metrics, True, functools.partial(replay, rows, used[:bad]), {})
+        yield Call(state, good, metrics, True, functools.partial(replay, loader, rows, used[:bad]), {})
         state = good
-    yield Call(state, after, None, False, functools.partial(replay, rows, used[bad]), {})
+    yield Call(state, after, None, False, functools.partial(replay, loader, rows, used[bad]), {})
 
 
 def _joined_index(

@@ -145,7 +145,9 @@ def end_epoch(
         params = with_types_of(average, params)
     values = metrics
     if validation is not None:
-        loss, values = evaluate_rows(loss_fn, params, validation)
+        loss, values = evaluate_rows(
+            loss_fn, params, validation, parts=plan.validation_parts
+        )
         check_metrics(values)
         values = {"loss": loss, **values}
         metrics |= {f"validation_{name}": jnp.asarray(v) for name, v in values.items()}

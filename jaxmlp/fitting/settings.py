@@ -56,7 +56,8 @@ FIT_SETTINGS = SettingsGroup(
 class Plan:
     """The settings of a run that are compiled into it; see `FitSettings` for their meaning.
 
-    `transform` is applied to the batches of every step, and not to the validation rows.
+    `transform` is applied to the batches of every step, and not to the validation rows, which lie
+    on several devices in `validation_parts`.
     """
 
     accumulate_steps: int = 1
@@ -68,6 +69,7 @@ class Plan:
     swa_start: int | None = None
     skip_nonfinite: bool = False
     transform: Transform | None = None
+    validation_parts: int = 1
 
 
 def make_plan(

@@ -10,6 +10,7 @@ from . import positions
 from .batching import cut_order, join_windows
 from .epoch_order import make_order
 from .order import permutation, permutations, philox_words
+from .placement import behind, on_all, place_whole
 from .positions import changed_settings, check_state, read_position
 from .reading import make_reader
 from .samplers import StratifiedSampler, WeightedSampler, class_weights
@@ -25,6 +26,7 @@ __all__ = [
     "Transform",
     "WeightedSampler",
     "apply_transform",
+    "behind",
     "changed_settings",
     "check_state",
     "class_weights",
@@ -32,9 +34,11 @@ __all__ = [
     "join_windows",
     "make_order",
     "make_reader",
+    "on_all",
     "permutation",
     "permutations",
     "philox_words",
+    "place_whole",
     "positions",
     "read_position",
     "settings_of_this_thread",
