@@ -1,11 +1,11 @@
 """From steps to a run: pure programs of many steps, and the calls of them that a run is cut into.
 
 In reading order: `signatures`, `settings` (what is asked), `step_metrics`, `evaluation`,
-`fit_state`, `program` (what is compiled); `code_contents`, `content_keys` (when two functions are
-the same), `program_cache`, `buckets`, `layouts` (where arrays lie on several devices), `calls`
-(compiled for one run); `looks` (when the host wants
-to see the state), `pace`, `epoch_calls`, `chunk_calls`, `step_calls`, and `drivers`, which chooses
-one of them; `validation`, `nonfinite`, `progress`, `signals`, `run_files` (checkpoints of a run),
+`fit_state`, `partitioning` (where arrays lie in a program over several devices), `program` (what is
+compiled); `code_contents`, `content_keys` (when two functions are the same), `program_cache`,
+`buckets`, `layouts` (where arrays lie between programs), `calls` (compiled for one run); `looks`
+(when the host wants to see the state), `pace`, `epoch_calls`, `chunk_calls`, `step_calls`, and
+`drivers`, which chooses one of them; `validation`, `nonfinite`, `progress`, `signals`, `run_files` (checkpoints of a run),
 `results`, and `loop`, in which they meet; `row_blocks`, `scoring` and `ahead_of_time` (of what
 was trained); `cache_directories`, `compilation_cache`.
 """

@@ -76,8 +76,10 @@ class Run:
         if name not in self._own:
             functions = (self.loss_fn, self.optimizer, self.plan)
             make = functools.partial(_jit, name, functions, self.layout)
+            # The layout stands in the name.
+            kept = (*functions[:2], dataclasses.replace(self.plan, batch_sharding=None))
             place = (name, None if self.layout is None else self.layout.key)
-            self._own[name] = _PROGRAMS.get(functions, place, make)
+            self._own[name] = _PROGRAMS.get(kept, place, make)
         return self._own[name]
 
     def finish(self, state: FitState, steps: StepMetrics) -> tuple[FitState, Metrics, bool]:
@@ -94,7 +96,7 @@ def spread(run: Run, layout: Layout) -> Run:
     rows, parts = run.validation, 1
     if rows is not None:
         rows, parts = spread_validation(run.loss_fn, rows, layout.batch, layout.whole)
-    plan = dataclasses.replace(run.plan, validation_parts=parts)
+    plan = dataclasses.replace(run.plan, batch_sharding=layout.batch, validation_parts=parts)
     return Run(run.loss_fn, run.optimizer, plan, run.epochs, rows, layout)
 
 

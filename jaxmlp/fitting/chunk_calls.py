@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from ..data import DataLoader
-from ..loading import Block
+from ..loading import Block, place_whole
 from ..network import Batch
 from .buckets import padded_index
 from .calls import Call, NumberedBatch, Run, StepMetrics, count_steps, join_metrics, replay
@@ -61,7 +61,9 @@ def run_chunks(
     def cut(epoch: int, step: int) -> Generator[_Chunk]:
         index = padded_index(loader, epoch)
         # Once, for all calls of the epoch.
-        on_device = jax.device_put(index) if layout is None else layout.place_index(index)
+        on_device = (
+                jax.device_put(index) if layout is None else place_whole(index, layout.whole)
+            )
         while step < len(loader):
             steps = min(pace.steps, len(loader) - step)
             bounds = {"start": np.int32(step), "count": np.int32(steps)}

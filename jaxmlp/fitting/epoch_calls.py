@@ -2,11 +2,13 @@
 
 import functools
 from collections.abc import Callable, Generator
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
 from ..data import DataLoader
+from ..loading import place_whole
 from ..network import Batch
 from .buckets import bucket, padded_index, padded_steps
 from .calls import Call, Run, replay
@@ -68,7 +70,10 @@ def _call(
 ) -> tuple[FitState, Metrics]:
     steps = np.int32(len(loader))
     compiled = run.compiled("run_epochs")
-    places = index if run.layout is None else run.layout.place_index(index)
+    if run.layout is not None:
+        places: Any = place_whole(index, run.layout.whole)
+    else:
+        places = index
     return compiled(state, rows, places, np.int32(end), run.validation, steps=steps)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec, Sharding
 from jaxtyping import PyTree
 
-from ..loading import behind, on_all, place_whole
+from ..loading import on_all, place_whole
 from ..network import Batch, LossFn
 from ..train_step import copy_arrays
 from .buckets import fill_rows, is_seen_by_weight
@@ -49,10 +49,6 @@ class Layout:
     def place_state(self, state: FitState) -> FitState:
         """Places a state that lies anywhere; no two devices share memory, as donation demands."""
         return copy_arrays(jax.tree.map(_place, state, self.state))
-
-    def place_index(self, index: np.ndarray) -> jax.Array:
-        """Places row numbers, whose last axis is that of a batch's rows."""
-        return place_whole(index, behind(self.batch, index.ndim - 1))
 
     def first_value(self, value: float) -> float:
         """Returns the value of the run's first process, to all of its processes."""

@@ -194,7 +194,7 @@ def plan_settings(plan: Plan, validation: PyTree | None) -> dict[str, Any]:
     # A function has no name that could be compared.
     settings["transform"] = plan.transform is not None
     # A run may go on over other devices.
-    del settings["validation_parts"]
+    del settings["batch_sharding"], settings["validation_parts"]
     return {**settings, "validation": hash_tree(validation)}
 
 

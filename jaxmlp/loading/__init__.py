@@ -10,7 +10,7 @@ from . import positions
 from .batching import cut_order, join_windows
 from .epoch_order import make_order
 from .order import permutation, permutations, philox_words
-from .placement import behind, on_all, place_whole
+from .placement import on_all, place_whole
 from .positions import changed_settings, check_state, read_position
 from .reading import make_reader
 from .samplers import StratifiedSampler, WeightedSampler, class_weights
@@ -26,7 +26,6 @@ __all__ = [
     "Transform",
     "WeightedSampler",
     "apply_transform",
-    "behind",
     "changed_settings",
     "check_state",
     "class_weights",
