@@ -7,7 +7,8 @@ compiled); `code_contents`, `content_keys` (when two functions are the same), `p
 (when the host wants to see the state), `pace`, `epoch_calls`, `chunk_calls`, `step_calls`, and
 `drivers`, which chooses one of them; `validation`, `nonfinite`, `progress`, `signals`, `run_files` (checkpoints of a run),
 `results`, and `loop`, in which they meet; `row_blocks`, `scoring` and `ahead_of_time` (of what
-was trained); `cache_directories`, `compilation_cache`.
+was trained); `wide_layers` (parameters over several devices); `cache_directories`,
+`compilation_cache`.
 """
 
 from . import program
@@ -32,6 +33,7 @@ from .signals import stop_requests
 from .signatures import SettingsGroup, complete, spelled_out
 from .step_metrics import Metrics
 from .validation import as_validation
+from .wide_layers import param_shardings
 
 __all__ = [
     "CALL_SECONDS",
@@ -69,6 +71,7 @@ __all__ = [
     "padded_index",
     "padded_rows",
     "padded_steps",
+    "param_shardings",
     "plan_settings",
     "predict",
     "predict_rows",
