@@ -1,9 +1,7 @@
-"""Fits over several devices: cases that tests compare, and a process that prints what they give."""
+"""Fits over several devices: cases that tests compare."""
 
 import functools
 import hashlib
-import json
-import sys
 import tempfile
 from pathlib import Path
 
@@ -166,17 +164,3 @@ def assert_close(ours, expected):
         np.testing.assert_allclose(ours["history"][name], values, rtol=2e-4, atol=1e-6)
     for one, other in zip(ours["params"], expected["params"], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=2e-5)
-
-
-if __name__ == "__main__":
-    address, number, count, devices, jobs = sys.argv[1], *map(json.loads, sys.argv[2:])
-    jax.config.update("jax_platforms", "cpu")
-    jax.config.update("jax_num_cpu_devices", devices)
-    if address != "none":
-        jax.config.update("jax_cpu_collectives_implementation", "gloo")
-        jax.distributed.initialize(address, num_processes=count, process_id=number)
-    given = [
-        shown(run_case(name, make_sharding(shape, kind), driver))
-        for name, shape, kind, driver in jobs
-    ]
-    print(json.dumps(given))

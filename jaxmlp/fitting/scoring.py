@@ -155,6 +155,9 @@ def _require_params(params: PyTree) -> None:
 
 def _batches(data: Any) -> Iterator[Any]:
     if isinstance(data, DataLoader):
+        if data.sharding is not None:  # whose batches have all their rows
+            settings = {"batch_size": data.batch_size, "check_finite": data.check_finite}
+            data = DataLoader(data.source, transform=data.transform, **settings)
         rows = len(data.source)
         for first in range(0, rows, data.batch_size):
             batch = data.read(np.arange(first, min(first + data.batch_size, rows)))
