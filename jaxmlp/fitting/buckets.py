@@ -63,7 +63,7 @@ def padded_validation(loss_fn: LossFn, rows: Batch) -> Batch:
 
     That is known of a loss of `make_loss` with metrics of this library alone.
     """
-    if not is_small(rows) or not is_seen_by_weight(loss_fn, rows):
+    if rows.weight is None or not is_small(rows) or not is_seen_by_weight(loss_fn, rows):
         return rows
     return fill_rows(rows, bucket_of_rows(len(rows.weight)))
 

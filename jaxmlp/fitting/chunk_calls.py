@@ -61,9 +61,7 @@ def run_chunks(
     def cut(epoch: int, step: int) -> Generator[_Chunk]:
         index = padded_index(loader, epoch)
         # Once, for all calls of the epoch.
-        on_device = (
-                jax.device_put(index) if layout is None else place_whole(index, layout.whole)
-            )
+        on_device = jax.device_put(index) if layout is None else place_whole(index, layout.whole)
         while step < len(loader):
             steps = min(pace.steps, len(loader) - step)
             bounds = {"start": np.int32(step), "count": np.int32(steps)}

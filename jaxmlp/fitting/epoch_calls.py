@@ -91,7 +91,9 @@ def _split_at(
     if bad:
         good, metrics = _call(run, state, loader, rows, index, int(state.epoch) + bad)
         del metrics["finite"]
-        yield Call(state, good, metrics, True, functools.partial(replay, loader, rows, used[:bad]), {})
+        yield Call(
+            state, good, metrics, True, functools.partial(replay, loader, rows, used[:bad]), {}
+        )
         state = good
     yield Call(state, after, None, False, functools.partial(replay, loader, rows, used[bad]), {})
 

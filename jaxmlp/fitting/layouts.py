@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec, Sharding
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 from jaxtyping import PyTree
 
 from ..loading import on_all, place_whole
@@ -43,8 +43,9 @@ class Layout:
     @property
     def is_first(self) -> bool:
         """Whether this process speaks for the run."""
-        devices = self.batch.mesh.devices.flat if isinstance(self.batch, NamedSharding) else ()
-        return not self.spans_processes or devices[0].process_index == jax.process_index()
+        if not self.spans_processes:
+            return True
+        return self._devices().flat[0].process_index == jax.process_index()
 
     def place_state(self, state: FitState) -> FitState:
         """Places a state that lies anywhere; no two devices share memory, as donation demands."""
@@ -60,13 +61,17 @@ class Layout:
 
     def _values(self, value: float) -> np.ndarray:
         """Returns the value of each device's process."""
-        assert isinstance(self.batch, NamedSharding)
-        mesh = self.batch.mesh
         own = np.full(1, value, np.float32)
-        cut = NamedSharding(mesh, PartitionSpec(mesh.axis_names))
-        shape = (mesh.devices.size,)
-        values = jax.make_array_from_callback(shape, cut, lambda _: own)
-        return np.asarray(jax.device_put(values, NamedSharding(mesh, PartitionSpec())))
+        mesh = Mesh(self._devices().ravel(), ("all",))
+        cut, whole = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (("all",), ()))
+        values = jax.make_array_from_callback((mesh.size,), cut, lambda _: own)
+        return np.asarray(jax.device_put(values, whole))
+
+    def _devices(self) -> np.ndarray:
+        assert isinstance(self.batch, NamedSharding)
+        devices = self.batch.mesh.devices
+        assert devices is not None
+        return devices
 
 
 def make_layout(state: FitState, sharding: Sharding) -> Layout:

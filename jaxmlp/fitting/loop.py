@@ -130,7 +130,9 @@ def train(
         )
         # An error's traceback would keep the reading of files alive.
         stack.enter_context(contextlib.closing(calls))
-        bar = stack.enter_context(ProgressBar(epochs, show=progress if is_first else bool(progress)))
+        bar = stack.enter_context(
+            ProgressBar(epochs, show=progress if is_first else bool(progress))
+        )
         done = int(made.state.epoch)
         bar.update(done - first_epoch, {})
         look = looks.next_epoch(done)

@@ -86,9 +86,7 @@ def _gradients(run: Run, train: TrainState, batch: Any) -> tuple[jax.Array, PyTr
         return updates, updates
 
     keep = optax.GradientTransformation(lambda params: params, keep_gradient)
-    step = jax.jit(
-        with_auto_axes(make_pure_step(run.loss_fn, keep, run.plan.accumulate_steps))
-    )
+    step = jax.jit(with_auto_axes(make_pure_step(run.loss_fn, keep, run.plan.accumulate_steps)))
     after, metrics = step(train._replace(opt_state=trained_part(train.params)), batch)
     return metrics["loss"], after.opt_state
 

@@ -24,9 +24,7 @@ from .settings import Plan
 from .step_metrics import Metrics, all_finite, check_metrics, mean_metrics, row_weight
 
 
-def take_batch(
-    rows: Batch, index: Int[Array, " batch"], sharding: Sharding | None = None
-) -> Batch:
+def take_batch(rows: Batch, index: Int[Array, " batch"], sharding: Sharding | None = None) -> Batch:
     """Gathers rows by number; a number i < 0 is row ~i as padding, with weight 0.
 
     With a sharding, each device gathers the rows of its part.
@@ -160,9 +158,7 @@ def end_epoch(
         params = with_types_of(average, params)
     values = metrics
     if validation is not None:
-        loss, values = evaluate_rows(
-            loss_fn, params, validation, parts=plan.validation_parts
-        )
+        loss, values = evaluate_rows(loss_fn, params, validation, parts=plan.validation_parts)
         check_metrics(values)
         values = {"loss": loss, **values}
         metrics |= {f"validation_{name}": jnp.asarray(v) for name, v in values.items()}

@@ -15,7 +15,6 @@ from .fit_state import FitState
 from .pace import CALL_SECONDS
 from .step_metrics import Metrics
 
-
 _MOST_KEPT = 256
 
 

@@ -49,7 +49,9 @@ def test_two_devices_give_what_one_gives(name, driver, kind):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("name", "driver", "kind"), [case for case in ROTATED if case not in QUICK])
+@pytest.mark.parametrize(
+    ("name", "driver", "kind"), [case for case in ROTATED if case not in QUICK]
+)
 def test_two_devices_give_what_one_gives_in_every_case(name, driver, kind):
     check(name, driver, kind)
 
