@@ -1,4 +1,4 @@
-"""Reads compiled programs: what devices exchange in the loop over steps."""
+"""Reads compiled programs: what devices exchange."""
 
 import re
 
@@ -7,8 +7,8 @@ from jaxmlp.fitting import calls
 _COLLECTIVE = re.compile(r"(all-reduce|all-gather|all-to-all|collective-permute)(?:-start)?\(")
 
 
-def collectives_of_steps(monkeypatch, run_it):
-    """What is exchanged per step by the programs of many steps that a run calls."""
+def collectives_of(monkeypatch, run_it):
+    """What the program of many steps that a run calls has devices exchange, per step or once."""
     texts = {}
     compiled = calls.Run.compiled
 
@@ -25,6 +25,4 @@ def collectives_of_steps(monkeypatch, run_it):
     monkeypatch.setattr(calls.Run, "compiled", noting)
     run_it()
     (text,) = texts.values()
-    # Of the computations, that with the gradients' sum is the body of the loop.
-    bodies = [part for part in text.split("\n\n") if "all-reduce(%dot" in part]
-    return [found for body in bodies for found in _COLLECTIVE.findall(body)]
+    return _COLLECTIVE.findall(text)

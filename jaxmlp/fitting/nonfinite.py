@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import PyTree
 
-from ..loading import Transform, apply_transform
+from ..loading import Transform, apply_transform, place_whole
 from ..network import LossFn, trained_part
 from ..train_step import TrainState, make_pure_step, with_auto_axes
 from .calls import Call, Run, is_finite
@@ -114,7 +114,8 @@ def _said_of_values(loss_fn: LossFn, train: TrainState, batch: Any) -> str:
     if not all(getattr(leaf, "is_fully_addressable", True) for leaf in leaves):
         return ""  # some of them lie in other processes
     # Of one device, where a loss may do what it will.
-    batch, train = jax.tree.map(_on_one_device, (batch, train))
+    one = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    batch, train = place_whole((batch, train), one)
     key = jax.random.fold_in(train.key, train.step)
     try:
         # Only the parameters are traced, so that nothing is compiled or computed.
@@ -124,13 +125,6 @@ def _said_of_values(loss_fn: LossFn, train: TrainState, batch: Any) -> str:
     except Exception:  # what is being told must not be lost to it
         return ""
     return ""
-
-
-def _on_one_device(leaf: Any) -> Any:
-    is_spread = isinstance(leaf, jax.Array) and len(leaf.devices()) > 1
-    if isinstance(leaf, np.ndarray) or is_spread:
-        return jax.device_put(leaf, jax.devices()[0]) if is_spread else jnp.asarray(leaf)
-    return leaf
 
 
 def _where(params: PyTree, batch: Any, rows: np.ndarray | None) -> str:

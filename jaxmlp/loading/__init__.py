@@ -10,7 +10,7 @@ from . import positions
 from .batching import cut_order, join_windows
 from .epoch_order import make_order
 from .order import permutation, permutations, philox_words
-from .placement import on_all, place_whole
+from .placement import on_all, place_whole, with_automatic_axes
 from .positions import changed_settings, check_state, read_position
 from .reading import make_reader
 from .samplers import StratifiedSampler, WeightedSampler, class_weights
@@ -42,5 +42,6 @@ __all__ = [
     "read_position",
     "settings_of_this_thread",
     "train_test_split",
+    "with_automatic_axes",
     "with_settings_of_this_thread",
 ]

@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 from jaxtyping import Int, PyTree
 
 from ..network import Batch
@@ -89,6 +89,24 @@ def on_all(sharding: jax.sharding.Sharding) -> jax.sharding.Sharding:
     if not isinstance(sharding, NamedSharding):
         return sharding
     return NamedSharding(sharding.mesh, PartitionSpec(), memory_kind=sharding.memory_kind)
+
+
+def with_automatic_axes(tree: PyTree) -> PyTree:
+    """Returns arrays where they lie, for programs in which the compiler places what is computed.
+
+    On a mesh of explicit axes, JAX asks for a placement where an operation sums over parts.
+    """
+
+    def automatic(leaf: Any) -> Any:
+        if isinstance(leaf, jax.core.Tracer) or not isinstance(leaf, jax.Array):
+            return leaf
+        sharding = leaf.sharding
+        if not isinstance(sharding, NamedSharding) or not isinstance(sharding.mesh, Mesh):
+            return leaf
+        mesh = Mesh(sharding.mesh.devices, sharding.mesh.axis_names)
+        return jax.device_put(leaf, NamedSharding(mesh, sharding.spec))
+
+    return jax.tree.map(automatic, tree)
 
 
 def place_whole(tree: PyTree, sharding: jax.sharding.Sharding) -> PyTree:

@@ -1,4 +1,4 @@
-"""Tests of wide layers that are cut over devices: `fit` keeps where they lie, and gives the same."""
+"""Tests of wide layers that are cut over devices: `fit` keeps where they lie; same numbers."""
 
 import jax
 import numpy as np
@@ -51,6 +51,10 @@ def test_layers_are_cut_by_units_and_by_inputs_in_turn():
     assert biases == [P("model"), P(), P("model"), P()]
 
 
+def lies_so(leaf, sharding):
+    return leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("driver", ["step", "epochs"])
 def test_fit_keeps_where_they_lie_and_gives_what_one_device_gives(kind, driver):
@@ -60,10 +64,10 @@ def test_fit_keeps_where_they_lie_and_gives_what_one_device_gives(kind, driver):
     result = run_case("validation", jax.NamedSharding(mesh, jax.P("data")), driver, params=params)
     assert_close(shown(result), alone("validation"))
     for tree in (result.params, result.state.params):
-        assert jax.tree.map(lambda leaf: leaf.sharding, tree) == wanted
+        assert jax.tree.all(jax.tree.map(lies_so, tree, wanted))
     first = jaxmlp.init_state(params, OPTIMIZER, key=jax.random.key(1)).opt_state
     moments = result.state.opt_state
-    same = jax.tree.map(lambda a, b: a.sharding == b.sharding or a.ndim == 0, moments, first)
+    same = jax.tree.map(lambda a, b: lies_so(a, b.sharding) or a.ndim == 0, moments, first)
     assert jax.tree.all(same)
     cut = [leaf for leaf in jax.tree.leaves(moments) if not leaf.is_fully_replicated]
     # Both moments of the kernels, of the first bias and of its norm.
@@ -76,7 +80,7 @@ def test_averages_lie_as_their_parameters():
     sharding = jax.NamedSharding(mesh, jax.P("data"))
     result = run_case("exponential average", sharding, params=params)
     assert_close(shown(result), alone("exponential average"))
-    assert result.params.hidden[0].kernel.sharding == params.hidden[0].kernel.sharding
+    assert lies_so(result.params.hidden[0].kernel, params.hidden[0].kernel.sharding)
 
 
 def test_evaluate_and_predict_take_them():
