@@ -134,9 +134,7 @@ def test_a_step_that_is_not_finite_is_named(driver, kind):
 
 def test_labels_out_of_range_are_named():
     x = jaxmlp.DataLoader(X, Y + 1, batch_size=10, sharding=make_sharding((2,)))
-    with pytest.raises(
-        jaxmlp.NonFiniteError, match=r"the loss says: softmax_cross_entropy needs targets"
-    ):
+    with pytest.raises(jaxmlp.NonFiniteError, match=r"the loss says: .* needs targets in"):
         fit(x, epochs=1, **LINEAR)
 
 
