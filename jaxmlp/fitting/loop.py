@@ -118,6 +118,7 @@ def train(
             run = spread(run, layout)
             made = made._replace(state=layout.place_state(made.state))
         is_first = layout is None or layout.is_first
+        anywhere = bool if layout is None else layout.any_value
         if isinstance(on_epoch, Scheduled) and is_first:
             on_epoch.begin(start, first_epoch)
         calls = make_calls(
@@ -157,14 +158,13 @@ def train(
                     is_due = done >= look or bool(made.state.stopped)
                     if on_epoch is not None and is_due:
                         answer = is_first and _ask(on_epoch, made.state.train, latest)
-                        if layout.any_value(answer) if layout else answer:
+                        if anywhere(answer):
                             stopped_by = "callback"
                             break
                         look = looks.next_epoch(done)
                 if made.state.stopped:
                     break
-                asked = checkpoints is not None and stop_requested()
-                if layout.any_value(asked) if layout and checkpoints is not None else asked:
+                if checkpoints is not None and anywhere(stop_requested()):
                     stopped_by = "interrupt"
                     break
                 if writer is not None:

@@ -23,7 +23,8 @@ def run_batches(
     state: FitState,
     unfinished: StepMetrics,
     epoch_batches: Callable[[int, int], Generator[NumberedBatch]],
-    longest: int = _MOST_KEPT,
+    *,
+    longest: int = 1,
 ) -> Generator[Call]:
     """Takes a step per batch, until `run.epochs` or closed.
 
@@ -34,10 +35,9 @@ def run_batches(
         state: Anywhere in an epoch.
         unfinished: Metrics of the steps that this epoch has taken already.
         epoch_batches: `(epoch, step)` gives an epoch's batches from that step on.
-        longest: Most steps of a call.
+        longest: Most steps of a call that processes share, since each has a clock of its own.
     """
     advance = run.compiled("advance")
-    # Processes have clocks of their own.
     shared = run.layout is not None and run.layout.spans_processes
     for epoch in range(int(state.epoch), run.epochs):
         steps: list[Metrics] = []
@@ -46,7 +46,7 @@ def run_batches(
         batches = epoch_batches(epoch, count_steps(unfinished))
         with contextlib.closing(batches):
             for batch, row_numbers in batches:
-                most = most or min(longest, _kept_batches(batch))
+                most = most or min(longest if shared else _MOST_KEPT, _kept_batches(batch))
                 is_long = not shared and time.perf_counter() - begin > CALL_SECONDS
                 if len(used) == most or (used and is_long):
                     unfinished = join_metrics(unfinished, _gather(steps))
