@@ -16,6 +16,7 @@ from .fitting import (
     compile_predict,
     enable_compilation_cache,
     evaluate,
+    param_shardings,
     predict,
 )
 from .forward import Layer, apply, intermediates
@@ -79,6 +80,7 @@ __all__ = [
     "make_train_step",
     "metrics",
     "mup_labels",
+    "param_shardings",
     "per_example_grad_norms",
     "predict",
     "save",

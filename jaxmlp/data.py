@@ -130,7 +130,7 @@ class DataLoader:
 
     @property
     def rows(self) -> Batch | None:
-        """All rows, where they are dense arrays in memory and batches need not be sharded."""
+        """All rows, where they are dense arrays in memory."""
         return self._reader.rows
 
     def __getattr__(self, name: str) -> Any:

@@ -116,9 +116,15 @@ def make_train_step(
 
 
 def make_pure_step(
-    loss_fn: LossFn, optimizer: Optimizer, accumulate_steps: int
+    loss_fn: LossFn,
+    optimizer: Optimizer,
+    accumulate_steps: int,
+    place: Callable[[Any], Any] | None = None,
 ) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, Array]]]:
-    """Builds the step of `make_train_step` before it is jitted, for use inside larger programs."""
+    """Builds the step of `make_train_step` before it is jitted, for use inside larger programs.
+
+    `place` says where stacked micro-batches lie.
+    """
     require_int("accumulate_steps", accumulate_steps, 1, None)
     transformation = as_transformation(optimizer)
     checked = _checked(loss_fn)
@@ -140,7 +146,7 @@ def make_pure_step(
         def over_batch(evaluate: Callable[..., Any], trained: PyTree) -> Any:
             if accumulate_steps == 1:
                 return evaluate(trained, batch, key)
-            return accumulate(evaluate, trained, batch, key, accumulate_steps)
+            return accumulate(evaluate, trained, batch, key, accumulate_steps, place)
 
         # Line searches refuse arguments that it does not take.
         def value_fn(trained: PyTree, grad_fn: Any = None, obj_fn: Any = None) -> Array:

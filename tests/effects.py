@@ -170,6 +170,11 @@ OTHERS: dict[Any, dict[str, Any]] = {
         "accumulate_steps": 4,
     },
     jaxmlp.mup_labels: {"config": dataclasses.replace(MUP, mup_base_width=1), "optimizer": "sgd"},
+    jaxmlp.param_shardings: {
+        "config": dataclasses.replace(MUP, hidden_features=(4,) * 3),
+        "mesh": jax.make_mesh((2,), ("model",)),
+        "axis": "data",
+    },
     jaxmlp.per_example_grad_norms: GRADIENTS,
     jaxmlp.Recorder: {"epochs": [1, 5], "max_bytes": 200},
     jaxmlp.save: {"path": "b.safetensors", "config": TANH, "params": DOUBLED},

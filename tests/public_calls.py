@@ -13,6 +13,7 @@ from jaxmlp import losses
 CONFIG = jaxmlp.MLPConfig(
     in_features=2, hidden_features=(3,), out_features=2, kernel_init="he_normal"
 )
+MESH = jax.make_mesh((1, 2), ("data", "model"))
 MUP = jaxmlp.MLPConfig(
     in_features=2, hidden_features=(4,), out_features=2, kernel_init="mup", mup_base_width=2
 )
@@ -199,6 +200,11 @@ CALLS: dict[Any, dict[str, tuple[Any, set[str]]]] = {
         "accumulate_steps": (1, {"int"}),
     },
     jaxmlp.mup_labels: {"config": (MUP, set()), "optimizer": ("adam", set())},
+    jaxmlp.param_shardings: {
+        "config": (MUP, set()),
+        "mesh": (MESH, set()),
+        "axis": ("model", set()),
+    },
     jaxmlp.per_example_grad_norms: GRADIENTS,
     jaxmlp.Recorder: {"epochs": (None, {"none", "list"}), "max_bytes": (2**20, {"int"})},
     jaxmlp.save: {

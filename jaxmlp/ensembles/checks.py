@@ -28,7 +28,7 @@ def dense_rows(data: Any) -> Batch:
             f"data must be a DataLoader, whose rows all members share; got a "
             f"{type(data).__name__}. Wrap arrays as DataLoader(x, y, batch_size=...)."
         )
-    if data.rows is None:
+    if data.rows is None or data.sharding is not None:
         raise ValueError(
             "data must have dense rows in memory, which lie on the device once for all members, "
             f"and no sharding; these come from a {type(data.source).__name__}."

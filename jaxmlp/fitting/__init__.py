@@ -1,12 +1,14 @@
 """From steps to a run: pure programs of many steps, and the calls of them that a run is cut into.
 
 In reading order: `signatures`, `settings` (what is asked), `step_metrics`, `evaluation`,
-`fit_state`, `program` (what is compiled); `code_contents`, `content_keys` (when two functions are
-the same), `program_cache`, `buckets`, `calls` (compiled for one run); `looks` (when the host wants
-to see the state), `pace`, `epoch_calls`, `chunk_calls`, `step_calls`, and `drivers`, which chooses
-one of them; `validation`, `nonfinite`, `progress`, `signals`, `run_files` (checkpoints of a run),
-`results`, and `loop`, in which they meet; `row_blocks`, `scoring` and `ahead_of_time` (of what
-was trained); `cache_directories`, `compilation_cache`.
+`fit_state`, `partitioning` (where arrays lie in a program over several devices), `program` (what is
+compiled); `code_contents`, `content_keys` (when two functions are the same), `program_cache`,
+`buckets`, `layouts` (where arrays lie between programs), `calls` (compiled for one run); `looks`
+(when the host wants to see the state), `pace`, `epoch_calls`, `chunk_calls`, `step_calls`, and
+`drivers`, which chooses one of them; `validation`, `nonfinite`, `progress`, `signals`, `run_files`
+(checkpoints of a run), `results`, and `loop`, in which they meet; `row_blocks`, `scoring` and
+`ahead_of_time` (of what was trained); `wide_layers` (parameters over several devices);
+`cache_directories`, `compilation_cache`.
 """
 
 from . import program
@@ -31,6 +33,7 @@ from .signals import stop_requests
 from .signatures import SettingsGroup, complete, spelled_out
 from .step_metrics import Metrics
 from .validation import as_validation
+from .wide_layers import param_shardings
 
 __all__ = [
     "CALL_SECONDS",
@@ -68,6 +71,7 @@ __all__ = [
     "padded_index",
     "padded_rows",
     "padded_steps",
+    "param_shardings",
     "plan_settings",
     "predict",
     "predict_rows",

@@ -63,11 +63,16 @@ def padded_validation(loss_fn: LossFn, rows: Batch) -> Batch:
 
     That is known of a loss of `make_loss` with metrics of this library alone.
     """
-    if not isinstance(loss_fn, NetworkLoss) or rows.weight is None or not is_small(rows):
-        return rows
-    if not all(isinstance(fn, Metric) or fn is roc_auc for fn in loss_fn.metrics.values()):
+    if rows.weight is None or not is_small(rows) or not is_seen_by_weight(loss_fn, rows):
         return rows
     return fill_rows(rows, bucket_of_rows(len(rows.weight)))
+
+
+def is_seen_by_weight(loss_fn: LossFn, rows: Batch) -> bool:
+    """Whether a loss and its metrics are known not to see rows of weight 0."""
+    if not isinstance(loss_fn, NetworkLoss) or rows.weight is None:
+        return False
+    return all(isinstance(fn, Metric) or fn is roc_auc for fn in loss_fn.metrics.values())
 
 
 def bucket_of_rows(count: int) -> int:

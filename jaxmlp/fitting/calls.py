@@ -10,12 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from ..data import DataLoader
 from ..network import Batch, LossFn
 from ..optimizers import Optimizer
 from ..train_step import with_auto_axes
 from . import program
 from .buckets import padded_steps
 from .fit_state import FitState
+from .layouts import Layout, spread_validation
 from .program import take_batch
 from .program_cache import ProgramCache
 from .settings import Plan
@@ -58,13 +60,14 @@ class Call(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Run:
-    """What is to be run, the same for every driver."""
+    """What is to be run, the same for every driver; over a mesh if there is a layout."""
 
     loss_fn: LossFn
     optimizer: Optimizer
     plan: Plan
     epochs: int
     validation: PyTree | None
+    layout: Layout | None = None
 
     _own: dict[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
 
@@ -72,8 +75,11 @@ class Run:
         """Returns a function of `program`, or `finish`, jitted for this run."""
         if name not in self._own:
             functions = (self.loss_fn, self.optimizer, self.plan)
-            make = functools.partial(_jit, name, functions)
-            self._own[name] = _PROGRAMS.get(functions, name, make)
+            make = functools.partial(_jit, name, functions, self.layout)
+            # The layout stands in the name.
+            kept = (*functions[:2], dataclasses.replace(self.plan, batch_sharding=None))
+            place = (name, None if self.layout is None else self.layout.key)
+            self._own[name] = _PROGRAMS.get(kept, place, make)
         return self._own[name]
 
     def finish(self, state: FitState, steps: StepMetrics) -> tuple[FitState, Metrics, bool]:
@@ -83,6 +89,15 @@ class Run:
         filled = {n: np.concatenate([v, np.zeros(missing, v.dtype)]) for n, v in steps.items()}
         state, metrics, finite = self.compiled("finish")(state, filled, self.validation)
         return state, metrics, bool(finite)
+
+
+def spread(run: Run, layout: Layout) -> Run:
+    """Returns the run over a mesh, with the rows to validate on there."""
+    rows, parts = run.validation, 1
+    if rows is not None:
+        rows, parts = spread_validation(run.loss_fn, rows, layout.batch, layout.whole)
+    plan = dataclasses.replace(run.plan, batch_sharding=layout.batch, validation_parts=parts)
+    return Run(run.loss_fn, run.optimizer, plan, run.epochs, rows, layout)
 
 
 def _finish(
@@ -100,10 +115,13 @@ def _finish(
     return state, {name: value[None] for name, value in metrics.items()}, finite
 
 
-def replay(rows: Batch, index: np.ndarray) -> Iterator[NumberedBatch]:
+def replay(loader: DataLoader, rows: Batch, index: np.ndarray) -> Iterator[NumberedBatch]:
     """Gives the batches of an index again, one by one, with their row numbers."""
     for row_numbers in index.reshape(-1, index.shape[-1]):
-        yield take_batch(rows, jnp.asarray(row_numbers)), row_numbers
+        if loader.sharding is None:
+            yield take_batch(rows, jnp.asarray(row_numbers)), row_numbers
+        else:
+            yield loader.read(row_numbers), row_numbers
 
 
 is_finite = jax.jit(program.all_finite)
@@ -114,8 +132,16 @@ is_finite = jax.jit(program.all_finite)
 _PROGRAMS = ProgramCache(64)
 
 
-def _jit(name: str, functions: tuple[Any, ...], traced: Callable[..., Any]) -> Callable[..., Any]:
+def _jit(
+    name: str,
+    functions: tuple[Any, ...],
+    layout: Layout | None,
+    traced: Callable[..., Any],
+) -> Callable[..., Any]:
     function = _finish if name == "finish" else getattr(program, name)
     donated = 0 if name == "advance" else ()
     placed = with_auto_axes(traced(functools.partial(function, *functions)))
-    return jax.jit(placed, donate_argnums=donated)
+    if layout is None:
+        return jax.jit(placed, donate_argnums=donated)
+    others = [layout.whole] * (2 if name == "finish" else 1)
+    return jax.jit(placed, donate_argnums=donated, out_shardings=(layout.state, *others))

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from ..data import DataLoader
-from ..loading import Block
+from ..loading import Block, place_whole
 from ..network import Batch
 from .buckets import padded_index
 from .calls import Call, NumberedBatch, Run, StepMetrics, count_steps, join_metrics, replay
@@ -56,17 +56,18 @@ def run_chunks(
         end: Number of the epoch to stop before.
     """
     # Calls of any size share one program.
-    run_steps = run.compiled("run_steps")
+    run_steps, layout = run.compiled("run_steps"), run.layout
 
     def cut(epoch: int, step: int) -> Generator[_Chunk]:
         index = padded_index(loader, epoch)
         # Once, for all calls of the epoch.
-        on_device = jax.device_put(index)
+        on_device = jax.device_put(index) if layout is None else place_whole(index, layout.whole)
         while step < len(loader):
             steps = min(pace.steps, len(loader) - step)
             bounds = {"start": np.int32(step), "count": np.int32(steps)}
             call = functools.partial(run_steps, rows=rows, index=on_device, **bounds)
-            yield _Chunk(step, steps, call, functools.partial(replay, rows, index[step:][:steps]))
+            again = functools.partial(replay, loader, rows, index[step:][:steps])
+            yield _Chunk(step, steps, call, again)
             step += steps
 
     return _run(run, state, unfinished, cut, pace, steps=len(loader), end=end)
@@ -87,7 +88,7 @@ def run_blocks(
             # A sampler may depend on what is done between epochs.
             epochs = 1 if loader.window_chunks is None else run.epochs - epoch
             blocks = loader.blocks(epoch, step=step, batches=batches, epochs=epochs)
-            ahead.start(map(_to_device, blocks))
+            ahead.start(map(_to_device, blocks) if run.layout is None else blocks)
         while step < steps:
             block = ahead.block
             assert block is not None
@@ -98,7 +99,8 @@ def run_blocks(
                 return result
 
             try:
-                yield _Chunk(0, len(block.numbers), call, functools.partial(_unstack, block))
+                again = functools.partial(_unstack, loader, block)
+                yield _Chunk(0, len(block.numbers), call, again)
             except GeneratorExit:
                 # Ends the reading, also where an error's traceback keeps this frame.
                 ahead.start(iter(()))
@@ -126,7 +128,10 @@ def _run(
                 begin = time.perf_counter()
                 after, metrics = chunk.run(state)
                 finite = bool(metrics.pop("finite"))
-                pace.observe(chunk.steps, time.perf_counter() - begin)
+                seconds = time.perf_counter() - begin
+                if run.layout is not None:
+                    seconds = run.layout.first_value(seconds)
+                pace.observe(chunk.steps, seconds)
                 taken = slice(chunk.first, chunk.first + chunk.steps)
                 unfinished = join_metrics(
                     unfinished, {n: np.asarray(v)[taken] for n, v in metrics.items()}
@@ -159,6 +164,9 @@ def _to_device(block: Block) -> Block:
     return block._replace(batch=jax.device_put(block.batch))
 
 
-def _unstack(block: Block) -> Iterator[NumberedBatch]:
+def _unstack(loader: DataLoader, block: Block) -> Iterator[NumberedBatch]:
+    if loader.sharding is not None:
+        yield from replay(loader, block.batch, block.numbers)
+        return
     for position, row_numbers in enumerate(block.numbers):
         yield jax.tree.map(lambda leaf, i=position: leaf[i], block.batch), row_numbers

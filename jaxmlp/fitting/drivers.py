@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ..data import DataLoader
+from ..loading import place_whole
 from ..network import Batch
 from ..sources.ingestion import package_of
 from .buckets import padded_rows
@@ -27,6 +28,10 @@ from .step_calls import run_batches
 
 Driver: TypeAlias = Literal["step", "chunk", "epoch", "epochs"]
 DRIVERS: tuple[str, ...] = get_args(Driver)
+# Of rows that each of several devices holds whole.
+_WHOLE_BYTES = 2**32
+# What devices take to add up a step's gradients, by sockets.
+_EXCHANGE_SECONDS = 2e-4
 
 
 def make_calls(
@@ -58,11 +63,6 @@ def make_calls(
     if isinstance(data, DataLoader):
         if driver == "auto":
             driver = choose_driver(state.train.params, data, each_epoch=looks.each_epoch)
-        if driver != "step" and data.sharding is not None:
-            raise ValueError(
-                f"driver={driver!r} needs batches on one device; a loader with sharding is driven "
-                "step by step: use driver='step' or 'auto'."
-            )
         if driver in ("epoch", "epochs") and data.rows is None:
             raise ValueError(
                 f"driver={driver!r} needs dense rows in memory, which lie on the device; other "
@@ -90,17 +90,29 @@ def make_calls(
 def choose_driver(params: PyTree, loader: DataLoader, *, each_epoch: bool) -> Driver:
     """Picks the driver by the estimated time of an epoch; benchmarks/NOTES.md has the measurement.
 
-    Rows that are not dense in memory go to the device in blocks of batches, a chunk each; batches
-    that lie over several devices are driven step by step. An epoch above a second is cut into
-    chunks, so that an interrupt is answered soon; epochs below a twentieth are joined, unless the
-    host wants to see each one.
+    Rows that are not dense in memory go to the device in blocks of batches, a chunk each. An epoch
+    above a second is cut into chunks, so that an interrupt is answered soon; epochs below a
+    twentieth are joined, unless the host wants to see each one.
     """
-    if loader.rows is None:
-        return "chunk" if loader.sharding is None else "step"
-    epoch_seconds = seconds_per_step(params, loader.batch_size) * len(loader)
+    if go_in_blocks(loader):
+        return "chunk"
+    epoch_seconds = _estimate(params, loader) * len(loader)
     if epoch_seconds > 2 * CALL_SECONDS:
         return "chunk"
     return "epochs" if epoch_seconds < 0.05 and not each_epoch else "epoch"
+
+
+def go_in_blocks(loader: DataLoader) -> bool:
+    """Whether rows go to the devices in blocks: not dense, or too many for each of them."""
+    rows = loader.rows
+    return rows is None or (
+        loader.sharding is not None and sum(a.nbytes for a in jax.tree.leaves(rows)) > _WHOLE_BYTES
+    )
+
+
+def _estimate(params: PyTree, loader: DataLoader) -> float:
+    seconds = seconds_per_step(params, loader.batch_size)
+    return seconds if loader.sharding is None else seconds + _EXCHANGE_SECONDS
 
 
 def run_loader(
@@ -113,19 +125,22 @@ def run_loader(
 ) -> Generator[Call]:
     """Runs over a loader's rows until `run.epochs` or closed.
 
-    Epochs need dense rows in memory, and chunks batches that are not sharded. `state` may stand
-    within an epoch, of which `unfinished` has the steps' metrics.
+    Epochs need dense rows in memory. `state` may stand within an epoch, of which `unfinished` has
+    the steps' metrics.
     """
+    seconds = _estimate(state.train.params, loader)
     if driver == "step":
-        yield from run_batches(run, state, unfinished, functools.partial(_read_epoch, loader))
+        longest = max(1, int(CALL_SECONDS / seconds))
+        read = functools.partial(_read_epoch, loader)
+        yield from run_batches(run, state, unfinished, read, longest=longest)
         return
-    seconds = seconds_per_step(state.train.params, loader.batch_size)
-    if loader.rows is None:
+    if driver == "chunk" and go_in_blocks(loader):
         # Blocks are not cut to a measured pace: half a second, if the estimate holds.
         yield from run_blocks(run, state, unfinished, loader, Pace(0.2 * seconds))
         return
-    # The loader's arrays cannot change, so that the device may use their memory.
-    rows = jax.device_put(padded_rows(loader))
+    # The loader's arrays cannot change, so that the devices may use their memory.
+    rows = padded_rows(loader)
+    rows = jax.device_put(rows) if run.layout is None else place_whole(rows, run.layout.whole)
     if driver == "chunk" or unfinished:
         end = run.epochs if driver == "chunk" else int(state.epoch) + 1
         for call in run_chunks(run, state, unfinished, loader, rows, Pace(seconds), end=end):

@@ -2,11 +2,13 @@
 
 import functools
 from collections.abc import Callable, Generator
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
 from ..data import DataLoader
+from ..loading import place_whole
 from ..network import Batch
 from .buckets import bucket, padded_index, padded_steps
 from .calls import Call, Run, replay
@@ -59,7 +61,7 @@ def run_epochs(
             yield from _split_at(bad, run, state, after, loader, rows, index)
             return
         used = index[: end - int(state.epoch), : len(loader)]
-        yield Call(state, after, metrics, True, functools.partial(replay, rows, used), {})
+        yield Call(state, after, metrics, True, functools.partial(replay, loader, rows, used), {})
         state = after
 
 
@@ -68,7 +70,11 @@ def _call(
 ) -> tuple[FitState, Metrics]:
     steps = np.int32(len(loader))
     compiled = run.compiled("run_epochs")
-    return compiled(state, rows, index, np.int32(end), run.validation, steps=steps)
+    if run.layout is not None:
+        places: Any = place_whole(index, run.layout.whole)
+    else:
+        places = index
+    return compiled(state, rows, places, np.int32(end), run.validation, steps=steps)
 
 
 def _split_at(
@@ -85,9 +91,11 @@ def _split_at(
     if bad:
         good, metrics = _call(run, state, loader, rows, index, int(state.epoch) + bad)
         del metrics["finite"]
-        yield Call(state, good, metrics, True, functools.partial(replay, rows, used[:bad]), {})
+        yield Call(
+            state, good, metrics, True, functools.partial(replay, loader, rows, used[:bad]), {}
+        )
         state = good
-    yield Call(state, after, None, False, functools.partial(replay, rows, used[bad]), {})
+    yield Call(state, after, None, False, functools.partial(replay, loader, rows, used[bad]), {})
 
 
 def _joined_index(

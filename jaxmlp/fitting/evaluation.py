@@ -1,5 +1,6 @@
 """Turns parameters and rows into a loss and metrics, in bounded memory where the loss allows it."""
 
+import functools
 from typing import Any
 
 import jax
@@ -14,17 +15,25 @@ _BLOCK_NUMBERS = 2**21
 _MOST_ROWS = 4096
 
 
-def evaluate_rows(loss_fn: LossFn, params: PyTree, rows: PyTree) -> tuple[Array, dict[str, Array]]:
+def evaluate_rows(
+    loss_fn: LossFn, params: PyTree, rows: PyTree, *, parts: int = 1
+) -> tuple[Array, dict[str, Array]]:
     """Computes the loss and metrics of all rows, without randomness.
 
     A loss of `make_loss` is computed from the outputs of all rows, which are computed block by
-    block; any other one from all rows at once.
+    block; any other one from all rows at once. Rows that lie on several devices in so many equal
+    `parts` are computed where they lie, block by block of each part.
     """
     if not isinstance(loss_fn, NetworkLoss) or not isinstance(rows, Batch):
         loss, metrics = loss_fn(params, rows, None)
         # A user's own loss may return plain numbers.
         return jnp.asarray(loss), {name: jnp.asarray(value) for name, value in metrics.items()}
-    return loss_fn.of_outputs(_outputs(loss_fn, params, rows.x), rows)
+    compute = functools.partial(_outputs, loss_fn, params)
+    if parts == 1:
+        return loss_fn.of_outputs(compute(rows.x), rows)
+    x = jnp.asarray(rows.x)
+    outputs = jax.vmap(compute)(x.reshape(parts, -1, *x.shape[1:]))
+    return loss_fn.of_outputs(outputs.reshape(-1, *outputs.shape[2:]), rows)
 
 
 def _outputs(loss_fn: NetworkLoss, params: PyTree, x: Any) -> Array:

@@ -18,9 +18,10 @@ from ..network import LossFn
 from ..optimizers import Optimizer
 from ..storage import Checkpoints, open_writer
 from ..train_step import TrainState, copy_arrays, init_state
-from .calls import Call, Run, StepMetrics, join_metrics
+from .calls import Call, Run, StepMetrics, join_metrics, spread
 from .drivers import Driver, make_calls
 from .fit_state import init_fit_state
+from .layouts import make_layout
 from .looks import OnEpoch, Scheduled, looks_of
 from .nonfinite import find_first_bad_step
 from .progress import ProgressBar
@@ -100,11 +101,10 @@ def train(
     )
     end = first_epoch + epochs
     run = Run(loss_fn, optimizer, plan, end, validation)
+    layout = None
     looks = looks_of(on_epoch, end)
     state = init_fit_state(start, plan, validated=validation is not None)
     state = state._replace(epoch=jnp.asarray(first_epoch, state.epoch.dtype))
-    if isinstance(on_epoch, Scheduled):
-        on_epoch.begin(start, first_epoch)
     made, stopped_by = Progress(state, {}, {}), "epochs"
     with contextlib.ExitStack() as stack:
         writer, stop_requested = None, lambda: False
@@ -113,6 +113,14 @@ def train(
             writer = stack.enter_context(open_writer(checkpoints, files.encode, resume=resume))
             made = (files.load(writer) if resume else None) or made
             stop_requested = stack.enter_context(stop_requests())
+        if isinstance(data, DataLoader) and data.sharding is not None:
+            layout = make_layout(state, data.sharding)
+            run = spread(run, layout)
+            made = made._replace(state=layout.place_state(made.state))
+        is_first = layout is None or layout.is_first
+        anywhere = bool if layout is None else layout.any_value
+        if isinstance(on_epoch, Scheduled) and is_first:
+            on_epoch.begin(start, first_epoch)
         calls = make_calls(
             driver,
             run,
@@ -123,7 +131,9 @@ def train(
         )
         # An error's traceback would keep the reading of files alive.
         stack.enter_context(contextlib.closing(calls))
-        bar = stack.enter_context(ProgressBar(epochs, show=progress))
+        bar = stack.enter_context(
+            ProgressBar(epochs, show=progress if is_first else bool(progress))
+        )
         done = int(made.state.epoch)
         bar.update(done - first_epoch, {})
         look = looks.next_epoch(done)
@@ -147,13 +157,14 @@ def train(
                     done = int(latest["epoch"]) + 1
                     is_due = done >= look or bool(made.state.stopped)
                     if on_epoch is not None and is_due:
-                        if _ask(on_epoch, made.state.train, latest):
+                        answer = is_first and _ask(on_epoch, made.state.train, latest)
+                        if anywhere(answer):
                             stopped_by = "callback"
                             break
                         look = looks.next_epoch(done)
                 if made.state.stopped:
                     break
-                if stop_requested():
+                if checkpoints is not None and anywhere(stop_requested()):
                     stopped_by = "interrupt"
                     break
                 if writer is not None:

@@ -9,9 +9,9 @@ import numpy as np
 import optax
 from jaxtyping import PyTree
 
-from ..loading import JittedTransform
+from ..loading import Transform, apply_transform, place_whole
 from ..network import LossFn, trained_part
-from ..train_step import TrainState, make_pure_step
+from ..train_step import TrainState, make_pure_step, with_auto_axes
 from .calls import Call, Run, is_finite
 from .fit_state import FitState
 
@@ -51,7 +51,7 @@ def find_first_bad_step(run: Run, call: Call) -> tuple[FitState, NonFiniteError]
         after, metrics = advance(jax.tree.map(jnp.copy, state), batch)
         if not is_finite((metrics["loss"], after.train.params)):
             if run.plan.transform is not None:
-                batch = JittedTransform(run.plan.transform)(batch)
+                batch = _transformed(run.plan.transform, state.train.params, batch)
             train, step = state.train, int(state.train.step)
             loss, gradients = _gradients(run, train, batch)
             culprit = _culprit(loss, gradients, after.train.params)
@@ -71,6 +71,13 @@ def find_first_bad_step(run: Run, call: Call) -> tuple[FitState, NonFiniteError]
     return call.before, NonFiniteError(message, step=int(call.before.train.step), rows=None)
 
 
+def _transformed(transform: Transform, params: PyTree, batch: Any) -> Any:
+    def transformed(params: PyTree, batch: Any) -> Any:
+        return params, apply_transform(transform, batch)
+
+    return jax.jit(with_auto_axes(transformed))(params, batch)[1]
+
+
 def _gradients(run: Run, train: TrainState, batch: Any) -> tuple[jax.Array, PyTree]:
     """Takes the same step with an optimizer whose new state is the gradient."""
 
@@ -79,7 +86,7 @@ def _gradients(run: Run, train: TrainState, batch: Any) -> tuple[jax.Array, PyTr
         return updates, updates
 
     keep = optax.GradientTransformation(lambda params: params, keep_gradient)
-    step = jax.jit(make_pure_step(run.loss_fn, keep, run.plan.accumulate_steps))
+    step = jax.jit(with_auto_axes(make_pure_step(run.loss_fn, keep, run.plan.accumulate_steps)))
     after, metrics = step(train._replace(opt_state=trained_part(train.params)), batch)
     return metrics["loss"], after.opt_state
 
@@ -103,7 +110,12 @@ def _said_of_values(loss_fn: LossFn, train: TrainState, batch: Any) -> str:
 
     The criteria of this library then refuse labels that give NaN.
     """
-    batch = jax.tree.map(lambda a: jnp.asarray(a) if isinstance(a, np.ndarray) else a, batch)
+    leaves = jax.tree.leaves((batch, train.params))
+    if not all(getattr(leaf, "is_fully_addressable", True) for leaf in leaves):
+        return ""  # some of them lie in other processes
+    # Of one device, where a loss may do what it will.
+    one = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    batch, train = place_whole((batch, train), one)
     key = jax.random.fold_in(train.key, train.step)
     try:
         # Only the parameters are traced, so that nothing is compiled or computed.

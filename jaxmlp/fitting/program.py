@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Sharding
 from jaxtyping import Array, Bool, Int, PyTree
 
 from ..loading import apply_transform
@@ -18,15 +19,22 @@ from ..optimizers import Optimizer
 from ..train_step import make_pure_step
 from .evaluation import evaluate_rows
 from .fit_state import FitState, note_value
+from .partitioning import cut_batch, cut_rows, hold_whole
 from .settings import Plan
 from .step_metrics import Metrics, all_finite, check_metrics, mean_metrics, row_weight
 
 
-def take_batch(rows: Batch, index: Int[Array, " batch"]) -> Batch:
-    """Gathers rows by number; a number i < 0 is row ~i as padding, with weight 0."""
-    row = jnp.where(index < 0, ~index, index)
-    x, y, weight = jax.tree.map(lambda a: a[row], tuple(rows))
-    return Batch(x, y, jnp.where(index < 0, 0, weight))
+def take_batch(rows: Batch, index: Int[Array, " batch"], sharding: Sharding | None = None) -> Batch:
+    """Gathers rows by number; a number i < 0 is row ~i as padding, with weight 0.
+
+    With a sharding, each device gathers the rows of its part.
+    """
+    index = hold_whole(index, sharding)
+    row = hold_whole(jnp.where(index < 0, ~index, index), sharding)
+    own = cut_rows(row, sharding)
+    x, y = jax.tree.map(lambda a: a[own], (rows.x, rows.y))
+    weight = jnp.where(index < 0, 0, jax.tree.map(lambda a: a[row], rows.weight))
+    return Batch(x, y, hold_whole(weight, sharding))
 
 
 def advance(
@@ -39,8 +47,11 @@ def advance(
     """Takes one step, guarded and averaged as the plan says; "weight" joins the metrics."""
     if plan.transform is not None:
         batch = apply_transform(plan.transform, batch)
-    step = make_pure_step(loss_fn, optimizer, plan.accumulate_steps)
-    train, metrics = step(state.train, batch)
+    sharding = plan.batch_sharding
+    cut = functools.partial(cut_batch, sharding=sharding)
+    cut_micro = None if sharding is None else functools.partial(cut, axis=1)
+    step = make_pure_step(loss_fn, optimizer, plan.accumulate_steps, cut_micro)
+    train, metrics = step(state.train, batch if sharding is None else cut(batch))
     check_metrics(metrics)
     average = state.average
     if plan.ema_decay is not None:
@@ -79,7 +90,8 @@ def run_steps(
     """
 
     def body(state: FitState, index: Int[Array, " batch"]) -> tuple[FitState, Metrics]:
-        return advance(loss_fn, optimizer, plan, state, take_batch(rows, index))
+        batch = take_batch(rows, index, plan.batch_sharding)
+        return advance(loss_fn, optimizer, plan, state, batch)
 
     return _run_counted(body, state, index, start, count)
 
@@ -94,6 +106,7 @@ def run_block(
 ) -> tuple[FitState, Metrics]:
     """Takes the first `count` of stacked batches as steps; returns what `run_steps` does."""
     body = functools.partial(advance, loss_fn, optimizer, plan)
+    batches = cut_batch(batches, plan.batch_sharding, axis=1)
     return _run_counted(body, state, batches, 0, count)
 
 
@@ -145,7 +158,7 @@ def end_epoch(
         params = with_types_of(average, params)
     values = metrics
     if validation is not None:
-        loss, values = evaluate_rows(loss_fn, params, validation)
+        loss, values = evaluate_rows(loss_fn, params, validation, parts=plan.validation_parts)
         check_metrics(values)
         values = {"loss": loss, **values}
         metrics |= {f"validation_{name}": jnp.asarray(v) for name, v in values.items()}

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PyTree
 from ..checks import is_real_array, require_int, require_loss
 from ..data import DataLoader
 from ..forward import apply
-from ..loading import apply_transform
+from ..loading import apply_transform, with_automatic_axes
 from ..losses.loss_function import NetworkLoss
 from ..network import Batch, LossFn, MLPConfig, Params, check_inputs, require_config
 from ..sources.choice import make_source
@@ -57,6 +57,7 @@ def evaluate(loss_fn: LossFn, params: PyTree, data: Any) -> dict[str, float]:
     """
     require_loss(loss_fn)
     _require_params(params)
+    params = with_automatic_axes(params)
     if isinstance(data, tuple | Batch) or (isinstance(data, DataLoader) and data.rows is not None):
         rows = as_validation(data, loss_fn)
         of_rows = functools.partial(evaluate_rows, loss_fn)
@@ -116,6 +117,7 @@ def predict_rows(
     """Computes `compute(params, block, config)` of any number of rows, as `predict` says."""
     if batch_size is not None:
         require_int("batch_size", batch_size, 1, None)
+    params = with_automatic_axes(params)
     block = batch_size or choose_block(params)
     size = rows_per_call(block, max(_numbers_of_row(x), config.in_features, config.out_features))
     pieces = _pieces(x, size, config.in_features)
@@ -174,6 +176,9 @@ def _require_params(params: PyTree) -> None:
 
 def _batches(data: Any) -> Iterator[Any]:
     if isinstance(data, DataLoader):
+        if data.sharding is not None:  # whose batches have all their rows
+            settings = {"batch_size": data.batch_size, "check_finite": data.check_finite}
+            data = DataLoader(data.source, transform=data.transform, **settings)
         rows = len(data.source)
         for first in range(0, rows, data.batch_size):
             batch = data.read(np.arange(first, min(first + data.batch_size, rows)))

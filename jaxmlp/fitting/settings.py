@@ -5,6 +5,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
+from jax.sharding import Sharding
+
 from ..checks import require_int, require_number
 from ..loading import Transform
 from .signatures import SettingsGroup
@@ -56,7 +58,9 @@ FIT_SETTINGS = SettingsGroup(
 class Plan:
     """The settings of a run that are compiled into it; see `FitSettings` for their meaning.
 
-    `transform` is applied to the batches of every step, and not to the validation rows.
+    `transform` is applied to the batches of every step, and not to the validation rows. Over
+    several devices, `batch_sharding` is how a batch's rows are cut, and `validation_parts` into how
+    many parts the validation rows are.
     """
 
     accumulate_steps: int = 1
@@ -68,6 +72,8 @@ class Plan:
     swa_start: int | None = None
     skip_nonfinite: bool = False
     transform: Transform | None = None
+    batch_sharding: Sharding | None = None
+    validation_parts: int = 1
 
 
 def make_plan(

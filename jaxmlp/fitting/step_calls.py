@@ -15,12 +15,16 @@ from .fit_state import FitState
 from .pace import CALL_SECONDS
 from .step_metrics import Metrics
 
+_MOST_KEPT = 256
+
 
 def run_batches(
     run: Run,
     state: FitState,
     unfinished: StepMetrics,
     epoch_batches: Callable[[int, int], Generator[NumberedBatch]],
+    *,
+    longest: int = 1,
 ) -> Generator[Call]:
     """Takes a step per batch, until `run.epochs` or closed.
 
@@ -31,18 +35,20 @@ def run_batches(
         state: Anywhere in an epoch.
         unfinished: Metrics of the steps that this epoch has taken already.
         epoch_batches: `(epoch, step)` gives an epoch's batches from that step on.
+        longest: Most steps of a call that processes share, since each has a clock of its own.
     """
     advance = run.compiled("advance")
+    shared = run.layout is not None and run.layout.spans_processes
     for epoch in range(int(state.epoch), run.epochs):
         steps: list[Metrics] = []
         used: list[NumberedBatch] = []
-        longest, begin, before = 0, 0.0, state
+        most, begin, before = 0, 0.0, state
         batches = epoch_batches(epoch, count_steps(unfinished))
         with contextlib.closing(batches):
             for batch, row_numbers in batches:
-                longest = longest or _kept_batches(batch)
-                is_long = time.perf_counter() - begin > CALL_SECONDS
-                if len(used) == longest or (used and is_long):
+                most = most or min(longest if shared else _MOST_KEPT, _kept_batches(batch))
+                is_long = not shared and time.perf_counter() - begin > CALL_SECONDS
+                if len(used) == most or (used and is_long):
                     unfinished = join_metrics(unfinished, _gather(steps))
                     finite = np.isfinite(unfinished["loss"]).all() and is_finite(state.train.params)
                     again = functools.partial(iter, used)
@@ -68,9 +74,9 @@ def run_batches(
 
 
 def _kept_batches(batch: Any) -> int:
-    """Returns how many batches to keep: up to 256, as long as they take up to 64 MiB."""
+    """Returns how many batches to keep: up to so many, as long as they take up to 64 MiB."""
     size = sum(getattr(leaf, "nbytes", 0) for leaf in jax.tree.leaves(batch))
-    return max(1, min(256, 2**26 // max(1, size)))
+    return max(1, min(_MOST_KEPT, 2**26 // max(1, size)))
 
 
 @jax.jit

@@ -10,6 +10,7 @@ from . import positions
 from .batching import cut_order, join_windows
 from .epoch_order import make_order
 from .order import permutation, permutations, philox_words
+from .placement import on_all, place_whole, with_automatic_axes
 from .positions import changed_settings, check_state, read_position
 from .reading import make_reader
 from .samplers import StratifiedSampler, WeightedSampler, class_weights
@@ -32,13 +33,16 @@ __all__ = [
     "join_windows",
     "make_order",
     "make_reader",
+    "on_all",
     "permutation",
     "permutations",
     "philox_words",
+    "place_whole",
     "positions",
     "read_position",
     "settings_of_this_thread",
     "train_test_split",
     "using_settings",
+    "with_automatic_axes",
     "with_settings_of_this_thread",
 ]

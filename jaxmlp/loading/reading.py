@@ -1,5 +1,6 @@
 """Turns row numbers into batches: gathered in memory, streamed, or read one by one."""
 
+import collections
 import dataclasses
 import functools
 import itertools
@@ -14,8 +15,8 @@ from ..network import Batch
 from ..sources import MemorySource, Source
 from ..sources.checks import BatchCheck
 from ..sources.source import is_refilling
-from .batching import check_index, keep_positions
-from .placement import check_sharding, local_positions, place_batch
+from .batching import check_index, join_windows, keep_positions
+from .placement import check_sharding, local_positions, place_batches
 from .streaming import Block, count_batches, stream_blocks
 
 # Of blocks that are taken apart again: those from memory stay in the processor's cache.
@@ -44,9 +45,9 @@ class Reader:
 
     @property
     def rows(self) -> Batch | None:
-        """All rows, where they are dense arrays in memory and batches need not be sharded."""
+        """All rows, where they are dense arrays in memory."""
         source = self.source
-        if self.sharding is not None or not isinstance(source, MemorySource):
+        if not isinstance(source, MemorySource):
             return None
         return Batch(source.x, source.y, source.weight) if source.is_dense else None
 
@@ -67,7 +68,9 @@ class Reader:
     def read_index(self, index: Int[np.ndarray, "steps batch"]) -> Iterator[Batch]:
         """Reads batch after batch, whose row numbers are given."""
         rows = self.rows
-        return map(self._read_batch, index) if rows is None else _unstack(self._gather(rows, index))
+        if rows is None or self.positions is not None:
+            return map(self._read_batch, index)
+        return _unstack(self._gather(rows, index))
 
     def stream(self, windows: Iterable[np.ndarray]) -> Iterator[Batch]:
         """Reads batches of windows ahead, only those rows that this process holds."""
@@ -81,8 +84,34 @@ class Reader:
     def stream_blocks(
         self, epochs: Iterable[Iterable[np.ndarray]], most_batches: int
     ) -> Iterator[Block]:
-        """Reads blocks of epochs' windows ahead, of so many batches that take at most 16 MiB."""
-        return self._stream(epochs, self.batch_size, most_batches, _BLOCK_BYTES)
+        """Reads blocks of epochs' windows ahead, of so many batches that take at most 16 MiB.
+
+        With a sharding, a process reads its own rows; their arrays are global.
+        """
+        if self.positions is None:
+            return self._stream(epochs, self.batch_size, most_batches, _BLOCK_BYTES)
+        return self._stream_parts(epochs, self.positions, most_batches)
+
+    def _stream_parts(
+        self,
+        epochs: Iterable[Iterable[np.ndarray]],
+        positions: Int[np.ndarray, " local_rows"],
+        most_batches: int,
+    ) -> Iterator[Block]:
+        size = self.batch_size
+        # The thread that reads comes before the blocks.
+        seen: collections.deque[np.ndarray] = collections.deque()
+
+        def noted(windows: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+            for window in windows:
+                seen.append(window)
+                yield window
+
+        kept = (keep_positions(noted(windows), positions, size) for windows in epochs)
+        numbers = join_windows((seen.popleft() for _ in itertools.count()), size)
+        for block in self._stream(kept, len(positions), most_batches, _BLOCK_BYTES):
+            batch = self._place(block.batch, stacked=True)
+            yield Block(np.stack([*itertools.islice(numbers, len(block.numbers))]), batch)
 
     def _stream(
         self,
@@ -95,6 +124,7 @@ class Reader:
             self._read,
             epochs,
             batch_size=batch_size,
+            counted_rows=self.batch_size,
             most_batches=most_batches,
             most_bytes=most_bytes,
             sort=self.source.chunks is not None,
@@ -127,10 +157,11 @@ class Reader:
         weight = np.ones(len(rows), np.float32) if batch.weight is None else batch.weight
         return batch._replace(weight=np.where(is_padding, np.float32(0), weight))
 
-    def _place(self, local: Batch) -> Batch:
+    def _place(self, local: Batch, *, stacked: bool = False) -> Batch:
         assert self.sharding is not None
         assert self.positions is not None
-        return place_batch(local, self.positions, self.sharding, self.batch_size)
+        size = self.batch_size
+        return place_batches(local, self.positions, self.sharding, size, stacked=stacked)
 
 
 def make_reader(

@@ -48,6 +48,7 @@ def stream_blocks(
     epochs: Iterable[Iterable[np.ndarray]],
     *,
     batch_size: int,
+    counted_rows: int | None = None,
     most_batches: int | None = None,
     most_bytes: int,
     sort: bool,
@@ -65,6 +66,8 @@ def stream_blocks(
             given, or into new ones.
         epochs: Row numbers of the windows of each epoch, which fill whole batches together.
         batch_size: Rows per batch, at least 1.
+        counted_rows: Rows per batch in the size of a block: those of all processes, where these
+            are one's own; `None` for all.
         most_batches: Places of a block, at least 1; `None` for any number.
         most_bytes: Size of a block in bytes, which only a block of one batch may exceed.
         sort: Whether to read the rows of a window in the order of the file, which is faster.
@@ -94,7 +97,10 @@ def stream_blocks(
     with contextlib.closing(read_ahead(read_window, windows)) as reader:  # pyright: ignore[reportArgumentType]  # a generator
         for numbers, places, window, memory, is_last in reader:
             size = size or batch_size * count_batches(
-                window, batch_size, most_batches=most_batches, most_bytes=most_bytes
+                window,
+                counted_rows or batch_size,
+                most_batches=most_batches,
+                most_bytes=most_bytes,
             )
             used = 0
             while used < len(numbers):

@@ -18,6 +18,7 @@ def accumulate(
     batch: PyTree,
     key: Key[Array, ""],
     accumulate_steps: int,
+    place: Callable[[Any], Any] | None = None,
 ) -> Any:
     """Returns the mean over micro-batches, each weighted by the sum W_i of its rows' weights.
 
@@ -27,6 +28,7 @@ def accumulate(
         batch: A pytree of arrays with the rows along their leading axes.
         key: Micro-batch i draws from `fold_in(key, i)`.
         accumulate_steps: The number of micro-batches.
+        place: Says where the stacked micro-batches lie.
 
     Returns:
         What `value_and_grad` returns, of the whole batch; the mean of a metric is over those
@@ -45,6 +47,8 @@ def accumulate(
         return leaf.reshape(accumulate_steps, -1, *leaf.shape[1:])
 
     micro_batches = jax.tree.map(cut, batch)
+    if place is not None:
+        micro_batches = place(micro_batches)
     weight = getattr(batch, "weight", None)
     totals = jnp.ones(accumulate_steps)
     if weight is not None:

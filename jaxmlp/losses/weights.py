@@ -45,8 +45,9 @@ def weighted_mean(
         )
     # Sums of float16 overflow at 65504.
     wide = np.promote_types(values.dtype, "float32")
+    # Twice: over several devices that all hold the weights, none then waits for the others' sum.
+    total = jnp.sum(scale_weight(weight, wide))
     weight = scale_weight(weight, wide)
-    total = jnp.sum(weight)
     summed = jnp.sum(jnp.where(weight == 0, 0, weight * values.astype(wide)))
     return (summed / jnp.where(total == 0, 1, total)).astype(values.dtype)
 
