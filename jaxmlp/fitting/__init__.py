@@ -5,7 +5,8 @@ In reading order: `signatures`, `settings` (what is asked), `step_metrics`, `eva
 the same), `program_cache`, `buckets`, `calls` (compiled for one run); `looks` (when the host wants
 to see the state), `pace`, `epoch_calls`, `chunk_calls`, `step_calls`, and `drivers`, which chooses
 one of them; `validation`, `nonfinite`, `progress`, `signals`, `run_files` (checkpoints of a run),
-`results`, and `loop`, in which they meet; `row_blocks`, `scoring` and `ahead_of_time` (of what
+`agreement`, `callbacks` and `decisions` (of processes that share a run), `results`, and `loop`, in
+which they meet; `row_blocks`, `scoring` and `ahead_of_time` (of what
 was trained); `cache_directories`, `compilation_cache`.
 """
 

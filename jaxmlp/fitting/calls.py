@@ -12,6 +12,7 @@ from jaxtyping import PyTree
 
 from ..network import Batch, LossFn
 from ..optimizers import Optimizer
+from ..storage import ALONE, Processes
 from ..train_step import with_auto_axes
 from . import program
 from .buckets import padded_steps
@@ -58,13 +59,14 @@ class Call(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Run:
-    """What is to be run, the same for every driver."""
+    """What is to be run, the same for every driver, and by which processes."""
 
     loss_fn: LossFn
     optimizer: Optimizer
     plan: Plan
     epochs: int
     validation: PyTree | None
+    processes: Processes = ALONE
 
     _own: dict[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
 
@@ -75,6 +77,10 @@ class Run:
             make = functools.partial(_jit, name, functions)
             self._own[name] = _PROGRAMS.get(functions, name, make)
         return self._own[name]
+
+    def first_time(self, seconds: float) -> float:
+        """Returns the time that a call has taken in the first process, in all of them."""
+        return self.processes.first_says("the first process to end a call", lambda: seconds)
 
     def finish(self, state: FitState, steps: StepMetrics) -> tuple[FitState, Metrics, bool]:
         """Ends an epoch of which the metrics of all steps are given."""

@@ -126,7 +126,7 @@ def _run(
                 begin = time.perf_counter()
                 after, metrics = chunk.run(state)
                 finite = bool(metrics.pop("finite"))
-                pace.observe(chunk.steps, time.perf_counter() - begin)
+                pace.observe(chunk.steps, run.first_time(time.perf_counter() - begin))
                 taken = slice(chunk.first, chunk.first + chunk.steps)
                 unfinished = join_metrics(
                     unfinished, {n: np.asarray(v)[taken] for n, v in metrics.items()}

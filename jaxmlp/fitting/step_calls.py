@@ -12,7 +12,7 @@ import numpy as np
 
 from .calls import Call, NumberedBatch, Run, StepMetrics, count_steps, is_finite, join_metrics
 from .fit_state import FitState
-from .pace import CALL_SECONDS
+from .pace import CALL_SECONDS, Pace, seconds_per_step
 from .step_metrics import Metrics
 
 
@@ -24,7 +24,8 @@ def run_batches(
 ) -> Generator[Call]:
     """Takes a step per batch, until `run.epochs` or closed.
 
-    A call's batches are kept, since an iterable need not give the same ones again.
+    A call's batches are kept, since an iterable need not give the same ones again. Alone, a call
+    ends by the clock; processes that share a run have as many clocks, and count steps.
 
     Args:
         run: What is to be run.
@@ -33,6 +34,7 @@ def run_batches(
         epoch_batches: `(epoch, step)` gives an epoch's batches from that step on.
     """
     advance = run.compiled("advance")
+    pace: Pace | None = None
     for epoch in range(int(state.epoch), run.epochs):
         steps: list[Metrics] = []
         used: list[NumberedBatch] = []
@@ -41,13 +43,19 @@ def run_batches(
         with contextlib.closing(batches):
             for batch, row_numbers in batches:
                 longest = longest or _kept_batches(batch)
-                is_long = time.perf_counter() - begin > CALL_SECONDS
+                if run.processes.several:
+                    pace = pace or Pace(seconds_per_step(state.train.params, _rows_of(batch)))
+                    is_long = len(used) >= pace.steps
+                else:
+                    is_long = time.perf_counter() - begin > CALL_SECONDS
                 if len(used) == longest or (used and is_long):
                     unfinished = join_metrics(unfinished, _gather(steps))
                     finite = np.isfinite(unfinished["loss"]).all() and is_finite(state.train.params)
                     again = functools.partial(iter, used)
                     if not finite:
                         batches.close()
+                    if pace:
+                        pace.observe(len(used), run.first_time(time.perf_counter() - begin))
                     yield Call(before, state, None, bool(finite), again, unfinished)
                     steps, used = [], []
                 if not used:
@@ -65,6 +73,10 @@ def run_batches(
         state, ended, finite = run.finish(state, unfinished)
         unfinished = {}
         yield Call(before, state, ended, finite, functools.partial(iter, used), unfinished)
+
+
+def _rows_of(batch: Any) -> int:
+    return max((np.shape(leaf)[0] for leaf in jax.tree.leaves(batch) if np.ndim(leaf)), default=1)
 
 
 def _kept_batches(batch: Any) -> int:
