@@ -1,7 +1,6 @@
 """Turns a command into as many processes of it, whose output is told apart, and into their end."""
 
 import contextlib
-import ctypes
 import os
 import queue
 import signal
@@ -14,7 +13,13 @@ from typing import IO, NamedTuple
 
 from .environments import ADDRESS, COUNT, LOCAL, NUMBER
 
-_PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
+# Has the kernel kill a process when its parent ends, however it ends, and then becomes the command:
+# done after a fork of a process with threads, as the launcher is, it could lock up. 1 is
+# PR_SET_PDEATHSIG of <linux/prctl.h>.
+_BOUND = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); "
+    "os.getppid() == int(sys.argv[1]) and os.execv(sys.argv[2], sys.argv[2:])"
+)
 
 
 class Ended(NamedTuple):
@@ -46,7 +51,7 @@ class Children:
         for number in range(count):
             place = {ADDRESS: address, COUNT: str(count), NUMBER: str(number), LOCAL: str(number)}
             process = subprocess.Popen(  # noqa: S603  # runs what its caller names
-                command,
+                _bound(command),
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **place},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -55,7 +60,6 @@ class Children:
                 errors="replace",
                 # A group of its own, which is ended whole.
                 start_new_session=True,
-                preexec_fn=_end_with_parent(os.getpid()),
             )
             self._processes.append(process)
             self.running.add(number)
@@ -104,9 +108,17 @@ class Children:
         self._ends.put(Ended(number, code))
 
 
+def _bound(command: Sequence[str]) -> list[str]:
+    """Returns a command that ends with this process, on Linux; elsewhere, the same."""
+    if sys.platform != "linux":
+        return list(command)
+    return [sys.executable, "-I", "-S", "-c", _BOUND, str(os.getpid()), *command]
+
+
 def _pass_lines(stream: IO[str], number: int, write: Callable[[int, str], None]) -> None:
-    for line in stream:
-        write(number, line.rstrip("\n"))
+    with stream:
+        for line in stream:
+            write(number, line.rstrip("\n"))
 
 
 def _reserved_port() -> socket.socket:
@@ -117,20 +129,6 @@ def _reserved_port() -> socket.socket:
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     reserved.bind(("127.0.0.1", 0))
     return reserved
-
-
-def _end_with_parent(parent: int) -> Callable[[], None] | None:
-    """Has the kernel kill a child when its parent ends, however it ends; on Linux alone."""
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None)
-
-    def ask() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before it could be asked
-            os._exit(1)
-
-    return ask
 
 
 @contextlib.contextmanager

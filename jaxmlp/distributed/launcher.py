@@ -1,6 +1,7 @@
 """Turns a script and a number into processes of it on this machine, restarted when one dies."""
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -28,12 +29,13 @@ def launch(arguments: Sequence[str]) -> int:
     Raises:
         SystemExit: They are not those that the command has.
     """
-    options = _parser().parse_args(arguments)
-    command = [sys.executable]
-    command += ["-m", options.module] if options.module else []
-    command += options.command
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if os.name == "nt":
+        parser.error("processes of Windows have no groups to end; start them by hand, or in WSL")
     if not options.module and not options.command:
-        _parser().error("what to run is missing: a script, or -m and a module")
+        parser.error("what to run is missing: a script, or -m and a module")
+    command = [sys.executable, *(["-m", *options.module] if options.module else options.command)]
     job = _Job(command, options.processes, options.grace)
     with signals_for(job.pass_on):
         left = options.restarts
@@ -130,10 +132,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="how long the others have to end before they are killed (5)",
     )
-    parser.add_argument("-m", dest="module", help="a module to run instead of a script")
-    parser.add_argument(
-        "command", nargs=argparse.REMAINDER, help="a script and its arguments, or the module's"
-    )
+    rest = argparse.REMAINDER
+    parser.add_argument("-m", dest="module", nargs=rest, help="a module to run, and its arguments")
+    parser.add_argument("command", nargs=rest, help="a script to run, and its arguments")
     return parser
 
 

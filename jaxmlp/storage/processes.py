@@ -39,6 +39,11 @@ def meeting_limit() -> float:
     return _limits["meeting"]
 
 
+def _number() -> int:
+    """Returns which process this is; 0 where there is one, and no device is touched for it."""
+    return distributed.global_state.process_id
+
+
 class Processes:
     """The processes that one run lies over; each makes it of the same numbers, in the same order.
 
@@ -49,7 +54,7 @@ class Processes:
     def __init__(self, numbers: Iterable[int] = ()) -> None:
         self.numbers = tuple(sorted(set(numbers)))
         self.several = len(self.numbers) > 1
-        self._number = jax.process_index() if self.several else 0
+        self._number = _number()
         self.is_first = not self.several or self._number == self.numbers[0]
         if self.several:
             _runs[self.numbers] = _runs.get(self.numbers, 0) + 1
@@ -150,11 +155,12 @@ class Processes:
 
     def ask_first(self, what: str) -> None:
         """Leaves a question for the first process, which `is_asked` finds sooner or later."""
-        _client().key_value_set(f"{self._folder}asked/{what}", "=", allow_overwrite=True)
+        key = f"{self._folder}asked/{what}/{self._number}"
+        _client().key_value_set(key, "=", allow_overwrite=True)
 
     def is_asked(self, what: str) -> bool:
         """Whether another process has asked the first for that."""
-        return self.several and bool(_client().key_value_dir_get(f"{self._folder}asked/{what}"))
+        return self.several and bool(_read_folder(f"{self._folder}asked/{what}/"))
 
     def whole(self, tree: PyTree) -> PyTree:
         """Returns arrays that lie over processes as this process's own, whole; all call it."""
@@ -174,14 +180,14 @@ def processes_of(tree: PyTree) -> Processes:
 
 def report_failure(text: str) -> None:
     """Tells the other processes that this one has failed, and of what."""
-    key = f"{_FAILED}{jax.process_index()}"
+    key = f"{_FAILED}{_number()}"
     _client().key_value_set(key, text[:2000] or "=", allow_overwrite=True)
 
 
 def failures() -> dict[int, str]:
     """Returns what other processes have failed of, by number, as far as they could tell."""
     found = _read_folder(_FAILED)
-    found.pop(distributed.global_state.process_id, None)
+    found.pop(_number(), None)
     return found
 
 
@@ -207,7 +213,7 @@ def _wait_for(key: str, deadline: float, what: str, missing: Iterable[int]) -> s
     if time.monotonic() >= deadline:
         names = ", ".join(map(str, missing))
         raise TimeoutError(
-            f"Process {distributed.global_state.process_id} has waited {meeting_limit():g} s for "
+            f"Process {_number()} has waited {meeting_limit():g} s for "
             f"{what}, and these processes have not come: {names}. All must run the same script; if "
             "they only need longer, give jaxmlp.distributed.initialize a larger meeting_timeout."
         )
