@@ -11,7 +11,7 @@ from jaxtyping import PyTree
 
 from ..loading import JittedTransform
 from ..network import LossFn, trained_part
-from ..train_step import TrainState, make_pure_step
+from ..train_step import TrainState, make_pure_step, with_auto_axes
 from .calls import Call, Run, is_finite
 from .fit_state import FitState
 
@@ -79,7 +79,7 @@ def _gradients(run: Run, train: TrainState, batch: Any) -> tuple[jax.Array, PyTr
         return updates, updates
 
     keep = optax.GradientTransformation(lambda params: params, keep_gradient)
-    step = jax.jit(make_pure_step(run.loss_fn, keep, run.plan.accumulate_steps))
+    step = jax.jit(with_auto_axes(make_pure_step(run.loss_fn, keep, run.plan.accumulate_steps)))
     after, metrics = step(train._replace(opt_state=trained_part(train.params)), batch)
     return metrics["loss"], after.opt_state
 

@@ -45,8 +45,10 @@ def shown(result):
     return [digest.hexdigest(), int(result.state.step), result.stopped_by]
 
 
-def files(directory):
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in Path(directory).glob("s*")}
+def last_file(directory):
+    """The name and a hash of the newest checkpoint; those before depend on how fast disks are."""
+    path = max(Path(directory).glob("step_*"))
+    return [path.name, hashlib.sha256(path.read_bytes()).hexdigest()]
 
 
 def caught(run, *args, **settings):
@@ -58,9 +60,11 @@ def caught(run, *args, **settings):
 
 
 def train(directory):
-    result = shown(fit(directory / "train"))
+    result = fit(directory / "train")
+    file = last_file(directory / "train")
     resumed = shown(fit(directory / "train", resume=True, epochs=6))
-    return {"result": result, "resumed": resumed, "files": files(directory / "train")}
+    losses = result.history["validation_loss"].tolist()
+    return {"result": shown(result), "resumed": resumed, "file": file, "losses": losses}
 
 
 def going_on(directory):
