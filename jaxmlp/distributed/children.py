@@ -42,7 +42,7 @@ class Children:
         self, command: Sequence[str], count: int, write: Callable[[int, str], None]
     ) -> None:
         # Held while they run, so that nobody else on this machine is given the port.
-        self._port = _reserved_port()
+        self._port = reserved_port()
         self._ends: queue.Queue[Ended] = queue.Queue()
         self._processes: list[subprocess.Popen[str]] = []
         self._threads: list[threading.Thread] = []
@@ -121,7 +121,7 @@ def _pass_lines(stream: IO[str], number: int, write: Callable[[int, str], None])
             write(number, line.rstrip("\n"))
 
 
-def _reserved_port() -> socket.socket:
+def reserved_port() -> socket.socket:
     """Returns a socket on a free port of this machine, on which only this user can listen."""
     reserved = socket.socket()
     if hasattr(socket, "SO_REUSEPORT"):

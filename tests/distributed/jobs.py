@@ -12,16 +12,22 @@ import jaxmlp
 HERE = Path(__file__).parent
 
 
-def start(count, script, *arguments, options=(), **environment):
-    """Starts a job, in an environment without this process's devices."""
+def start(count, script, *arguments, options=()):
+    """Starts a script of this folder in so many processes."""
     launcher = ["-m", "jaxmlp.distributed", "-n", count, *options]
+    return launch([*launcher, HERE / script, *arguments])
+
+
+def launch(arguments, cwd=None):
+    """Starts Python, with this jaxmlp and without this process's devices."""
     path = str(Path(jaxmlp.__file__).parents[1])
     return subprocess.Popen(
-        [sys.executable, *map(str, [*launcher, HERE / script, *arguments])],
-        env=os.environ | {"PYTHONPATH": path, "JAX_PLATFORMS": "cpu"} | environment,
+        [sys.executable, *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": path, "JAX_PLATFORMS": "cpu"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        cwd=cwd,
     )
 
 

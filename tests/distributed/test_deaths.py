@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from jobs import HERE, finish, start
 
+from jaxmlp.distributed.children import reserved_port
 from jaxmlp.distributed.environments import ADDRESS, COUNT, NUMBER
 
 pytestmark = [
@@ -30,19 +31,20 @@ def kill_at_random(folder, epochs, kills):
     options = ("--restarts", kills, "--grace", 0)
     job = start(2, "killed.py", folder, epochs, HEARTBEAT, options=options)
     done, lines = 0, []
-    for line in job.stdout:
-        lines.append(line)
-        # Once it trains and saves after each start; starting takes some seconds.
-        if line.startswith("[0] epoch") and done < kills:
-            time.sleep(generator.exponential(0.1))
-            pid = int((folder / f"pid{generator.integers(2)}").read_text())
-            os.kill(pid, signal.SIGKILL)
-            done += 1
-            for rest in job.stdout:
-                lines.append(rest)
-                if "are started again" in rest:
-                    break
-    assert job.wait() == 0, "".join(lines)
+    with job:
+        for line in job.stdout:
+            lines.append(line)
+            # Once it trains and saves after each start; starting takes some seconds.
+            if line.startswith("[0] epoch") and done < kills:
+                time.sleep(generator.exponential(0.1))
+                pid = int((folder / f"pid{generator.integers(2)}").read_text())
+                os.kill(pid, signal.SIGKILL)
+                done += 1
+                for rest in job.stdout:
+                    lines.append(rest)
+                    if "are started again" in rest:
+                        break
+    assert job.returncode == 0, "".join(lines)
     return "".join(lines), done
 
 
@@ -72,8 +74,9 @@ def test_a_run_killed_fifty_times_ends_as_one_that_was_not(tmp_path):
     check_kills(tmp_path, kills=50, epochs=5000)
 
 
-def test_without_a_launcher_the_others_end_in_time_and_name_the_dead_one(tmp_path, free_port):
-    place = {ADDRESS: f"127.0.0.1:{free_port}", COUNT: "2"}
+def test_without_a_launcher_the_others_end_in_time_and_name_the_dead_one(tmp_path):
+    reserved = reserved_port()
+    place = {ADDRESS: f"127.0.0.1:{reserved.getsockname()[1]}", COUNT: "2"}
     jobs = [
         subprocess.Popen(
             [sys.executable, HERE / "killed.py", str(tmp_path), "100000", str(HEARTBEAT)],
@@ -95,6 +98,7 @@ def test_without_a_launcher_the_others_end_in_time_and_name_the_dead_one(tmp_pat
         assert code != 0
         assert "Task 1 heartbeat timeout" in out
     finally:
+        reserved.close()
         for job in jobs:
             job.kill()
             job.communicate()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import jaxmlp
-from jaxmlp.distributed.children import _reserved_port
+from jaxmlp.distributed.children import reserved_port
 from jaxmlp.distributed.launcher import launch
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="groups of processes of POSIX")
@@ -153,7 +153,7 @@ def test_a_launcher_that_is_killed_leaves_no_orphan(script, tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="ports of Linux")
 def test_a_reserved_port_is_given_to_nobody_else():
     in_use = pytest.raises(OSError, match="in use")
-    with _reserved_port() as reserved, socket.socket() as other, in_use:
+    with reserved_port() as reserved, socket.socket() as other, in_use:
         other.bind(reserved.getsockname())
 
 
