@@ -48,6 +48,7 @@ def _tell(error: BaseException, heartbeat_timeout: float) -> None:
     if isinstance(error, jax.errors.JaxRuntimeError) and not is_theirs:
         # A collective operation fails when another process dies: who it was is known soon, by the
         # other's own word, or by the coordination service, which ends this process then.
+        _say(f"if another process has died, it is named within {heartbeat_timeout:g} s.")
         deadline = time.monotonic() + heartbeat_timeout + 5
         while time.monotonic() < deadline and not is_theirs:
             time.sleep(0.2)

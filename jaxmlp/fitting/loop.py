@@ -117,7 +117,7 @@ def train(
     with contextlib.ExitStack() as stack:
         writer, stop_requested = None, lambda: False
         if checkpoints is not None:
-            files = RunFiles(run, data, state)
+            files = RunFiles(run, data, processes.whole(state))
             opened = open_writer(checkpoints, files.encode, resume=resume, processes=processes)
             writer = stack.enter_context(opened)
             made = (files.load(writer) if resume else None) or made

@@ -129,7 +129,22 @@ def callbacks(directory):
         "one of all stops": Callback(lambda: there, every_process=True),
         "one of all raises": Callback(fail if there else lambda: None, every_process=True),
     }
-    return {name: [caught(fit, on_epoch=c), c.epochs] for name, c in cases.items()}
+    seen = {name: [caught(fit, on_epoch=c), c.epochs] for name, c in cases.items()}
+    return seen | {"bars": [shows_bar(), shows_bar(progress=True), shows_bar(progress=False)]}
+
+
+def shows_bar(**settings):
+    """What a run's progress bar is asked in this process: `None` is for terminals."""
+    original, asked = jaxmlp.fitting.loop.ProgressBar, []
+
+    def bar(epochs, *, show):
+        asked.append(show)
+        return original(epochs, show=False)
+
+    jaxmlp.fitting.loop.ProgressBar = bar
+    fit(epochs=1, **settings)
+    jaxmlp.fitting.loop.ProgressBar = original
+    return asked
 
 
 def signals(directory):

@@ -71,7 +71,7 @@ def test_a_run_killed_twice_and_restarted_ends_as_one_that_was_not(tmp_path):
 
 @pytest.mark.slow
 def test_a_run_killed_fifty_times_ends_as_one_that_was_not(tmp_path):
-    check_kills(tmp_path, kills=50, epochs=5000)
+    check_kills(tmp_path, kills=50, epochs=3000)
 
 
 def test_without_a_launcher_the_others_end_in_time_and_name_the_dead_one(tmp_path):
@@ -96,7 +96,8 @@ def test_without_a_launcher_the_others_end_in_time_and_name_the_dead_one(tmp_pat
         # Half a heartbeat more until it is looked at, and a busy machine.
         assert time.monotonic() - killed < 2 * HEARTBEAT
         assert code != 0
-        assert "Task 1 heartbeat timeout" in out
+        # As `jax.distributed` says it, once it is looked for and once while it ends.
+        assert re.search(r"Task 1 heartbeat timeout|stopped sending heartbeats\):\s+1\s", out)
     finally:
         reserved.close()
         for job in jobs:

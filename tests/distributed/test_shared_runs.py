@@ -51,6 +51,10 @@ class TestCallbacks:
     def test_the_first_process_alone_calls_back(self, two):
         assert [seen["callbacks"]["called"][1] for seen in two[1]] == [[0, 1, 2, 3], []]
 
+    def test_the_first_alone_shows_progress_unless_others_are_asked(self, two):
+        bars = [seen["callbacks"]["bars"] for seen in two[1]]
+        assert bars == [[[None], [True], [False]], [[False], [True], [False]]]
+
     def test_one_that_asks_for_it_is_called_in_each(self, two):
         assert [seen["callbacks"]["everywhere"][1] for seen in two[1]] == [[0, 1, 2, 3]] * 2
 
