@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, NamedTuple
+from typing import Any, NamedTuple
 
 from .environments import ADDRESS, COUNT, LOCAL, NUMBER
 
@@ -115,7 +115,7 @@ def _bound(command: Sequence[str]) -> list[str]:
     return [sys.executable, "-I", "-S", "-c", _BOUND, str(os.getpid()), *command]
 
 
-def _pass_lines(stream: IO[str], number: int, write: Callable[[int, str], None]) -> None:
+def _pass_lines(stream: Any, number: int, write: Callable[[int, str], None]) -> None:
     with stream:
         for line in stream:
             write(number, line.rstrip("\n"))

@@ -16,7 +16,7 @@ from ..storage import failures, report_failure
 _SECONDS_TO_HEAR = 2.0
 
 
-def end_with_others(heartbeat_timeout: float) -> None:
+def end_with_others(heartbeat_timeout: int) -> None:
     """Has this process end at once, and tell the others, when an error is caught by nothing.
 
     Args:
@@ -42,13 +42,13 @@ def end_with_others(heartbeat_timeout: float) -> None:
     sys.excepthook = end
 
 
-def _tell(error: BaseException, heartbeat_timeout: float) -> None:
+def _tell(error: BaseException, heartbeat_timeout: int) -> None:
     """Tells the others of an error of this process, or waits to be ended for one of theirs."""
     is_theirs = hasattr(error, "of_process") or bool(failures())
     if isinstance(error, jax.errors.JaxRuntimeError) and not is_theirs:
         # A collective operation fails when another process dies: who it was is known soon, by the
         # other's own word, or by the coordination service, which ends this process then.
-        _say(f"if another process has died, it is named within {heartbeat_timeout:g} s.")
+        _say(f"if another process has died, it is named within {heartbeat_timeout} s.")
         deadline = time.monotonic() + heartbeat_timeout + 5
         while time.monotonic() < deadline and not is_theirs:
             time.sleep(0.2)

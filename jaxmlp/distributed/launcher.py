@@ -54,7 +54,7 @@ def launch(arguments: Sequence[str]) -> int:
 class _Job:
     """What the command line asks for, and what signals it has had."""
 
-    def __init__(self, command: list[str], count: int, grace: float) -> None:
+    def __init__(self, command: list[str], count: int, grace: int) -> None:
         self._command, self._count, self._grace = command, count, grace
         self._children: Children | None = None
         self._lock = threading.Lock()

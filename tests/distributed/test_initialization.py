@@ -47,7 +47,7 @@ class TestUntouched:
             initialize(**TWO)
 
     def test_arguments_reach_jax(self, given):
-        times = {"initialization_timeout": 7, "heartbeat_timeout": 8, "meeting_timeout": 9}
+        times = {"initialization_timeout": 7, "heartbeat_timeout": 8, "meeting_timeout": 9.0}
         initialize(**TWO, local_device_ids=[1], **times)
         assert given == [
             (
