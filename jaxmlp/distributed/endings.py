@@ -59,10 +59,10 @@ def _tell(error: BaseException, heartbeat_timeout: int) -> None:
         # The coordination service ends with process 0; the others are to hear of the error first.
         time.sleep(_SECONDS_TO_HEAR if jax.process_index() == 0 else 0)
         return
-    # Whoever has failed ends first, so that a launcher names it.
-    time.sleep(2 * _SECONDS_TO_HEAR)
     for number, text in failures().items():
         _say(f"process {number} had failed before: {text}")
+    # Whoever has failed ends first, so that a launcher names it.
+    time.sleep(2 * _SECONDS_TO_HEAR)
 
 
 def _say(text: str) -> None:

@@ -18,12 +18,12 @@ def start(count, script, *arguments, options=()):
     return launch([*launcher, HERE / script, *arguments])
 
 
-def launch(arguments, cwd=None):
+def launch(arguments, cwd=None, **environment):
     """Starts Python, with this jaxmlp and without this process's devices."""
     path = str(Path(jaxmlp.__file__).parents[1])
     return subprocess.Popen(
         [sys.executable, *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": path, "JAX_PLATFORMS": "cpu"},
+        env=os.environ | {"PYTHONPATH": path, "JAX_PLATFORMS": "cpu"} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

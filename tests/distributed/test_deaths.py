@@ -3,16 +3,15 @@
 Fifty kills take some minutes: `python3 run.py -m pytest tests/distributed -m slow -n0`.
 """
 
+import contextlib
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
-from jobs import HERE, finish, start
+from jobs import HERE, finish, launch, start
 
 from jaxmlp.distributed.children import reserved_port
 from jaxmlp.distributed.environments import ADDRESS, COUNT, NUMBER
@@ -74,32 +73,50 @@ def test_a_run_killed_fifty_times_ends_as_one_that_was_not(tmp_path):
     check_kills(tmp_path, kills=50, epochs=3000)
 
 
+@contextlib.contextmanager
+def without_launcher(script, *arguments):
+    """Two processes that were started by hand, which end with the `with` block."""
+    with reserved_port() as reserved:
+        place = {ADDRESS: f"127.0.0.1:{reserved.getsockname()[1]}", COUNT: "2"}
+        jobs = [
+            launch([HERE / script, *arguments], **place, **{NUMBER: str(number)})
+            for number in range(2)
+        ]
+        try:
+            yield jobs
+        finally:
+            for job in jobs:
+                job.kill()
+                job.communicate()
+
+
+def test_an_error_in_one_process_ends_the_others_with_its_text():
+    begin = time.monotonic()
+    with without_launcher("failing.py") as (other, failed):
+        assert finish(failed)[0] == 1
+        code, out = finish(other)
+    # Starting takes most of it; the heartbeat is 100 s.
+    assert time.monotonic() - begin < 90
+    assert code == 1
+    assert "jaxmlp.distributed: process 1 had failed before: OSError: [Errno 5] the disk" in out
+
+
+def test_a_launcher_names_the_one_that_has_failed():
+    code, out = finish(start(2, "failing.py"))
+    assert code == 1
+    assert "[1] OSError: [Errno 5] the disk has failed" in out
+    assert "process 1 has failed with exit code 1; the others have been ended." in out
+
+
 def test_without_a_launcher_the_others_end_in_time_and_name_the_dead_one(tmp_path):
-    reserved = reserved_port()
-    place = {ADDRESS: f"127.0.0.1:{reserved.getsockname()[1]}", COUNT: "2"}
-    jobs = [
-        subprocess.Popen(
-            [sys.executable, HERE / "killed.py", str(tmp_path), "100000", str(HEARTBEAT)],
-            env=os.environ | place | {NUMBER: str(number), "PYTHONPATH": os.pathsep.join(sys.path)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for number in range(2)
-    ]
-    try:
-        while "epoch 2" not in jobs[0].stdout.readline():
-            assert jobs[0].poll() is None
-        jobs[1].kill()
+    with without_launcher("killed.py", tmp_path, 100_000, HEARTBEAT) as (other, dead):
+        while "epoch 2" not in other.stdout.readline():
+            assert other.poll() is None
+        dead.kill()
         killed = time.monotonic()
-        code, out = finish(jobs[0], seconds=100)
-        # Half a heartbeat more until it is looked at, and a busy machine.
-        assert time.monotonic() - killed < 2 * HEARTBEAT
-        assert code != 0
-        # As `jax.distributed` says it, once it is looked for and once while it ends.
-        assert re.search(r"Task 1 heartbeat timeout|stopped sending heartbeats\):\s+1\s", out)
-    finally:
-        reserved.close()
-        for job in jobs:
-            job.kill()
-            job.communicate()
+        code, out = finish(other, seconds=100)
+    # Half a heartbeat more until it is looked at, and a busy machine.
+    assert time.monotonic() - killed < 2 * HEARTBEAT
+    assert code != 0
+    # As `jax.distributed` says it, once it is looked for and once while it ends.
+    assert re.search(r"Task 1 heartbeat timeout|stopped sending heartbeats\):\s+1\s", out)
