@@ -5,6 +5,7 @@ to host, so that they have time limits and do not wait for devices.
 """
 
 import builtins
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterable
@@ -221,6 +222,9 @@ def _wait_for(key: str, deadline: float, what: str, missing: Iterable[int]) -> s
 
 
 def _told(error: Exception) -> list[Any]:
+    """Returns the name of an error's class, and what makes it again."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return [type(error).__name__, [error.errno, f"{error.strerror}: {error.filename}"]]
     is_plain = all(isinstance(a, str | int | float | None) for a in error.args)
     return [type(error).__name__, list(error.args) if is_plain else [str(error)]]
 
@@ -228,10 +232,10 @@ def _told(error: Exception) -> list[Any]:
 def _same_error(number: int, name: str, arguments: list[Any]) -> Exception:
     """Makes an error of another process again, of a type that its callers expect."""
     kind = _ERRORS.get(name)
+    error = RuntimeError(f"{name}: {', '.join(map(str, arguments))}")
     if isinstance(kind, type) and issubclass(kind, Exception):
-        error = kind(*arguments)
-    else:
-        error = RuntimeError(f"{name}: {', '.join(map(str, arguments))}")
+        with contextlib.suppress(TypeError):  # some take more than a message
+            error = kind(*arguments)
     # The message and the end of a process tell errors of others from its own.
     error.of_process = number  # type: ignore[attr-defined]
     error.add_note(f"This is the error of process {number}, which ends the run in all processes.")

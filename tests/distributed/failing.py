@@ -7,9 +7,6 @@ import optax
 import jaxmlp
 import jaxmlp.distributed
 
-jax.config.update("jax_platforms", "cpu")
-jaxmlp.distributed.initialize(heartbeat_timeout=100)
-
 
 class Rows:
     """Rows on a disk that fails in one process after some reads."""
@@ -30,13 +27,20 @@ class Rows:
         return "ones"
 
 
-config = jaxmlp.MLPConfig(in_features=2, out_features=1)
-sharding = jax.NamedSharding(jax.make_mesh((jax.device_count(),), ("data",)), jax.P("data"))
-jaxmlp.fit(
-    jaxmlp.make_loss(config, jaxmlp.losses.squared_error),
-    optax.sgd(0.1),
-    jaxmlp.init_params(config, key=jax.random.key(0)),
-    jaxmlp.DataLoader(Rows(), batch_size=8, sharding=sharding),
-    epochs=1000,
-    key=jax.random.key(1),
-)
+def main():
+    jax.config.update("jax_platforms", "cpu")
+    jaxmlp.distributed.initialize(heartbeat_timeout=100)
+    config = jaxmlp.MLPConfig(in_features=2, out_features=1)
+    sharding = jax.NamedSharding(jax.make_mesh((jax.device_count(),), ("data",)), jax.P("data"))
+    jaxmlp.fit(
+        jaxmlp.make_loss(config, jaxmlp.losses.squared_error),
+        optax.sgd(0.1),
+        jaxmlp.init_params(config, key=jax.random.key(0)),
+        jaxmlp.DataLoader(Rows(), batch_size=8, sharding=sharding),
+        epochs=1000,
+        key=jax.random.key(1),
+    )
+
+
+if __name__ == "__main__":
+    main()

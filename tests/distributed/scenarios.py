@@ -147,6 +147,24 @@ def shows_bar(**settings):
     return asked
 
 
+def iterables(directory):
+    """Batches of the user's own, which lie over all devices, as the parameters do."""
+    mesh = jax.make_mesh((jax.device_count(),), ("data",))
+    sharding = jax.NamedSharding(mesh, jax.P("data"))
+    batches = list(jaxmlp.DataLoader(X, Y, sharding=sharding, **LOADER))
+    everywhere = jax.device_put(
+        jaxmlp.init_params(CONFIG, key=jax.random.key(0)), jax.NamedSharding(mesh, jax.P())
+    )
+    settings = {"epochs": 2, "key": jax.random.key(0)}
+
+    def run(**more):
+        return jaxmlp.fit(LOSS, optax.adam(1e-2), everywhere, batches, **settings, **more)
+
+    run(checkpoint=directory / "run")
+    settings["epochs"] = 4
+    return [shown(run()), shown(run(checkpoint=directory / "run", resume=True))]
+
+
 def signals(directory):
     """The last process alone gets a signal, in the middle of a run."""
     is_last = jax.process_index() == jax.process_count() - 1

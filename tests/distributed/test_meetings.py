@@ -73,6 +73,7 @@ class TestFirstSays:
             (BlockingIOError(11, "in use"), BlockingIOError),
             (CheckpointError("damaged"), CheckpointError),
             (type("OwnError", (Exception,), {})("mine"), RuntimeError),
+            (UnicodeDecodeError("utf-8", b"x", 0, 1, "odd"), RuntimeError),
         ],
     )
     def test_its_error_is_raised_in_all(self, monkeypatch, error, kind):
@@ -84,6 +85,12 @@ class TestFirstSays:
         assert second.__notes__ == [
             "This is the error of process 0, which ends the run in all processes."
         ]
+
+    def test_the_file_of_its_error_is_named_in_all(self, monkeypatch, tmp_path):
+        functions = [lambda p: p.first_says("x", (tmp_path / "gone").read_text)] * 2
+        for outcome in run_threads(monkeypatch, functions)[1]:
+            with pytest.raises(FileNotFoundError, match=r"No such file.*gone"):
+                raise outcome
 
     @pytest.mark.usefixtures("_short")
     def test_a_first_that_says_nothing_is_named(self, monkeypatch):

@@ -11,7 +11,7 @@ from jobs import run_scenarios
 def two(tmp_path_factory):
     """What two processes of one device each saw."""
     folder = tmp_path_factory.mktemp("two")
-    names = ("differences", "callbacks", "signals", "failures", "lateness")
+    names = ("differences", "iterables", "callbacks", "signals", "failures", "lateness")
     return folder, run_scenarios(folder, 2, 1, "train", *names)
 
 
@@ -32,6 +32,12 @@ def test_it_gives_the_numbers_and_the_files_of_one_process_bit_for_bit(two, alon
 
 def test_another_number_of_processes_goes_on_with_it(two, alone):
     assert alone[1]["going_on"] == two[1][0]["train"]["resumed"]
+
+
+def test_batches_of_the_user_s_own_are_shared_where_the_parameters_are(two):
+    (whole, resumed), other = (seen["iterables"] for seen in two[1])
+    assert whole == resumed
+    assert other == [whole, resumed]
 
 
 class TestAgreement:
