@@ -76,13 +76,14 @@ def fit(
             them; return True to stop. `fit` goes on with that state: give a step that donates it,
             as `make_train_step`'s does, a copy. One with a `next_epoch`, as a `Recorder`, is called
             after those epochs alone, and after the last.
-        progress: Whether to show a progress bar; `None` shows it in terminals and notebooks.
+        progress: Whether to show a progress bar; `None` shows it in terminals and notebooks, and
+            in the first of the processes that share the run alone.
         driver: How many steps one compiled call takes: one "step", a "chunk" of about half a
             second, an "epoch", several "epochs", or "auto" by the estimated time of an epoch.
             Results do not depend on it beyond rounding.
         checkpoint: Directory in which the run keeps checkpoints of all that it needs to go on, one
             a minute and one at its end, or `Checkpoints` with other settings. SIGINT and SIGTERM
-            then end the run after the call at hand, with a checkpoint.
+            then end the run after the call at hand, with a checkpoint. Processes share it.
         resume: Whether to go on from the newest whole checkpoint in that directory, if there is
             one: a run that was interrupted, even within an epoch, gives the same numbers as one
             that was not. All arguments must be those of then, the starting `params` among them,
@@ -99,9 +100,10 @@ def fit(
         CheckpointError: No checkpoint in the directory is whole, or they are of another network.
         OSError: The checkpoints' directory cannot be used, holds another run's checkpoints, or is
             in use by one.
+        TimeoutError: Another process that shares the run has not come in time.
         TypeError: An argument has the wrong type.
         ValueError: An argument is out of range, would have no effect, or differs from that of the
-            run to resume.
+            run to resume, or of another process.
 
     References:
         Exponential averages: Polyak & Juditsky 1992; stochastic weight averaging: Izmailov et al.

@@ -10,12 +10,22 @@ import sys
 import pytest
 
 import jaxmlp
-from jaxmlp import ensembles, interchange, losses, metrics, plot, sources, tabular
+from jaxmlp import distributed, ensembles, interchange, losses, metrics, plot, sources, tabular
 
 
 def public_callables():
     """Name and object of every public function and class, members of `losses` included."""
-    for module in (jaxmlp, ensembles, interchange, losses, metrics, plot, sources, tabular):
+    for module in (
+        jaxmlp,
+        distributed,
+        ensembles,
+        interchange,
+        losses,
+        metrics,
+        plot,
+        sources,
+        tabular,
+    ):
         for name in module.__all__:
             value = getattr(module, name)
             if callable(value) and not isinstance(value, metrics.Metric):

@@ -20,8 +20,8 @@ PACKAGE = Path(jaxmlp.__file__).parent
 TOP = (
     *("checks", "network", "init", "forward", "losses"),
     *("metrics", "optimizers", "train_step", "inspection", "sources", "loading", "data"),
-    *("tabular", "storage", "fitting", "training", "ensembles", "", "tensorboard"),
-    *("plot", "report", "interchange", "sklearn"),
+    *("tabular", "storage", "fitting", "training", "ensembles", "", "distributed"),
+    *("tensorboard", "plot", "report", "interchange", "sklearn"),
 )
 
 # The parts of the picture in docs/architecture.md, and the modules that are each of them.
@@ -37,10 +37,10 @@ PARTS = {
     "fitting": ("fitting",),
     "training": ("training",),
     "ensembles": ("ensembles",),
-    "edges": ("tensorboard", "plot", "report", "interchange", "sklearn"),
+    "edges": ("distributed", "tensorboard", "plot", "report", "interchange", "sklearn"),
 }
 ROOMS = (
-    *("checks", "ensembles", "fitting", "inspection", "interchange", "loading"),
+    *("checks", "distributed", "ensembles", "fitting", "inspection", "interchange", "loading"),
     *("interchange.c", "interchange.flax", "interchange.keras", "interchange.onnx"),
     *("interchange.scikit_learn", "interchange.torch"),
     *("losses", "metrics", "network"),

@@ -162,6 +162,12 @@ def fit_members(
     if chosen["progress"] is not None:
         require_bool("progress", chosen["progress"])
     checkpoints = as_checkpoints(chosen["checkpoint"], resume=chosen["resume"])
+    if checkpoints is not None and jax.process_count() > 1:
+        raise ValueError(
+            "checkpoint of fit_members is for one process, since each would write into the same "
+            f"files; got jax.process_count()={jax.process_count()}. Start a sweep without "
+            "jax.distributed, in each process its own members and directory."
+        )
     rows, padded = dense_rows(data), padded_rows(data)
     members = count_keys(keys)
     traced, static = split_hyperparameters(hyperparameters, members)

@@ -6,9 +6,9 @@ compiled); `code_contents`, `content_keys` (when two functions are the same), `p
 `buckets`, `layouts` (where arrays lie between programs), `calls` (compiled for one run); `looks`
 (when the host wants to see the state), `pace`, `epoch_calls`, `chunk_calls`, `step_calls`, and
 `drivers`, which chooses one of them; `validation`, `nonfinite`, `progress`, `signals`, `run_files`
-(checkpoints of a run), `results`, and `loop`, in which they meet; `row_blocks`, `scoring` and
-`ahead_of_time` (of what was trained); `wide_layers` (parameters over several devices);
-`cache_directories`, `compilation_cache`.
+(checkpoints of a run), `agreement`, `callbacks` and `decisions` (of processes that share a run),
+`results`, and `loop`, in which they meet; `row_blocks`, `scoring` and `ahead_of_time` (of what was
+trained); `wide_layers` (parameters over several devices); `cache_directories`, `compilation_cache`.
 """
 
 from . import program

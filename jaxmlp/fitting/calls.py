@@ -13,6 +13,7 @@ from jaxtyping import PyTree
 from ..data import DataLoader
 from ..network import Batch, LossFn
 from ..optimizers import Optimizer
+from ..storage import ALONE, Processes
 from ..train_step import with_auto_axes
 from . import program
 from .buckets import padded_steps
@@ -68,6 +69,7 @@ class Run:
     epochs: int
     validation: PyTree | None
     layout: Layout | None = None
+    processes: Processes = ALONE
 
     _own: dict[str, Callable[..., Any]] = dataclasses.field(default_factory=dict)
 
@@ -81,6 +83,10 @@ class Run:
             place = (name, None if self.layout is None else self.layout.key)
             self._own[name] = _PROGRAMS.get(kept, place, make)
         return self._own[name]
+
+    def first_time(self, seconds: float) -> float:
+        """Returns the time that a call has taken in the first process, in all of them."""
+        return self.processes.first_says("the first process to end a call", lambda: seconds)
 
     def finish(self, state: FitState, steps: StepMetrics) -> tuple[FitState, Metrics, bool]:
         """Ends an epoch of which the metrics of all steps are given."""
@@ -97,7 +103,7 @@ def spread(run: Run, layout: Layout) -> Run:
     if rows is not None:
         rows, parts = spread_validation(run.loss_fn, rows, layout.batch, layout.whole)
     plan = dataclasses.replace(run.plan, batch_sharding=layout.batch, validation_parts=parts)
-    return Run(run.loss_fn, run.optimizer, plan, run.epochs, rows, layout)
+    return Run(run.loss_fn, run.optimizer, plan, run.epochs, rows, layout, run.processes)
 
 
 def _finish(

@@ -128,10 +128,7 @@ def _run(
                 begin = time.perf_counter()
                 after, metrics = chunk.run(state)
                 finite = bool(metrics.pop("finite"))
-                seconds = time.perf_counter() - begin
-                if run.layout is not None:
-                    seconds = run.layout.first_value(seconds)
-                pace.observe(chunk.steps, seconds)
+                pace.observe(chunk.steps, run.first_time(time.perf_counter() - begin))
                 taken = slice(chunk.first, chunk.first + chunk.steps)
                 unfinished = join_metrics(
                     unfinished, {n: np.asarray(v)[taken] for n, v in metrics.items()}

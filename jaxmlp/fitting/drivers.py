@@ -130,9 +130,7 @@ def run_loader(
     """
     seconds = _estimate(state.train.params, loader)
     if driver == "step":
-        longest = max(1, int(CALL_SECONDS / seconds))
-        read = functools.partial(_read_epoch, loader)
-        yield from run_batches(run, state, unfinished, read, longest=longest)
+        yield from run_batches(run, state, unfinished, functools.partial(_read_epoch, loader))
         return
     if driver == "chunk" and go_in_blocks(loader):
         # Blocks are not cut to a measured pace: half a second, if the estimate holds.

@@ -1,4 +1,4 @@
-"""Turns the sharding of a loader into where a run's arrays lie, and what its processes agree on."""
+"""Turns the sharding of a loader into where a run's arrays lie."""
 
 import dataclasses
 import functools
@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
+from jax.sharding import NamedSharding, Sharding
 from jaxtyping import PyTree
 
 from ..loading import on_all, place_whole
@@ -35,43 +35,9 @@ class Layout:
         leaves, structure = jax.tree.flatten(self.state)
         return self.batch, self.whole, tuple(leaves), structure
 
-    @functools.cached_property
-    def spans_processes(self) -> bool:
-        """Whether other processes take part in the run."""
-        return not self.batch.is_fully_addressable
-
-    @property
-    def is_first(self) -> bool:
-        """Whether this process speaks for the run."""
-        if not self.spans_processes:
-            return True
-        return self._devices().flat[0].process_index == jax.process_index()
-
     def place_state(self, state: FitState) -> FitState:
         """Places a state that lies anywhere; no two devices share memory, as donation demands."""
         return copy_arrays(jax.tree.map(_place, state, self.state))
-
-    def first_value(self, value: float) -> float:
-        """Returns the value of the run's first process, to all of its processes."""
-        return float(self._values(value)[0]) if self.spans_processes else value
-
-    def any_value(self, value: bool) -> bool:
-        """Returns whether a value is true in any process of the run."""
-        return bool(self._values(value).any()) if self.spans_processes else value
-
-    def _values(self, value: float) -> np.ndarray:
-        """Returns the value of each device's process."""
-        own = np.full(1, value, np.float32)
-        mesh = Mesh(self._devices().ravel(), ("all",))
-        cut, whole = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (("all",), ()))
-        values = jax.make_array_from_callback((mesh.size,), cut, lambda _: own)
-        return np.asarray(jax.device_put(values, whole))
-
-    def _devices(self) -> np.ndarray:
-        assert isinstance(self.batch, NamedSharding)
-        devices = self.batch.mesh.devices
-        assert devices is not None
-        return devices
 
 
 def make_layout(state: FitState, sharding: Sharding) -> Layout:

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import jax
@@ -16,13 +16,16 @@ from ..data import DataLoader
 from ..losses.loss_function import NetworkLoss
 from ..network import LossFn
 from ..optimizers import Optimizer
-from ..storage import Checkpoints, open_writer
+from ..storage import Checkpoints, open_writer, processes_of
 from ..train_step import TrainState, copy_arrays, init_state
+from .agreement import require_agreement
+from .callbacks import Callback
 from .calls import Call, Run, StepMetrics, join_metrics, spread
+from .decisions import decide
 from .drivers import Driver, make_calls
 from .fit_state import init_fit_state
 from .layouts import make_layout
-from .looks import OnEpoch, Scheduled, looks_of
+from .looks import OnEpoch, looks_of
 from .nonfinite import find_first_bad_step
 from .progress import ProgressBar
 from .results import FitResult, make_result
@@ -100,27 +103,31 @@ def train(
         validation, loss_fn, data, takes_batch=isinstance(loss_fn, NetworkLoss)
     )
     end = first_epoch + epochs
-    run = Run(loss_fn, optimizer, plan, end, validation)
-    layout = None
+    sharding = data.sharding if isinstance(data, DataLoader) else None
+    processes = processes_of((start, sharding))
+    run = Run(loss_fn, optimizer, plan, end, validation, processes=processes)
     looks = looks_of(on_epoch, end)
     state = init_fit_state(start, plan, validated=validation is not None)
     state = state._replace(epoch=jnp.asarray(first_epoch, state.epoch.dtype))
+    callback = Callback(on_epoch, processes)
+    callback.begin(start, first_epoch)
+    settings = {"driver": driver, "nonfinite": nonfinite, "resume": resume}
+    settings |= {"on_epoch": on_epoch is not None, "checkpoint": checkpoints and str(checkpoints)}
+    require_agreement(run, data, state, settings)
     made, stopped_by = Progress(state, {}, {}), "epochs"
     with contextlib.ExitStack() as stack:
         writer, stop_requested = None, lambda: False
         if checkpoints is not None:
-            files = RunFiles(run, data, state)
-            writer = stack.enter_context(open_writer(checkpoints, files.encode, resume=resume))
+            files = RunFiles(run, data, processes.whole(state))
+            opened = open_writer(checkpoints, files.encode, resume=resume, processes=processes)
+            writer = stack.enter_context(opened)
             made = (files.load(writer) if resume else None) or made
+        if checkpoints is not None or processes.several:
             stop_requested = stack.enter_context(stop_requests())
         if isinstance(data, DataLoader) and data.sharding is not None:
             layout = make_layout(state, data.sharding)
             run = spread(run, layout)
             made = made._replace(state=layout.place_state(made.state))
-        is_first = layout is None or layout.is_first
-        anywhere = bool if layout is None else layout.any_value
-        if isinstance(on_epoch, Scheduled) and is_first:
-            on_epoch.begin(start, first_epoch)
         calls = make_calls(
             driver,
             run,
@@ -131,9 +138,8 @@ def train(
         )
         # An error's traceback would keep the reading of files alive.
         stack.enter_context(contextlib.closing(calls))
-        bar = stack.enter_context(
-            ProgressBar(epochs, show=progress if is_first else bool(progress))
-        )
+        shown = False if progress is None and not processes.is_first else progress
+        bar = stack.enter_context(ProgressBar(epochs, show=shown))
         done = int(made.state.epoch)
         bar.update(done - first_epoch, {})
         look = looks.next_epoch(done)
@@ -151,30 +157,33 @@ def train(
                     break
                 ended = _ended_epochs(call, made.history, first_epoch)
                 made = Progress(call.after, call.unfinished, join_metrics(made.history, ended))
+                is_due, latest = False, {}
                 if ended:
                     latest = {name: values[-1].item() for name, values in ended.items()}
                     bar.update(len(ended["epoch"]), latest)
                     done = int(latest["epoch"]) + 1
                     is_due = done >= look or bool(made.state.stopped)
-                    if on_epoch is not None and is_due:
-                        answer = is_first and _ask(on_epoch, made.state.train, latest)
-                        if anywhere(answer):
-                            stopped_by = "callback"
-                            break
-                        look = looks.next_epoch(done)
+                    look = looks.next_epoch(done) if is_due else look
+                if is_due and callback.asks_to_stop(made.state.train, latest):
+                    stopped_by = "callback"
+                    break
                 if made.state.stopped:
                     break
-                if checkpoints is not None and anywhere(stop_requested()):
+                decision = decide(processes, stop_requested, writer)
+                if decision.stops:
                     stopped_by = "interrupt"
                     break
-                if writer is not None:
-                    writer.offer(made)
+                if decision.saves and writer is not None:
+                    writer.start(processes.whole(made), decision.failure)
         except KeyboardInterrupt:
+            # The second one, if others go on: they do not hear of it.
+            if processes.several:
+                raise
             stopped_by = "interrupt"
         if made.state.stopped and stopped_by == "epochs":
             stopped_by = "patience"
         if writer is not None and stopped_by != "nonfinite":
-            writer.finish(made)
+            writer.finish(processes.whole(made))
     return make_result(plan, made, stopped_by)
 
 
@@ -187,16 +196,3 @@ def _ended_epochs(call: Call, history: StepMetrics, first_epoch: int) -> dict[st
     first = first_epoch + (len(history["epoch"]) if history else 0)
     ended = {name: values[ran] for name, values in metrics.items()}
     return {"epoch": first + np.arange(ran.sum()), **ended}
-
-
-def _ask(on_epoch: OnEpoch, state: TrainState, metrics: Mapping[str, int | float]) -> bool:
-    answer = on_epoch(state, metrics)
-    if any(leaf.is_deleted() for leaf in jax.tree.leaves(state)):
-        raise ValueError(
-            "on_epoch is given the state with which fit goes on, and has handed it to a step that "
-            "donates it, as make_train_step's does, so that it is gone. Give such a step a copy: "
-            "jax.tree.map(jnp.copy, state)."
-        )
-    if answer is not None and not isinstance(answer, bool | np.bool_):
-        raise TypeError(f"on_epoch must return True to stop, or None; got {answer!r}.")
-    return bool(answer)

@@ -25,7 +25,8 @@ def seconds_per_step(params: PyTree, batch_rows: int, *, backend: str | None = N
 class Pace:
     """How many steps a call should take, from the time that the last one took.
 
-    It starts at a fifth of what the estimate allows, since that may be wrong by as much.
+    It starts at a fifth of what the estimate allows, since that may be wrong by as much. Processes
+    that share a run observe the same times, those of the first.
 
     Args:
         seconds: Estimated time of a step.

@@ -140,7 +140,7 @@ class RunFiles:
     def _restore(self, path: Path, contents: Contents) -> Progress:
         header = _read_header(path, contents)
         stored = restore_by_path(self._skeleton(header, contents), contents.arrays)
-        if _key_data(stored.state.train.key) != _key_data(self._state.train.key):
+        if key_data(stored.state.train.key) != key_data(self._state.train.key):
             raise ValueError(f"{path} was taken with another key; resume with the key of then.")
         unfinished = dict(zip(header.unfinished, stored.unfinished, strict=True))
         history = dict(zip(header.history, stored.history, strict=True))
@@ -229,5 +229,6 @@ def check_counted(path: Path, settings: dict[str, Any], names: Iterable[str]) ->
         )
 
 
-def _key_data(key: Any) -> list[int]:
+def key_data(key: Any) -> list[int]:
+    """Returns the numbers of a random key."""
     return np.asarray(jax.random.key_data(key)).ravel().tolist()

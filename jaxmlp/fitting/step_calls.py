@@ -12,7 +12,7 @@ import numpy as np
 
 from .calls import Call, NumberedBatch, Run, StepMetrics, count_steps, is_finite, join_metrics
 from .fit_state import FitState
-from .pace import CALL_SECONDS
+from .pace import CALL_SECONDS, Pace, seconds_per_step
 from .step_metrics import Metrics
 
 _MOST_KEPT = 256
@@ -23,22 +23,20 @@ def run_batches(
     state: FitState,
     unfinished: StepMetrics,
     epoch_batches: Callable[[int, int], Generator[NumberedBatch]],
-    *,
-    longest: int = 1,
 ) -> Generator[Call]:
     """Takes a step per batch, until `run.epochs` or closed.
 
-    A call's batches are kept, since an iterable need not give the same ones again.
+    A call's batches are kept, since an iterable need not give the same ones again. Alone, a call
+    ends by the clock; processes that share a run have as many clocks, and count steps.
 
     Args:
         run: What is to be run.
         state: Anywhere in an epoch.
         unfinished: Metrics of the steps that this epoch has taken already.
         epoch_batches: `(epoch, step)` gives an epoch's batches from that step on.
-        longest: Most steps of a call that processes share, since each has a clock of its own.
     """
     advance = run.compiled("advance")
-    shared = run.layout is not None and run.layout.spans_processes
+    pace: Pace | None = None
     for epoch in range(int(state.epoch), run.epochs):
         steps: list[Metrics] = []
         used: list[NumberedBatch] = []
@@ -46,14 +44,20 @@ def run_batches(
         batches = epoch_batches(epoch, count_steps(unfinished))
         with contextlib.closing(batches):
             for batch, row_numbers in batches:
-                most = most or min(longest if shared else _MOST_KEPT, _kept_batches(batch))
-                is_long = not shared and time.perf_counter() - begin > CALL_SECONDS
+                most = most or _kept_batches(batch)
+                if run.processes.several:
+                    pace = pace or Pace(seconds_per_step(state.train.params, _rows_of(batch)))
+                    is_long = len(used) >= pace.steps
+                else:
+                    is_long = time.perf_counter() - begin > CALL_SECONDS
                 if len(used) == most or (used and is_long):
                     unfinished = join_metrics(unfinished, _gather(steps))
                     finite = np.isfinite(unfinished["loss"]).all() and is_finite(state.train.params)
                     again = functools.partial(iter, used)
                     if not finite:
                         batches.close()
+                    if pace:
+                        pace.observe(len(used), run.first_time(time.perf_counter() - begin))
                     yield Call(before, state, None, bool(finite), again, unfinished)
                     steps, used = [], []
                 if not used:
@@ -71,6 +75,10 @@ def run_batches(
         state, ended, finite = run.finish(state, unfinished)
         unfinished = {}
         yield Call(before, state, ended, finite, functools.partial(iter, used), unfinished)
+
+
+def _rows_of(batch: Any) -> int:
+    return max((np.shape(leaf)[0] for leaf in jax.tree.leaves(batch) if np.ndim(leaf)), default=1)
 
 
 def _kept_batches(batch: Any) -> int:

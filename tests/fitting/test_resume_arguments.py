@@ -201,12 +201,20 @@ class TestWhatCannotBeKept:
 
 
 @pytest.mark.bad_input
-def test_several_processes_are_refused_with_the_remedy(monkeypatch, tmp_path):
+def test_a_sweep_over_several_processes_keeps_no_checkpoints(monkeypatch, tmp_path):
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     with pytest.raises(
-        ValueError, match=r"runs in one process.*process_count\(\)=2\. Leave it out"
+        ValueError, match=r"fit_members is for one process.*process_count\(\)=2\. Start a sweep"
     ):
-        fit(checkpoint=tmp_path / "run", **LINEAR)
+        jaxmlp.fit_members(
+            LINEAR["loss_fn"],
+            LINEAR["optimizer"],
+            lambda _: LINEAR["params"],
+            jaxmlp.DataLoader(X, Y, batch_size=25),
+            epochs=1,
+            keys=jax.random.split(KEY, 2),
+            checkpoint=tmp_path / "run",
+        )
     assert not (tmp_path / "run").exists()
 
 
