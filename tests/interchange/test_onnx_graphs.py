@@ -51,6 +51,8 @@ TAKEN = {
                                     ("MatMul", ["z", "t"], "y")],
     "a bias before the product": [MATMUL, ("Add", ["bias", "z"], "y")],
     "a bias of two axes": [MATMUL, ("Add", ["z", "row"], "y")],
+    "statistics of one number": [("Sub", ["x", "one"], "a"), ("Div", ["a", "number"], "b"),
+                                 ("MatMul", ["b", "first"], "y")],
     "a bias of one number": [MATMUL, ("Add", ["z", "number"], "y")],
     "factors that are powers of two": [
         ("Gemm", ["x", "first", "bias"], "y", {"alpha": 0.5, "beta": -2.0})
@@ -151,6 +153,14 @@ REFUSED = {
          ("Div", ["one", "r"], "i"), ("Mul", ["z", "i"], "h"), ("MatMul", ["h", "second"], "y")],
         r"'n_h' \(Mul\) must be .* Keras on JAX writes a layer norm.*interchange\.from_keras",
     ),
+    "a number per row, as many as features": (
+        [MATMUL, ("Add", ["z", "column"], "y")],
+        r"'n_y' \(Add\) must have one number for each of 4 features; got shape \(4, 1\)",
+    ),
+    "statistics of more features than rows have": (
+        [("Sub", ["x", "bias"], "a"), ("MatMul", ["a", "second"], "y")],
+        r"'n_a' \(Sub\) must have one number for each of 3 features; got shape \(4,\)",
+    ),
     "two types": ([MATMUL, ("Add", ["z", "wide"], "y")], r"\(Add\) must have inputs of one type"),
     "an If": (
         [("If", ["yes"], "y", {
@@ -160,7 +170,7 @@ REFUSED = {
         r"\(If\) must have numbers, texts and tensors as attributes only; got '\w+_branch'",
     ),
 }  # fmt: skip
-ARRAYS["three3"] = np.ones((3, 3), np.float32)
+ARRAYS["three3"], ARRAYS["column"] = np.ones((3, 3), np.float32), BIAS[:, None]
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -97,12 +97,9 @@ class LayerReader:
         if given.dtype not in FLOATS or not given.is_constant:
             refuse(value, "add a constant", f"{given}", "Kernels and biases must be initializers.")
         shape = given.shape or ()
-        is_row = math.prod(size or 0 for size in shape) in (1, features)
-        if (
-            not is_row
-            or len(shape) > self.matcher.rank
-            or shape[-1:] not in ((), (1,), (features,))
-        ):
+        # Numbers along another axis than the last are one per row.
+        is_row = {*shape[:-1]} <= {1} and shape[-1:] in ((), (1,), (features,))
+        if not is_row or len(shape) > self.matcher.rank:
             remedy = "Is it a number per row, or per pixel?"
             got = f"shape {shape}"
             refuse(value, f"have one number for each of {features} features", got, remedy)
@@ -117,7 +114,9 @@ class LayerReader:
             found = self.matcher.first(formula, value)
             if found is None or found["x"] is not rows:
                 continue
-            features = max(_size(found[name]) for name in names)
+            # One feature and statistics of more would be as many features.
+            told = rows.shape[-1] if rows.shape else None
+            features = told or max(_size(found[name]) for name in names)
             row: dict[str, Any] = {name: self.row(value, found[name], features) for name in names}
             dtype = row[names[0]].dtype
             mean = row.get("mean", np.zeros(features, dtype))
