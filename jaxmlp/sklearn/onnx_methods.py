@@ -46,6 +46,20 @@ class OnnxMethods:
             TypeError: An argument has another type.
             ValueError: `opset` is out of range, or ONNX cannot express a part, which the message
                 names: an activation of your own, a column with categories of several types.
+
+        Example:
+            >>> import tempfile
+            >>> import numpy as np
+            >>> from jaxmlp.sklearn import MLPRegressor
+            >>> x = np.linspace(0, 1, 50)[:, None]
+            >>> model = MLPRegressor(solver="lbfgs", random_state=0).fit(x, x.ravel())
+            >>> path = Path(tempfile.mkdtemp()) / "model.onnx"
+            >>> model.to_onnx(path)
+            >>> path.exists()
+            True
+
+        References:
+            Open Neural Network Exchange, https://onnx.ai/onnx/repo-docs/IR.html
         """
         require_path("path", path)
         try:

@@ -136,6 +136,7 @@ def test_predictions_stay_within_the_targets_where_the_recipe_says_so(tmp_path):
     assert made.max() == FLOATS[:, 0].max()
 
 
+@pytest.mark.long
 def test_a_trained_estimator_says_the_same_after_loading_too(tmp_path):
     """Without anything taken out of its fit; and equal estimators give equal bytes."""
     estimator = MLPClassifier(preset=RECIPE, random_state=0, calibrate=True).fit(FRAME, CLASSES)

@@ -55,6 +55,7 @@ def test_a_classifier_is_converted(classifier):
     require_same(classifier, model)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("first", ["jaxmlp.sklearn", "skl2onnx"])
 def test_a_new_process_converts_whatever_it_imports_first(first):
     second = {"jaxmlp.sklearn": "skl2onnx", "skl2onnx": "jaxmlp.sklearn"}[first]
@@ -125,7 +126,7 @@ def test_an_option_that_there_is_not_is_refused(classifier):
         skl2onnx.to_onnx(classifier, X[:1], options={"nocl": True})
 
 
-@pytest.mark.parametrize("preset", ["sklearn", SMALL])
+@pytest.mark.parametrize("preset", ["sklearn", pytest.param(SMALL, marks=pytest.mark.long)])
 def test_a_pipeline_behind_a_scaler_is_converted(preset):
     last = MLPClassifier(preset=preset, random_state=0)
     last.set_params(**QUICK if preset == "sklearn" else {})
@@ -176,6 +177,7 @@ def test_a_regressor_is_converted(seed):
     assert list(made) == ["variable", *others]
 
 
+@pytest.mark.long
 def test_the_best_of_a_search_is_converted(classifier):
     search = GridSearchCV(clone(classifier).set_params(max_iter=2), {"alpha": [0.1, 1.0]}, cv=2)
     with warnings.catch_warnings(action="ignore"):
