@@ -7,8 +7,8 @@ had compiled, before the clock runs. Printed are
 
 - one machine: seconds of `fit_members` in this process, on all of its cores, and of as many members
   by the workers, in turns; of both the median of so many rounds;
-- per piece: what a piece takes beside its training: as many pieces as members, of one member and
-  one epoch each, less what the same members take in few pieces, by the number of pieces;
+- per piece: what a piece takes beside its training: a tenth of the members in pieces of one member
+  and one epoch, less what the same members take in few pieces, by the number of pieces;
 - end to end: seconds for all members by the seconds that the workers would take if nothing but
   training cost anything, which is what one process needs in one thread for a sample of the members.
 """
@@ -81,12 +81,12 @@ def main() -> None:
         print(
             f"one machine   {one:8.2f} s here, {many:8.2f} s by {workers} workers: {one / many:.2f}"
         )
-        few = {"members_at_once": 1, "members_per_piece": -(-members // (8 * workers))}
+        few = {"members_at_once": 1, "members_per_piece": -(-sample // (8 * workers))}
         each = {"members_at_once": 1, "members_per_piece": 1}
         for settings in (few, each):
-            sweep(members, 1, pool, **settings)
-        beside = sweep(members, 1, pool, **each) - sweep(members, 1, pool, **few)
-        print(f"per piece     {1000 * beside / members:8.2f} ms")
+            sweep(sample, 1, pool, **settings)
+        beside = sweep(sample, 1, pool, **each) - sweep(sample, 1, pool, **few)
+        print(f"per piece     {1000 * beside / sample:8.2f} ms")
         sweep(sample, epochs, None, threads=1)
         ideal = sweep(sample, epochs, None, threads=1) * members / sample / workers
         print(f"end to end    {many:8.2f} s of an ideal {ideal:.2f}: {many / ideal:.3f}")
