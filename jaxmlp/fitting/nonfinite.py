@@ -115,7 +115,10 @@ def _said_of_values(loss_fn: LossFn, train: TrainState, batch: Any) -> str:
         return ""  # some of them lie in other processes
     # Of one device, where a loss may do what it will.
     one = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    batch, train = place_whole((batch, train), one)
+    batch, train = jax.tree.map(
+        lambda a: place_whole(a, one) if isinstance(a, jax.Array | np.ndarray) else a,
+        (batch, train),
+    )
     key = jax.random.fold_in(train.key, train.step)
     try:
         # Only the parameters are traced, so that nothing is compiled or computed.

@@ -36,7 +36,7 @@ ROTATED = [
         itertools.product(CASES, KINDS), itertools.cycle(DRIVERS), strict=False
     )
 ]
-QUICK = ROTATED[::6]
+QUICK = ROTATED[::8]
 
 
 def check(name, driver, kind, shape=(2,)):

@@ -8,7 +8,6 @@ from mesh_fits import CONFIG, LOSS, OPTIMIZER, PARAMS, alone, assert_close, run_
 import jaxmlp
 from jaxmlp import param_shardings
 
-KINDS = ("Explicit", "Auto")
 SMALL = {"in_features": 4, "out_features": 3}
 
 
@@ -55,8 +54,16 @@ def lies_so(leaf, sharding):
     return leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("driver", ["step", "epochs"])
+@pytest.mark.parametrize(
+    ("driver", "kind"),
+    [
+        ("epochs", "Explicit"),
+        *(
+            pytest.param(*case, marks=pytest.mark.long)
+            for case in [("epochs", "Auto"), ("step", "Explicit"), ("step", "Auto")]
+        ),
+    ],
+)
 def test_fit_keeps_where_they_lie_and_gives_what_one_device_gives(kind, driver):
     mesh = make_mesh(kind)
     wanted = param_shardings(CONFIG, mesh)
