@@ -52,7 +52,7 @@ MAPS = Path("/proc/self/maps")
 def _bounded_number_of_programs():
     """Drops compiled programs in time: each takes memory maps, of which Linux gives 65,530."""
     yield
-    if MAPS.exists() and MAPS.read_bytes().count(b"\n") > 20_000:
+    if MAPS.exists() and MAPS.read_bytes().count(b"\n") > 12_000:
         jax.clear_caches()
         gc.collect()
 

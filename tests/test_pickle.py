@@ -16,6 +16,7 @@ from interruptions import assert_same_result
 
 import jaxmlp
 from jaxmlp import storage
+from jaxmlp.ensembles.executors import BrokenSweepError
 from jaxmlp.fitting.cache_directories import UnsafeDirectoryError
 from jaxmlp.fitting.code_contents import NoKeyError
 from jaxmlp.storage import headers
@@ -60,6 +61,7 @@ OTHER_ERRORS = [
             headers.TooLargeError,
             NoKeyError,
             UnsafeDirectoryError,
+            BrokenSweepError,
         )
     ),
     IrregularFileError(22, "it is a link"),

@@ -41,8 +41,8 @@ def param_shardings(config: MLPConfig, mesh: Mesh, *, axis: str = "model") -> Pa
         >>> mesh = jax.make_mesh((1, 1), ("data", "model"))
         >>> config = MLPConfig(in_features=8, hidden_features=(256, 256), out_features=2)
         >>> shardings = param_shardings(config, mesh)
-        >>> shardings.hidden[0].kernel.spec, shardings.hidden[1].kernel.spec
-        (PartitionSpec(None, 'model'), PartitionSpec('model', None))
+        >>> tuple(shardings.hidden[0].kernel.spec), tuple(shardings.hidden[1].kernel.spec)
+        ((None, 'model'), ('model', None))
         >>> params = jax.device_put(jaxmlp.init_params(config, key=jax.random.key(0)), shardings)
     """
     require_config(config)
