@@ -35,8 +35,8 @@ def placed(monkeypatch):
         seen.extend(d for leaf in jax.tree.leaves(result) for d in leaf.devices())
         return result
 
-    function = networks._outputs
-    monkeypatch.setattr(networks, "_outputs", lambda *given: note(function(*given)))
+    function = networks._compute
+    monkeypatch.setattr(networks, "_compute", lambda *given: note(function(*given)))
     return seen
 
 
