@@ -12,6 +12,9 @@ from jaxmlp.ensembles.cuts import choose_places, cut_group
 from jaxmlp.ensembles.piece_plans import GroupPlan
 from jaxmlp.ensembles.runs import COMPILE_SECONDS
 
+# Stand-ins have what is read, and not the types.
+pytestmark = pytest.mark.bad_input
+
 
 class Loader:
     batch_size = 8

@@ -204,6 +204,7 @@ def test_a_table_that_tells_no_row_from_another_is_refused(settings, tmp_path):
         estimator.to_onnx(tmp_path / "model.onnx")
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
