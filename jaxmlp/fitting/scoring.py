@@ -17,7 +17,6 @@ from ..forward import apply
 from ..loading import apply_transform, with_automatic_axes
 from ..losses.loss_function import NetworkLoss
 from ..network import Batch, LossFn, MLPConfig, Params, check_inputs, require_config
-from ..sources.choice import make_source
 from .evaluation import evaluate_rows
 from .program_cache import ProgramCache
 from .row_blocks import choose_block, compute_by_rows, cut, rows_per_call
@@ -153,15 +152,19 @@ def _pieces(x: Any, size: int, in_features: int) -> Iterator[Any]:
             )
         yield from cut(x, size)
         return
-    transform = x.transform if isinstance(x, DataLoader) else None
-    source = (
-        x.source if isinstance(x, DataLoader) else make_source(x, None, None, check_finite=False)
-    )
-    # A transform is given the weight of rows, too.
-    reader = source if transform is None else DataLoader(source, batch_size=1, check_finite=False)
-    for first in range(0, len(source), size):
-        batch = reader.read(np.arange(first, min(first + size, len(source))))
-        yield (batch if transform is None else apply_transform(transform, batch)).x
+    loader = x if isinstance(x, DataLoader) else DataLoader(x, batch_size=1, check_finite=False)
+    for batch in _read_in_order(loader, size, check_finite=False):
+        yield batch.x
+
+
+def _read_in_order(loader: DataLoader, size: int, *, check_finite: bool) -> Iterator[Batch]:
+    """Reads all rows of a loader's source, so many at a time, through its transform."""
+    # One without sharding, whose batches have all their rows.
+    whole = DataLoader(loader.source, batch_size=size, check_finite=check_finite)
+    rows, transform = len(whole.source), loader.transform
+    for first in range(0, rows, size):
+        batch = whole.read(np.arange(first, min(first + size, rows)))
+        yield batch if transform is None else apply_transform(transform, batch)
 
 
 def _apply(params: Params, x: Array, config: MLPConfig) -> Array:
@@ -176,13 +179,7 @@ def _require_params(params: PyTree) -> None:
 
 def _batches(data: Any) -> Iterator[Any]:
     if isinstance(data, DataLoader):
-        if data.sharding is not None:  # whose batches have all their rows
-            settings = {"batch_size": data.batch_size, "check_finite": data.check_finite}
-            data = DataLoader(data.source, transform=data.transform, **settings)
-        rows = len(data.source)
-        for first in range(0, rows, data.batch_size):
-            batch = data.read(np.arange(first, min(first + data.batch_size, rows)))
-            yield batch if data.transform is None else apply_transform(data.transform, batch)
+        yield from _read_in_order(data, data.batch_size, check_finite=data.check_finite)
         return
     if not isinstance(data, Iterable) or isinstance(data, str | dict):
         raise TypeError(

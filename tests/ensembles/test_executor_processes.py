@@ -10,6 +10,8 @@ import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 
+import distributed
+import loky
 import numpy as np
 import pytest
 from interruptions import start_python
@@ -33,7 +35,6 @@ def test_processes_of_a_pool_train_the_same_members():
 
 @pytest.mark.long
 def test_a_pool_of_loky_is_started_anew_when_a_process_dies():
-    loky = pytest.importorskip("loky", reason="loky is not installed")
     make = functools.partial(loky.get_reusable_executor, max_workers=2)
     assert_same_members(fit_members(make, **PIECES), expected())
     (process, *_) = make()._processes.values()
@@ -45,7 +46,6 @@ def test_a_pool_of_loky_is_started_anew_when_a_process_dies():
 @contextlib.contextmanager
 def cluster(workers=3):
     """A cluster of Dask on this machine, and its executor."""
-    distributed = pytest.importorskip("distributed", reason="Dask is not installed")
     with (
         distributed.LocalCluster(
             n_workers=workers,
