@@ -10,9 +10,8 @@ from jaxtyping import Int, PyTree
 
 from ..checks import require_int
 from ..fitting import FitState
-from .factories import Factory, ProgramSpec
+from .factories import Factory
 from .parallelism import Parallelism, Strategy, choose_width, draws_alike
-from .programs import make_programs
 from .runs import (
     GroupSetup,
     MemberGroup,
@@ -20,7 +19,7 @@ from .runs import (
     run_inputs,
     shape_of_index,
 )
-from .sweeps import SweepSetup, epochs_per_call, no_progress
+from .sweeps import SweepSetup, make_setup, no_progress, programs_of
 from .weight_effects import require_weighed
 
 
@@ -150,31 +149,16 @@ def trace_group(
     Raises:
         ValueError: The loss does not depend on weights that are given.
     """
-    places, width = parallelism.per_call, parallelism.width
+    batch = shapes_of(one, parallelism.per_call)
     while True:
-        spec = ProgramSpec(*factories, sweep.plan, tuple(static.items()), width, 1)
-        programs = make_programs(
-            spec,
-            has_own_order=sweep.seeds is not None,
-            validated=sweep.validation is not None,
-            key_kind=sweep.key_kind,
-        )
-        batch = shapes_of(one, places)
+        spec, programs = programs_of(sweep, factories, static, parallelism)
         state = programs.shapes("start", batch.params, batch.inputs, batch.keys)
-        if width == 1 or draws_alike(*programs.kinds_of_keys(state)):
+        if parallelism.width == 1 or draws_alike(*programs.kinds_of_keys(state)):
             break
-        width = 1
-    setup = GroupSetup(
-        programs,
-        sweep.loader,
-        sweep.rows,
-        sweep.validation,
-        sweep.seeds,
-        sweep.stages[-1],
-        epochs_per_call(sweep, state.train.params, parallelism),
-        False,
-    )
-    index, limits = shape_of_index(setup, batch), np.zeros(places, np.int32)
+        parallelism = dataclasses.replace(parallelism, width=1)
+    setup = make_setup(sweep, programs, state.train.params, parallelism, compacts=False)
+    index = shape_of_index(setup, batch)
+    limits = np.zeros(parallelism.per_call, np.int32)
     _, metrics = programs.shapes("run", state, *run_inputs(setup, batch, index, limits))
     require_weighed(
         spec,
@@ -184,7 +168,7 @@ def trace_group(
         batch_size=sweep.loader.batch_size,
         validation=sweep.validation,
     )
-    return TracedGroup(setup, width, state, metrics)
+    return TracedGroup(setup, parallelism.width, state, metrics)
 
 
 def shapes_of(one: Members, places: int) -> Members:

@@ -16,7 +16,7 @@ from ..network import Batch
 from .factories import Factory, ProgramSpec
 from .memory import available_memory
 from .parallelism import Parallelism, draws_alike, spread, with_less_memory
-from .programs import make_programs
+from .programs import Programs, make_programs
 from .runs import (
     GroupSetup,
     Hooks,
@@ -68,15 +68,7 @@ def plan_group(
     memory = available_memory() if sweep.memory is None else sweep.memory
     count = len(members.numbers)
     while True:
-        spec = ProgramSpec(
-            *factories, sweep.plan, tuple(static.items()), parallelism.width, parallelism.devices
-        )
-        programs = make_programs(
-            spec,
-            has_own_order=sweep.seeds is not None,
-            validated=sweep.validation is not None,
-            key_kind=sweep.key_kind,
-        )
+        spec, programs = programs_of(sweep, factories, static, parallelism)
         positions = fill_up(
             np.arange(min(parallelism.per_call, count)), parallelism.per_call
         ).positions
@@ -86,16 +78,8 @@ def plan_group(
         if parallelism.width > 1 and not draws_alike(*programs.kinds_of_keys(state)):
             parallelism = dataclasses.replace(parallelism, width=1)
             continue
-        setup = GroupSetup(
-            programs,
-            sweep.loader,
-            sweep.rows,
-            sweep.validation,
-            sweep.seeds,
-            sweep.stages[-1],
-            epochs_per_call(sweep, state.train.params, parallelism),
-            parallelism.width == count > 1,
-        )
+        compacts = parallelism.width == count > 1
+        setup = make_setup(sweep, programs, state.train.params, parallelism, compacts=compacts)
         index = shape_of_index(setup, batch)
         limits = np.zeros(parallelism.per_call, np.int32)
         run = programs.compiled("run", state, *run_inputs(setup, batch, index, limits))
@@ -113,6 +97,53 @@ def plan_group(
             progress = no_progress(count, state, run.out_info[1], sweep.stages[-1])
             return MemberGroup(setup, members, progress), parallelism
         parallelism = smaller
+
+
+def programs_of(
+    sweep: SweepSetup,
+    factories: tuple[Factory, Factory],
+    static: Mapping[str, Hashable],
+    parallelism: Parallelism,
+) -> tuple[ProgramSpec, Programs]:
+    """Returns the programs of a group, which are traced when they are first asked for."""
+    spec = ProgramSpec(
+        *factories, sweep.plan, tuple(static.items()), parallelism.width, parallelism.devices
+    )
+    return spec, make_programs(
+        spec,
+        has_own_order=sweep.seeds is not None,
+        validated=sweep.validation is not None,
+        key_kind=sweep.key_kind,
+    )
+
+
+def make_setup(
+    sweep: SweepSetup,
+    programs: Programs,
+    params: PyTree,
+    parallelism: Parallelism,
+    *,
+    compacts: bool,
+) -> GroupSetup:
+    """Returns what the calls of a group share.
+
+    Args:
+        sweep: What all groups share.
+        programs: The group's.
+        params: Shapes of parameters, with a member axis.
+        parallelism: How the group is spread.
+        compacts: Whether members that have stopped are left out, once that pays.
+    """
+    return GroupSetup(
+        programs,
+        sweep.loader,
+        sweep.rows,
+        sweep.validation,
+        sweep.seeds,
+        sweep.stages[-1],
+        epochs_per_call(sweep, params, parallelism),
+        compacts,
+    )
 
 
 def no_progress(members: int, state: PyTree, metrics: PyTree, epochs: int) -> MembersProgress:
