@@ -223,7 +223,13 @@ def _draw_dense(
     # Along one axis: the same numbers, from a program that compiles in a third of the time.
     size = (fan_in * fan_out,)
     if draw == "orthogonal":
-        kernel = initializers.orthogonal()(kernel_key, shape, wide)
+        # Under `vmap` one after the other: of several batched decompositions in one program, the
+        # threads of XLA:CPU may wait for each other forever (jax 0.10).
+        @jax.custom_batching.sequential_vmap
+        def orthogonal(key: Key[Array, ""]) -> Float[Array, "fan_in fan_out"]:
+            return initializers.orthogonal()(key, shape, wide)
+
+        kernel = orthogonal(kernel_key)
     elif draw == "uniform":
         kernel = jax.random.uniform(kernel_key, size, wide, -1)
     else:

@@ -1,5 +1,7 @@
 """Initial parameters as a function of the key, and the types they are drawn in."""
 
+import operator
+
 import jax
 import numpy as np
 import pytest
@@ -137,3 +139,16 @@ def test_several_keys_are_refused_with_a_hint_at_vmap():
     message = r"init_params needs one key; got an array of keys of shape \(3,\)\. Use jax\.vmap"
     with pytest.raises(TypeError, match=message):
         jaxmlp.init_params(CONFIG, key=jax.random.split(jax.random.key(0), 3))
+
+
+def test_orthogonal_kernels_of_many_networks_are_drawn_in_one_program():
+    # Several batched decompositions in one program never end on two threads of XLA:CPU (jax 0.10).
+    config = jaxmlp.MLPConfig(
+        in_features=13, hidden_features=(30, 17), out_features=3, kernel_init="orthogonal"
+    )
+    keys = jax.random.split(jax.random.key(3), 256)
+    many = jax.jit(jax.vmap(lambda key: jaxmlp.init_params(config, key=key)))(keys)
+    for member in (0, 255):
+        its_own = jax.tree.map(operator.itemgetter(member), many)
+        one = jaxmlp.init_params(config, key=keys[member])
+        jax.tree.map(np.testing.assert_array_equal, its_own, one)

@@ -2,20 +2,15 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Key, PyTree
 
 from ..fitting import Plan
 from ..optimizers import as_transformation
-
-# No step has this number, so that `init` and the steps never draw from the same key.
-INIT_FOLD = 2**32 - 1
 
 
 class Factory(NamedTuple):
@@ -171,40 +166,6 @@ def _make(name: str, function: Callable[..., Any], settings: Settings, *rest: An
             "distinct one is compiled."
         )
         raise
-
-
-def draw_params(
-    init: Factory,
-    traced: Mapping[str, np.ndarray],
-    static: Mapping[str, Hashable],
-    keys: Iterable[Key[Array, ""]],
-    read: set[str],
-) -> PyTree:
-    """Draws members' parameters, each from a key that no step uses, as arrays on the host.
-
-    They are drawn one by one and not in a program of their own, which would take longer to compile.
-
-    Raises:
-        ValueError: They differ in shape.
-    """
-    drawn = []
-    for member, key in enumerate(keys):
-        key = jax.random.fold_in(key, jnp.uint32(INIT_FOLD))
-        numbers = {name: jnp.asarray(values[member]) for name, values in traced.items()}
-        settings = (Settings({**numbers, **static}, read),) if init.takes else ()
-        drawn.append(jax.device_get(init.function(*settings, key)))
-        _require_same_shapes(drawn[0], drawn[-1])
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)
-
-
-def _require_same_shapes(one: PyTree, other: PyTree) -> None:
-    shapes = [jax.tree.map(np.shape, params) for params in (one, other)]
-    if shapes[0] != shapes[1]:
-        raise ValueError(
-            "init must draw parameters of the same shapes where only numbers among the "
-            f"hyperparameters differ; got {shapes[0]} and {shapes[1]}. Give what decides shapes as "
-            "a list of configs, tuples or strings."
-        )
 
 
 def split_hyperparameters(

@@ -36,12 +36,12 @@ from .checks import (
     require_read,
     warn_of_bad_members,
 )
+from .draws import draw_params
 from .executors import as_executor
 from .factories import (
     as_init,
     as_loss,
     as_optimizer,
-    draw_params,
     group_members,
     split_hyperparameters,
 )
@@ -223,9 +223,8 @@ def fit_members(
         if init is not None:
             # Workers draw theirs: of a group, the first member's show here what there is.
             shown = own if make_executor is None else take_members(own, np.arange(1))
-            # One by one, since iterating over an array of keys compiles a program.
-            own_keys = (jax.random.wrap_key_data(a, impl=sweep.key_kind) for a in shown.keys)
-            drawn = draw_params(init, shown.inputs.hyperparameters, own_static, own_keys, read)
+            numbers, kind = shown.inputs.hyperparameters, sweep.key_kind
+            drawn = draw_params(init, numbers, own_static, shown.keys, kind, read)
             own = own._replace(params=drawn)
         groups.append(plan_one(sweep, factories, own_static, own, parallelism))
         static_settings.append(own_static)

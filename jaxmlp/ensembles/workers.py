@@ -8,11 +8,10 @@ import threading
 import traceback
 from typing import Any, Literal, NamedTuple
 
-import jax
 import numpy as np
 
 from ..loading import using_settings
-from .factories import draw_params
+from .draws import draw_params
 from .machines import describe_machine, list_versions
 from .parallelism import Parallelism
 from .piece_plans import Piece, Shared, TracedGroup, Trained, new_group, shapes_of, trace_group
@@ -138,9 +137,8 @@ class _KeptSweep:
         if init is None:
             return members
         static = self.shared.groups[piece.group].static
-        kind = self.shared.sweep.key_kind
-        keys = (jax.random.wrap_key_data(a, impl=kind) for a in members.keys)
-        params = draw_params(init, members.inputs.hyperparameters, static, keys, set())
+        numbers, kind = members.inputs.hyperparameters, self.shared.sweep.key_kind
+        params = draw_params(init, numbers, static, members.keys, kind, set())
         return members._replace(params=params)
 
     def _compiled(self, piece: Piece, members: Members) -> TracedGroup:
