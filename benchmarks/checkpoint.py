@@ -13,15 +13,18 @@ import tempfile
 import time
 from pathlib import Path
 
+import figures
 import numpy as np
 from machine import describe_machine
 from networks import make_training, train
-from workloads import WORKLOADS, Workload
+from workloads import WORKLOADS
 
 import jaxmlp
 
 
-def measure(workload: Workload, *, rounds: int, seconds: float) -> str:
+def measure(key: str, *, rounds: int, seconds: float) -> figures.Figure:
+    """Prints a row."""
+    workload = WORKLOADS[key]
     training = make_training(workload)
     files = 0
 
@@ -57,10 +60,12 @@ def measure(workload: Workload, *, rounds: int, seconds: float) -> str:
         last.append(times[True][1])
     low, middle, high = np.percentile(ratios, (25, 50, 75))
     size = 12 * sum(a * b + b for a, b in workload.layers) / 2**20
-    return (
+    print(
         f"| {workload.title} | {size:.2g} | {files} | {middle:.3f} ({low:.3f} to {high:.3f}) "
-        f"| {np.median(last):.3f} |"
+        f"| {np.median(last):.3f} |",
+        flush=True,
     )
+    return figures.from_ratios(key, "checkpoints", middle, "of the time without", ratios)
 
 
 def main() -> None:
@@ -68,12 +73,16 @@ def main() -> None:
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=["W1", "W3", "W4"])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=5.0, help="per run")
+    figures.add_option(parser)
     arguments = parser.parse_args()
     print(f"## A checkpoint per second\n\n{describe_machine()}\n")
     print("| workload | MiB per file | files per run | time by that without | last, s |")
     print("|---|---|---|---|---|")
-    for key in arguments.workloads:
-        print(measure(WORKLOADS[key], rounds=arguments.rounds, seconds=arguments.seconds))
+    found = [
+        measure(key, rounds=arguments.rounds, seconds=arguments.seconds)
+        for key in arguments.workloads
+    ]
+    figures.write(arguments.json, found)
 
 
 if __name__ == "__main__":

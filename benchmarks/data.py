@@ -9,14 +9,16 @@ and ratios are those of `fit.py`. `loaders.py` shows how each contestant is set 
 shuffles: all over all rows in memory and memory-mapped; from Parquet, which has no cheap rows,
 within windows of row groups (jaxmlp) or within one (by hand, PyTorch).
 
-The last table has the time per step of `fit` over rows in memory and in files, on W3 of `fit.py`,
-in runs of several epochs: the first one waits for its first window, and later ones are read ahead.
+The last table has the time per step of `fit` over rows in memory and in files, on W3 of `fit.py`
+unless another is named, in runs of several epochs: the first one waits for its first window, and
+later ones are read ahead.
 """
 
 import argparse
 import tempfile
 from pathlib import Path
 
+import figures
 import numpy as np
 from file_fits import FileTask, write_rows
 from loaders import LAYOUTS, Reading, write_data
@@ -40,7 +42,7 @@ FITS = {
 }
 
 
-def measure(task: Reading, names: list[str], rounds: int, seconds: float) -> None:
+def measure(task: Reading, names: list[str], rounds: int, seconds: float) -> list[figures.Figure]:
     """Prints the table of a layout and a batch size."""
     times = race({name: PEERS[name] for name in names}, task, rounds=rounds, seconds=seconds)
     print(f"\n### {LAYOUTS[task.layout]}, {task.rows} rows, batch {task.batch_size}\n")
@@ -48,9 +50,10 @@ def measure(task: Reading, names: list[str], rounds: int, seconds: float) -> Non
     print("|---|---|---|---|")
     for name, result in times.items():
         _print_row(PEERS[name], result, times["jaxmlp"], task.batch_size)
+    return figures.from_times(f"{task.layout}, batch {task.batch_size}", times, "s/batch")
 
 
-def measure_fits(task: FileTask, rounds: int, seconds: float) -> None:
+def measure_fits(task: FileTask, rounds: int, seconds: float) -> list[figures.Figure]:
     """Prints the table of training speeds."""
     times = race(FITS, task, rounds=rounds, seconds=seconds)
     workload = WORKLOADS[task.workload]
@@ -59,6 +62,7 @@ def measure_fits(task: FileTask, rounds: int, seconds: float) -> None:
     print("|---|---|---|---|")
     for name, result in times.items():
         _print_row(FITS[name], result, times["memory"], workload.batch_size)
+    return figures.from_times(f"fit of {task.workload}", times, "s/step", reference="memory")
 
 
 def _print_row(peer: Peer, result: Times, reference: Times, batch_size: int) -> None:
@@ -85,7 +89,10 @@ def main() -> None:
     parser.add_argument(
         "--fit-seconds", type=float, default=2.5, help="likewise, of the last table"
     )
+    parser.add_argument("--fit-workload", choices=WORKLOADS, default="W3", help="likewise")
+    figures.add_option(parser)
     arguments = parser.parse_args()
+    found = []
     names = [name for name in PEERS if name in {"jaxmlp", *arguments.peers}]
     print(f"## Batches\n\n{describe_machine()}\n\n{arguments.rounds} rounds")
     with tempfile.TemporaryDirectory() as folder:
@@ -93,11 +100,12 @@ def main() -> None:
         for layout in arguments.layouts:
             for batch_size in arguments.batch_sizes:
                 task = Reading(layout, folder, arguments.rows, batch_size)
-                measure(task, names, arguments.rounds, arguments.seconds)
+                found += measure(task, names, arguments.rounds, arguments.seconds)
         if not arguments.no_fit:
-            training = FileTask("W3", folder)
+            training = FileTask(arguments.fit_workload, folder)
             write_rows(training)
-            measure_fits(training, arguments.rounds, arguments.fit_seconds)
+            found += measure_fits(training, arguments.rounds, arguments.fit_seconds)
+    figures.write(arguments.json, found)
 
 
 if __name__ == "__main__":

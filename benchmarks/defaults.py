@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import figures
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -195,6 +196,17 @@ def means_by_split(scores: list[Score], field: str) -> dict[str, np.ndarray]:
     }
 
 
+def make_figures(scores: list[Score], field: str, ours: str) -> list[figures.Figure]:
+    """Returns mean errors per data set, by those of one contestant."""
+    found = []
+    for name in dict.fromkeys(s.name for s in scores):
+        means = means_by_split([s for s in scores if s.name == name], field)
+        for contestant, values in means.items():
+            ratio = float(values.mean() / means[ours].mean())
+            found.append(figures.Figure(name, contestant, float(values.mean()), field, ratio))
+    return found
+
+
 def _difference(ours: np.ndarray, best: np.ndarray) -> str:
     """Says the mean difference in per cent of the best peer, with its standard error."""
     percent = 100 * (ours - best) / best.mean()
@@ -221,6 +233,7 @@ def main() -> None:
     parser.add_argument("--patience", type=int, default=12)
     parser.add_argument("--loss", action="store_true", help="compare losses instead of errors")
     parser.add_argument("--save", type=Path, help="CSV file for the score of every run")
+    figures.add_option(parser)
     parser.add_argument("--quick", action="store_true", help="two splits of two small data sets")
     options = parser.parse_args()
     if options.quick:
@@ -242,7 +255,9 @@ def main() -> None:
         if options.save is not None:
             with options.save.open("w", newline="") as file:
                 csv.writer(file).writerows([Score._fields, *scores])
-    print_tables(scores, "loss" if options.loss else "error")
+    field = "loss" if options.loss else "error"
+    print_tables(scores, field)
+    figures.write(options.json, make_figures(scores, field, options.contestants[-1]))
 
 
 if __name__ == "__main__":

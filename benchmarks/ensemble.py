@@ -10,6 +10,7 @@ of a peer's time by jaxmlp's in the same round, its spread the middle half.
 
 import argparse
 
+import figures
 import numpy as np
 from machine import describe_machine
 from peers import ALL, ONE_THREAD, Peer
@@ -39,24 +40,28 @@ PEERS = {
 }
 
 
-def measure(task: EnsembleTask, peers: dict[str, Peer], rounds: int, seconds: float) -> None:
+def measure(
+    name: str, task: EnsembleTask, peers: dict[str, Peer], rounds: int, seconds: float
+) -> list[figures.Figure]:
     """Prints one table."""
     times = race(peers, task, rounds=rounds, seconds=seconds)
     print(f"\n### {task.members} members of {task.workload.title}\n")
     print("| contestant | us/member-step | by jaxmlp's (middle half) | GFLOP/s |")
     print("|---|---|---|---|")
-    for name, result in times.items():
+    for contestant, result in times.items():
+        title = peers[contestant].title
         if not len(result.seconds):
-            print(f"| {peers[name].title} | {result.problem} | | |")
+            print(f"| {title} | {result.problem} | | |")
             continue
         ratio = result.seconds / times["jaxmlp"].seconds
         low, middle, high = np.percentile(ratio, (25, 50, 75))
         rate = np.median(task.workload.step_flops / result.seconds) / 1e9
         print(
-            f"| {peers[name].title} | {np.median(result.seconds) * 1e6:.4g} | "
+            f"| {title} | {np.median(result.seconds) * 1e6:.4g} | "
             f"{middle:.2f} ({low:.2f} to {high:.2f}) | {rate:.0f} |",
             flush=True,
         )
+    return figures.from_times(name, times, "s/member-step")
 
 
 def main() -> None:
@@ -66,13 +71,16 @@ def main() -> None:
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="per contestant and round")
+    figures.add_option(parser)
     arguments = parser.parse_args()
     peers = {name: peer for name, peer in PEERS.items() if name in {"jaxmlp", *arguments.peers}}
     print(f"## Time per step of a member\n\n{describe_machine()}\n\n{arguments.rounds} rounds")
+    found = []
     for text in arguments.tasks:
         name, members = text.split("x")
         task = EnsembleTask(WORKLOADS[name], int(members))
-        measure(task, peers, arguments.rounds, arguments.seconds)
+        found += measure(text, task, peers, arguments.rounds, arguments.seconds)
+    figures.write(arguments.json, found)
 
 
 if __name__ == "__main__":

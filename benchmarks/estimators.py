@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import figures
 import numpy as np
 import sklearn.neural_network
 from machine import describe_machine
@@ -57,26 +58,36 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - begin
 
 
-def race(theirs: Callable[[], Any], ours: Callable[[], Any], rounds: int) -> str:
-    """Returns their median in milliseconds, and ours by theirs."""
+def race(
+    task: str, theirs: Callable[[], Any], ours: Callable[[], Any], rounds: int
+) -> tuple[str, list[figures.Figure]]:
+    """Returns their median in milliseconds, and ours by theirs; and the figures."""
     pairs = [(seconds(theirs), seconds(ours)) for _ in range(rounds)]
     ratios = [b / a for a, b in pairs]
     low, middle, high = statistics.quantiles(ratios, n=4)
-    return (
-        f"{statistics.median(a for a, _ in pairs) * 1e3:.3g} | {middle:.2f} ({low:.2f}-{high:.2f})"
-    )
+    their_seconds = statistics.median(a for a, _ in pairs)
+    our_seconds = statistics.median(b for _, b in pairs)
+    found = [
+        figures.Figure(task, "jaxmlp", our_seconds, "s", 1.0),
+        figures.from_ratios(task, "sklearn", their_seconds, "s", [a / b for a, b in pairs]),
+    ]
+    return f"{their_seconds * 1e3:.3g} | {middle:.2f} ({low:.2f}-{high:.2f})", found
 
 
 def main() -> None:
     """Prints two tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9, help="at least 2")
+    parser.add_argument("--quick", action="store_true", help="the smallest table only")
+    figures.add_option(parser)
     options = parser.parse_args()
+    found = []
     warnings.simplefilter("ignore", ConvergenceWarning)
     print(f"{describe_machine()}\n")
     print("| fit | theirs, ms | ours by theirs | our first, s |\n|---|---|---|---|")
-    for name, table in make_tables().items():
-        fit_both(name, *table, rounds=options.rounds)
+    tables = list(make_tables().items())[: 1 if options.quick else None]
+    for name, table in tables:
+        found += fit_both(name, *table, rounds=options.rounds)
     x, y = map(np.asarray, make_regression(1000, 10, random_state=0)[:2])
     theirs = THEIRS.MLPRegressor(max_iter=5, random_state=0).fit(x, y)
     ours = OURS.MLPRegressor(preset="sklearn", max_iter=5, random_state=0).fit(x, y)
@@ -85,16 +96,22 @@ def main() -> None:
         some = np.resize(x, (rows, x.shape[1]))
         ours.predict(some)
         works = functools.partial(theirs.predict, some), functools.partial(ours.predict, some)
-        print(f"| {rows:,} rows | {race(*works, 10 * options.rounds)} |", flush=True)
+        told, own = race(f"predict, {rows:,} rows", *works, 10 * options.rounds)
+        print(f"| {rows:,} rows | {told} |", flush=True)
+        found += own
+    figures.write(options.json, found)
 
 
-def fit_both(name: str, kind: str, x: Any, y: Any, arguments: dict[str, Any], rounds: int) -> None:
+def fit_both(
+    name: str, kind: str, x: Any, y: Any, arguments: dict[str, Any], rounds: int
+) -> list[figures.Figure]:
     """Prints a row of the first table."""
     theirs = getattr(THEIRS, kind)(random_state=0, **arguments)
     ours = getattr(OURS, kind)(preset="sklearn", random_state=0, **arguments)
     first = seconds(lambda: ours.fit(x, y))
-    told = race(lambda: theirs.fit(x, y), lambda: ours.fit(x, y), rounds)
+    told, found = race(name, lambda: theirs.fit(x, y), lambda: ours.fit(x, y), rounds)
     print(f"| {name} | {told} | {first:.2f} |", flush=True)
+    return found
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 
+import figures
 from machine import describe_machine
 
 SCRIPT = """
@@ -47,7 +48,9 @@ def run_once(cache: str) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    figures.add_option(parser)
+    arguments = parser.parse_args()
+    rounds = arguments.rounds
     print(describe_machine())
     times: dict[str, list[tuple[float, float]]] = {"off": [], "empty": [], "filled": []}
     with tempfile.TemporaryDirectory() as kept:
@@ -56,6 +59,8 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as fresh:
                 for name, cache in (("off", "off"), ("empty", fresh), ("filled", kept)):
                     times[name].append(run_once(cache))
+    found = []
+    base = [first for first, _ in times["off"]]
     for name, seconds in times.items():
         firsts, agains = zip(*seconds, strict=True)
         print(
@@ -63,6 +68,10 @@ def main() -> None:
             f"({min(firsts):.2f} to {max(firsts):.2f}), "
             f"again {1000 * statistics.median(agains):.1f} ms"
         )
+        ratios = [own / off for own, off in zip(firsts, base, strict=True)]
+        value = statistics.median(firsts)
+        found.append(figures.from_ratios("first fit", name, value, "s", ratios))
+    figures.write(arguments.json, found)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,10 @@ product with all threads in the same round: the best of NumPy, JAX and PyTorch.
 """
 
 import argparse
+import itertools
 from pathlib import Path
 
+import figures
 import numpy as np
 from machine import describe_machine
 from matmul import FLOPS
@@ -25,14 +27,15 @@ from workloads import WORKLOADS, Workload
 
 
 def measure(
-    workload: Workload,
+    key: str,
     peers: dict[str, Peer],
     peaks: dict[str, Peer],
     *,
     rounds: int,
     seconds: float,
-) -> dict[str, float]:
-    """Prints one table; returns the median seconds per step by the peers' titles."""
+) -> list[figures.Figure]:
+    """Prints one table; returns the figures of a task that has the key's name."""
+    workload = WORKLOADS[key]
     times = race({**peers, **peaks}, workload, rounds=rounds, seconds=seconds)
     most, waster = max((result.waiting, name) for name, result in times.items())
     products = [times.pop(name).seconds for name in peaks]
@@ -46,7 +49,7 @@ def measure(
         f"\nPeak {np.median(FLOPS / fastest) / 1e9:.0f} GFLOP/s, {workload.step_flops / 1e6:.4g} "
         f"MFLOP per step. A waiting process took at most {most:.1%} of a core ({waster})."
     )
-    return {peers[n].title: float(np.median(t.seconds)) for n, t in times.items() if len(t.seconds)}
+    return figures.from_times(key, times, "s/step")
 
 
 def _row(title: str, result: Times, reference: Times, workload: Workload, peak: np.ndarray) -> str:
@@ -62,19 +65,19 @@ def _spread(ratio: np.ndarray) -> str:
     return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
-def draw(results: dict[str, dict[str, float]], path: Path) -> None:
-    """Draws bars of time per step, one panel per workload, jaxmlp's in colour."""
+def draw(results: dict[str, dict[str, float]], path: Path, *, unit: str = "us per step") -> None:
+    """Draws bars of times in us, one panel per title, jaxmlp's in colour."""
     figure = Figure(
         figsize=(11, 1 + 2.6 * ((len(results) + 1) // 2)), dpi=120, layout="constrained"
     )
     panels = figure.subplots((len(results) + 1) // 2, min(2, len(results)), squeeze=False).flat
-    for axis, (key, medians) in zip(panels, results.items(), strict=False):
+    for axis, (headline, medians) in zip(panels, results.items(), strict=False):
         titles = sorted(medians, key=lambda title: medians[title], reverse=True)
         micros = [medians[title] * 1e6 for title in titles]
         colors = ["C0" if "jaxmlp" in title else "0.7" for title in titles]
         bars = axis.barh(titles, micros, color=colors)
         axis.bar_label(bars, [f" {value:.4g}" for value in micros], size=8)
-        axis.set(xscale="log", title=f"{key}: {WORKLOADS[key].title}", xlabel="us per step")
+        axis.set(xscale="log", title=headline, xlabel=unit)
         axis.margins(x=0.15)
         axis.tick_params(axis="y", labelsize=8)
     for axis in list(panels):
@@ -90,17 +93,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--seconds", type=float, default=1.0, help="per contestant and round")
     parser.add_argument("--output", type=Path, help="folder for the picture")
+    figures.add_option(parser)
     arguments = parser.parse_args()
     peers = {name: peer for name, peer in PEERS.items() if name in {"jaxmlp", *arguments.peers}}
     print(f"## Time per training step\n\n{describe_machine()}\n\n{arguments.rounds} rounds")
     results = {
-        key: measure(
-            WORKLOADS[key], peers, PEAKS, rounds=arguments.rounds, seconds=arguments.seconds
-        )
+        key: measure(key, peers, PEAKS, rounds=arguments.rounds, seconds=arguments.seconds)
         for key in arguments.workloads
     }
+    figures.write(arguments.json, itertools.chain(*results.values()))
     if arguments.output is not None:
-        draw(results, arguments.output / "fit.png")
+        panels = {
+            f"{key}: {WORKLOADS[key].title}": {peers[f.contestant].title: f.value for f in found}
+            for key, found in results.items()
+        }
+        draw(panels, arguments.output / "fit.png")
 
 
 if __name__ == "__main__":

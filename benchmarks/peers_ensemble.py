@@ -97,7 +97,7 @@ def prepare_vmap(task: EnsembleTask) -> Contestant:
 def prepare_torch(task: EnsembleTask) -> Contestant:
     """`torch.func`: stacked modules, vmap of the gradient, fused Adam on the stacked parameters."""
     torch = importlib.import_module("torch")
-    from peers_torch import make_data, make_loss, make_network
+    from peers_torch import DEVICE, make_data, make_loss, make_network, synchronize
 
     workload, members = task
     mean_loss = make_loss(workload)
@@ -115,11 +115,12 @@ def prepare_torch(task: EnsembleTask) -> Contestant:
         params = {name: p.detach().clone().requires_grad_() for name, p in initial.items()}
         optimizer = torch.optim.Adam(params.values(), LEARNING_RATE, fused=True)
         for index in orders(task, epochs):
-            for rows in torch.from_numpy(index):
+            for rows in torch.from_numpy(index).to(DEVICE):
                 found = gradients({k: p.detach() for k, p in params.items()}, x[rows], y[rows])
                 for name, parameter in params.items():
                     parameter.grad = found[name]
                 optimizer.step()
+        synchronize()
         return time.perf_counter() - start
 
     return Contestant(_whole_batches(workload) * members, run)

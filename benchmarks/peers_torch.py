@@ -76,7 +76,7 @@ def prepare_functional(workload: Workload) -> Contestant:
             for _ in range(epochs):
                 for x, y in batches():
                     state = step(*state, x, y)
-        _synchronize()
+        synchronize()
         return time.perf_counter() - start
 
     return Contestant(workload.rows // workload.batch_size, run)
@@ -139,12 +139,12 @@ def _loop(
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-        _synchronize()
+        synchronize()
         return time.perf_counter() - start
 
     return Contestant(math.ceil(workload.rows / workload.batch_size), run)
 
 
-def _synchronize() -> None:
+def synchronize() -> None:
     if DEVICE == "cuda":
         torch.cuda.synchronize()

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import figures
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from defaults import Score, measure, print_tables
+from defaults import Score, make_figures, measure, print_tables
 from defaults_data import DataSet, load_all, split_rows
 from machine import describe_machine
 
@@ -113,6 +114,7 @@ def main() -> None:
     parser.add_argument("--activations", nargs="+", default=["relu", "silu"])
     parser.add_argument("--rates", nargs="+", type=float, default=[1e-3, 1e-2])
     parser.add_argument("--steps", type=int, default=2000, help="most steps, beyond 20 epochs")
+    figures.add_option(parser)
     options = parser.parse_args()
     data_sets = load_all(options.data)
     if unknown := set(options.sets or ()) - set(data_sets):
@@ -127,6 +129,8 @@ def main() -> None:
                 scores += run_cell(name, int(depth), activation, data_sets[name], options)
         print(name, file=sys.stderr, flush=True)
     print_tables(scores, "error")
+    ours = (DROPOUTS if options.dropout else NORMS)[0]
+    figures.write(options.json, make_figures(scores, "error", ours))
 
 
 if __name__ == "__main__":

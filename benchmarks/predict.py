@@ -12,6 +12,7 @@ medians and ratios are those of `fit.py`. One row is predicted by `compile_predi
 
 import argparse
 
+import figures
 import numpy as np
 from machine import describe_machine
 from peers import ONE_THREAD, Peer
@@ -32,7 +33,9 @@ PEERS = {
 NETWORKS = {"W1": (64, 64, 10), "W2": (8, 256, 256, 1), "wide": (784, 512, 512, 10)}
 
 
-def measure(task: Prediction, names: list[str], rounds: int, seconds: float) -> None:
+def measure(
+    key: str, task: Prediction, names: list[str], rounds: int, seconds: float
+) -> list[figures.Figure]:
     """Prints one table."""
     times = race({name: PEERS[name] for name in names}, task, rounds=rounds, seconds=seconds)
     print(f"\n### {task.title}\n")
@@ -48,6 +51,7 @@ def measure(task: Prediction, names: list[str], rounds: int, seconds: float) -> 
             low, half, high = np.percentile(result.seconds / times["jaxmlp"].seconds, (25, 50, 75))
             ratio = f"{half:.2f} ({low:.2f} to {high:.2f})"
         print(f"| {PEERS[name].title} | {middle * 1e6:.4g} | {task.rows / middle:.3g} | {ratio} |")
+    return figures.from_times(f"{key}, {task.rows} rows", times, "s/call")
 
 
 def main() -> None:
@@ -57,15 +61,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--seconds", type=float, default=0.5, help="per contestant and round")
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 1_000_000], help="per call")
+    figures.add_option(parser)
     arguments = parser.parse_args()
     names = [name for name in PEERS if name in {"jaxmlp", *arguments.peers}]
     print(f"## Predictions\n\n{describe_machine()}\n\n{arguments.rounds} rounds")
+    found = []
     for key in arguments.workloads:
         for rows in arguments.rows:
             widths = NETWORKS[key]
             title = f"{key}'s network {'-'.join(map(str, widths))}, {rows:,} rows per call"
             task = Prediction(title, widths, rows)
-            measure(task, names, arguments.rounds, arguments.seconds)
+            found += measure(key, task, names, arguments.rounds, arguments.seconds)
+    figures.write(arguments.json, found)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import figures
 import numpy as np
 from machine import describe_machine
 from sklearn import datasets
@@ -115,7 +116,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--sets", default=None, help="names, with slashes between them")
     parser.add_argument("--only", default=None, help="contestants, with commas between them")
+    figures.add_option(parser)
     options = parser.parse_args()
+    found = []
     only = options.only.split(",") if options.only else None
     warnings.simplefilter("ignore")
     print(f"{describe_machine()}\n")
@@ -147,11 +150,16 @@ def main() -> None:
                 if kind == "gaussian":
                     told = -model.predict_dist(x_test).logpdf(y_test).mean()
                     likelihoods.setdefault(kind, []).append(told)
+        base = errors.get("auto")
         for kind, own in errors.items():
             first, *later = seconds[kind]
             warm = f"{np.median(later):.1f}" if later else ""
             told = mean(likelihoods.get(kind, []))
             print(f"| {name} | {kind} | {mean(own)} | {told} | {warm} | {first:.1f} |", flush=True)
+            if base:
+                ratio = float(np.mean(own) / np.mean(base))
+                found.append(figures.Figure(name, kind, float(np.mean(own)), "error", ratio))
+    figures.write(options.json, found)
 
 
 if __name__ == "__main__":

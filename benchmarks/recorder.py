@@ -12,6 +12,7 @@ import argparse
 import time
 from typing import Any
 
+import figures
 import numpy as np
 from machine import describe_machine
 from networks import Training, make_training, train
@@ -20,7 +21,8 @@ from workloads import WORKLOADS
 import jaxmlp
 
 
-def measure(training: Training, epochs: int, *, rounds: int) -> str:
+def measure(training: Training, epochs: int, *, rounds: int) -> list[figures.Figure]:
+    """Prints a row."""
     recorders = list[jaxmlp.Recorder]()
 
     def run(kind: str) -> float:
@@ -42,24 +44,31 @@ def measure(training: Training, epochs: int, *, rounds: int) -> str:
         f"{1e3 * np.median(times['plain']):.0f}",
         str(max(len(recorder.records) for recorder in recorders)),
     ]
+    found = []
     for kind in kinds[1:]:
         ratios = np.divide(times[kind], times["plain"])
         low, middle, high = np.percentile(ratios, (25, 50, 75))
         shown.append(f"{middle:.3f} ({low:.3f} to {high:.3f})")
-    return f"| {epochs} | {' | '.join(shown)} |"
+        value = float(np.median(times[kind]))
+        found.append(figures.from_ratios(f"{epochs} epochs", kind, value, "s", ratios))
+    print(f"| {epochs} | {' | '.join(shown)} |", flush=True)
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", nargs="+", type=int, default=[100, 300, 1000])
     parser.add_argument("--rounds", type=int, default=15)
+    figures.add_option(parser)
     arguments = parser.parse_args()
     print(f"## A recorder beside none\n\n{describe_machine()}\n")
     print("| epochs | plain, ms | recorded epochs | recorder | callback each epoch |")
     print("|---|---|---|---|---|")
     training = make_training(WORKLOADS["W1"])
+    found = []
     for epochs in arguments.epochs:
-        print(measure(training, epochs, rounds=arguments.rounds), flush=True)
+        found += measure(training, epochs, rounds=arguments.rounds)
+    figures.write(arguments.json, found)
 
 
 if __name__ == "__main__":

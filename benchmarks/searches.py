@@ -13,6 +13,7 @@ import time
 import warnings
 from typing import Any
 
+import figures
 import numpy as np
 from machine import describe_machine
 from sklearn.datasets import load_digits
@@ -47,14 +48,18 @@ def main() -> None:
     """Prints a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
+    figures.add_option(parser)
+    parser.add_argument("--searches", nargs="+", choices=SEARCHES, default=list(SEARCHES))
     options = parser.parse_args()
+    found = []
     warnings.simplefilter("ignore")
     x, y = map(np.asarray, load_digits(return_X_y=True))
     print(f"{describe_machine()}\n")
     print(
         "| search | GridSearchCV, s | MLPSearchCV by it | CPU seconds by its |\n|---|---|---|---|"
     )
-    for name, (settings, grid) in SEARCHES.items():
+    for name in options.searches:
+        settings, grid = SEARCHES[name]
         model = MLPClassifier(random_state=0, **settings)
         ours = MLPSearchCV(model, grid, cv=5, refit=False)
         theirs = GridSearchCV(model, grid, cv=5, refit=False)
@@ -68,6 +73,10 @@ def main() -> None:
             statistics.median(b[place] / a[place] for a, b in rounds) for place in range(2)
         )
         print(f"| {name} | {seconds:.1f} | {wall:.2f} | {cpu:.2f} |", flush=True)
+        ratios = [a[0] / b[0] for a, b in rounds]
+        found.append(figures.Figure(name, "jaxmlp", seconds * wall, "s", 1.0))
+        found.append(figures.from_ratios(name, "GridSearchCV", seconds, "s", ratios))
+    figures.write(options.json, found)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,12 @@ number of rows or epochs; "rates" change the learning rate, so that each is comp
 the median over the 7 fits after the first, in seconds, by that of the first fit of the process.
 """
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable
 
+import figures
 import jax
 import numpy as np
 import optax
@@ -54,13 +56,23 @@ CONTESTANTS: dict[str, Callable[[int], float]] = {
 
 def main() -> None:
     """Prints a row per contestant."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fits", type=int, default=FITS, help="of each kind, at least 2")
+    figures.add_option(parser)
+    arguments = parser.parse_args()
     print(describe_machine())
     first = fit()
     print(f"{'first fit':10} {first:8.3f} s")
-    rounds = [{name: run(number) for name, run in CONTESTANTS.items()} for number in range(1, FITS)]
+    rounds = [
+        {name: run(number) for name, run in CONTESTANTS.items()}
+        for number in range(1, arguments.fits)
+    ]
+    found = []
     for name in CONTESTANTS:
         seconds = statistics.median(times[name] for times in rounds)
         print(f"{name:10} {seconds:8.3f} s  {seconds / first:6.3f} of the first")
+        found.append(figures.Figure("1,000 x 20", name, seconds, "s", seconds / first))
+    figures.write(arguments.json, found)
 
 
 if __name__ == "__main__":

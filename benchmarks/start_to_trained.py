@@ -19,6 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import figures
 import numpy as np
 from machine import describe_machine
 
@@ -85,7 +86,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS))
+    figures.add_option(parser)
     arguments = parser.parse_args()
+    found = []
     runs: dict[str, list[dict[str, float] | str]] = {name: [] for name in arguments.contestants}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -110,17 +113,21 @@ def main() -> None:
             for key in ("first", "trained", "epochs")
         )
         low, middle, high = np.percentile(trained, (25, 50, 75))
+        ratio = _ratio(trained, runs.get("jaxmlp"))
         print(
             f"| {title} | {np.median(first):.2f} | {middle:.2f} ({low:.2f} to {high:.2f}) | "
-            f"{np.median(epochs):.0f} | {_ratio(trained, runs.get('jaxmlp'))} |"
+            f"{np.median(epochs):.0f} | {'' if ratio is None else f'{ratio:.2f}'} |"
         )
+        if ratio is not None:
+            found.append(figures.Figure("digits", contestant, float(middle), "s", ratio))
+    figures.write(arguments.json, found)
 
 
-def _ratio(trained: np.ndarray, reference: list[dict[str, float] | str] | None) -> str:
+def _ratio(trained: np.ndarray, reference: list[dict[str, float] | str] | None) -> float | None:
     if reference is None or any(isinstance(result, str) for result in reference):
-        return ""
+        return None
     theirs = [result["trained"] for result in reference if not isinstance(result, str)]
-    return f"{np.median(trained / np.array(theirs)):.2f}"
+    return float(np.median(trained / np.array(theirs)))
 
 
 if __name__ == "__main__":

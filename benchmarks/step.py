@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import figures
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -77,11 +78,12 @@ def make_contestants(
     return {"jaxmlp": run_library, "by hand": run_by_hand}
 
 
-def measure(rounds: int, seconds: float) -> None:
+def measure(rounds: int, seconds: float) -> list[figures.Figure]:
     """Prints one line of a Markdown table per workload."""
     print(f"jax {jax.__version__} on {jax.devices()[0].device_kind}, {rounds} rounds\n")
     print("| workload | jaxmlp, us/step | by hand, us/step | ratio (middle half) |")
     print("|---|---|---|---|")
+    found = []
     for name, sizes in WORKLOADS.items():
         contestants = make_contestants(*sizes)
         for run in contestants.values():
@@ -103,11 +105,16 @@ def measure(rounds: int, seconds: float) -> None:
             f"| {name} | {medians[0]:.0f} | {medians[1]:.0f} | "
             f"{middle:.2f} ({low:.2f} to {high:.2f}) |"
         )
+        task = name.split()[0]
+        found.append(figures.Figure(task, "jaxmlp", medians[0] / 1e6, "s/step", 1.0))
+        found.append(figures.from_ratios(task, "hand", medians[1] / 1e6, "s/step", 1 / ratio))
+    return found
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--seconds", type=float, default=0.5, help="per contestant and round")
+    figures.add_option(parser)
     arguments = parser.parse_args()
-    measure(arguments.rounds, arguments.seconds)
+    figures.write(arguments.json, measure(arguments.rounds, arguments.seconds))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .ingestion import as_array, package_of
+from .ingestion import as_array, empty_aligned, package_of
 from .resolution import require_resolved
 from .values import Where, first, fit_values, stored_dtype
 
@@ -93,7 +93,7 @@ def stack_columns(
     counts = {name: len(array) for name, array in arrays.items()}
     if len(set(counts.values())) > 1:
         raise ValueError(f"columns of {matrix} must have the same number of rows; got {counts}.")
-    out = np.empty((next(iter(counts.values())), len(arrays)), dtype)
+    out = empty_aligned((next(iter(counts.values())), len(arrays)), dtype)
     for number, (name, array) in enumerate(arrays.items()):
         out[:, number] = fit_values(array, dtype, _of(name), check_finite=check_finite, exact=True)
     return out

@@ -55,13 +55,18 @@ def ingest(
     dtype = jax.dtypes.canonicalize_dtype(array.dtype.newbyteorder("="))
     if dtype != array.dtype:
         limits = np.iinfo(dtype) if array.dtype.kind in "iu" else np.finfo(dtype)
-        finite = array[np.isfinite(array)]
+        finite = array if check_finite else array[np.isfinite(array)]
         if finite.size and (finite.min() < limits.min or finite.max() > limits.max):
             raise ValueError(
                 f"{name} must fit into {dtype}; got values in [{finite.min()}, {finite.max()}]. "
                 "Call jax.config.update('jax_enable_x64', True) to keep 64-bit numbers."
             )
-    return array.astype(dtype, copy=copy)
+    if not copy:
+        return array.astype(dtype, copy=False)
+    # Once only: `freeze` would copy again what NumPy put elsewhere.
+    copied = empty_aligned(array.shape, dtype)
+    np.copyto(copied, array, casting="unsafe")
+    return copied
 
 
 def as_array(name: str, values: Any) -> np.ndarray:
