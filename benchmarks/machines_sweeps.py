@@ -1,29 +1,30 @@
-"""What do a sweep's workers cost: by one machine's fit_members, per piece, and by the ideal?
-
-    python3 run.py benchmarks/machines_sweeps.py --members 10000 --workers 2
+"""Times sweeps by workers beside one machine's `fit_members`, per piece, and by the ideal.
 
 The networks are tiny, 4-8-1 over 256 rows. Workers are processes of a pool that were started, and
 had compiled, before the clock runs. Printed are
 
-- one machine: seconds of `fit_members` in this process, on all of its cores, and of as many members
-  by the workers, in turns; of both the median of so many rounds;
-- per piece: what a piece takes beside its training: a tenth of the members in pieces of one member
-  and one epoch, less what the same members take in few pieces, by the number of pieces;
-- end to end: seconds for all members by the seconds that the workers would take if nothing but
-  training cost anything, which is what one process needs in one thread for a sample of the members.
+- throughput: seconds of `fit_members` in this process, on all of its cores, by those of the
+  workers, in turns, the median over rounds;
+- per piece: milliseconds that a piece takes beside its training: a tenth of the members in pieces
+  of one member and one epoch, less what the same members take in few pieces, by their number;
+- by the ideal: seconds for all members by the seconds that the workers would take if nothing but
+  training cost anything, which is what one process needs in one thread for a tenth of the members
+  in the same round. This process and the scheduler share the workers' cores.
 """
 
-import argparse
+import contextlib
 import multiprocessing
+import os
 import statistics
 import time
+from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from typing import Any
 
+import figures
 import jax
 import numpy as np
 import optax
-from machine import describe_machine
 
 import jaxmlp
 
@@ -58,39 +59,55 @@ def sweep(members: int, epochs: int, executor: Executor | None, **settings: Any)
     return time.perf_counter() - begin
 
 
-def main() -> None:
-    """Prints a row per question."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--members", type=int, default=1000)
-    parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
-    members, epochs, workers = arguments.members, arguments.epochs, arguments.workers
-    print(describe_machine())
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
-        sample = max(1, members // 10)
-        for executor in (None, pool):
-            sweep(members, epochs, executor)
-        here, there = [], []
-        for _ in range(arguments.rounds):
-            here.append(sweep(members, epochs, None))
-            there.append(sweep(members, epochs, pool))
-        one, many = statistics.median(here), statistics.median(there)
-        print(
-            f"one machine   {one:8.2f} s here, {many:8.2f} s by {workers} workers: {one / many:.2f}"
-        )
-        few = {"members_at_once": 1, "members_per_piece": -(-sample // (8 * workers))}
-        each = {"members_at_once": 1, "members_per_piece": 1}
-        for settings in (few, each):
-            sweep(sample, 1, pool, **settings)
-        beside = sweep(sample, 1, pool, **each) - sweep(sample, 1, pool, **few)
-        print(f"per piece     {1000 * beside / sample:8.2f} ms")
-        sweep(sample, epochs, None, threads=1)
-        ideal = sweep(sample, epochs, None, threads=1) * members / sample / workers
-        print(f"end to end    {many:8.2f} s of an ideal {ideal:.2f}: {many / ideal:.3f}")
+def measure(
+    name: str, executor: Executor, *, members: int, epochs: int, workers: int, rounds: int
+) -> list[figures.Figure]:
+    """Prints a row per question, of an executor with workers that have one thread each."""
+    sample = max(1, members // 10)
+    task = f"{members:,} members of {epochs} epochs"
+    for chosen in (None, executor):
+        sweep(members, epochs, chosen)
+    sweep(sample, epochs, None, threads=1)
+    here, there, alone = [], [], []
+    for _ in range(rounds):
+        here.append(sweep(members, epochs, None))
+        there.append(sweep(members, epochs, executor))
+        alone.append(sweep(sample, epochs, None, threads=1) * members / sample / workers)
+    many = statistics.median(there)
+    found = [figures.from_ratios(task, name, many, "s", np.divide(there, alone))]
+    faster = np.divide(here, there)
+    median = statistics.median(here)
+    found.append(figures.from_ratios(task, f"one machine, by {name}", median, "s", faster))
+    throughput = statistics.median(faster)
+    few = {"members_at_once": 1, "members_per_piece": -(-sample // (8 * workers))}
+    each = {"members_at_once": 1, "members_per_piece": 1}
+    for settings in (few, each):
+        sweep(sample, 1, executor, **settings)
+    beside = sweep(sample, 1, executor, **each) - sweep(sample, 1, executor, **few)
+    print(
+        f"| {task} | {name} | {throughput:.2f} | {1000 * beside / sample:.2f} | {many:.1f} | "
+        f"{found[0].ratio:.3f} |",
+        flush=True,
+    )
+    return found
 
 
-if __name__ == "__main__":
-    main()
+@contextlib.contextmanager
+def pool_of(name: str, workers: int) -> Iterator[Executor]:
+    """Starts workers of one thread each; they end with the `with` block."""
+    threads = {"OMP_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu"}
+    if name == "processes":
+        os.environ.update(threads)
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
+            yield pool
+        return
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=workers, threads_per_worker=1, dashboard_address=None, env=threads
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client.get_executor()

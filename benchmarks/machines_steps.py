@@ -1,8 +1,6 @@
-"""Asks what a data-parallel step costs over two devices beside one process with all threads.
+"""Times a data-parallel step over two devices or two processes beside one process's.
 
-    python3 run.py benchmarks/sharded_step.py
-
-All train the same network on the same batches, by whole epochs: one process with one device, whose
+All train the same network on the same batches with `jaxmlp.fit`: one process with one device, whose
 products run in all threads; one process with a device per core (`host devices`); and two processes
 with one device each, which add up gradients over sockets (`processes`). Each contestant is a
 process of its own, or two, that takes a round when it is told to. Rounds are interleaved; the ratio
@@ -10,7 +8,6 @@ is the median over rounds of a contestant's time by that of one process in the s
 many cores, 1 would be perfect: the same arithmetic, and the exchange for nothing.
 """
 
-import argparse
 import json
 import os
 import socket
@@ -20,11 +17,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import figures
 import numpy as np
-from machine import describe_machine
 from workloads import LEARNING_RATE, WORKLOADS, Workload
 
-# Each with its number of processes, and of devices in each.
+# Steps in an epoch; contestants with their numbers of processes, and of devices in each.
+STEPS = 64
 CONTESTANTS = {"one process": (1, 1), "host devices": (1, 2), "processes": (2, 1)}
 
 
@@ -48,7 +46,7 @@ def make_fit(workload: Workload, epochs: int, *, spread: bool) -> Any:
     if spread:
         mesh = jax.make_mesh((jax.device_count(),), ("data",))
         sharding = jax.NamedSharding(mesh, jax.P("data"))
-    rows = min(workload.rows, 16 * workload.batch_size)
+    rows = min(workload.rows, STEPS * workload.batch_size)
     loader = jaxmlp.DataLoader(
         x[:rows], y[:rows], batch_size=workload.batch_size, shuffle=True, sharding=sharding
     )
@@ -57,7 +55,7 @@ def make_fit(workload: Workload, epochs: int, *, spread: bool) -> Any:
 
     def run() -> None:
         key = jax.random.key(1)
-        settings: Any = {"epochs": epochs, "key": key, "driver": "epoch", "progress": False}
+        settings: Any = {"epochs": epochs, "key": key, "progress": False}
         result = jaxmlp.fit(loss_fn, optimizer, params, loader, **settings)
         jax.block_until_ready(result.params)
 
@@ -91,7 +89,7 @@ def start(name: str, workload: str, epochs: int) -> list[subprocess.Popen[str]]:
     settings = [workload, str(epochs)]
     return [
         subprocess.Popen(
-            [sys.executable, Path(__file__), "--worker", name, str(number), address, *settings],
+            [sys.executable, Path(__file__), name, str(number), address, *settings],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -121,12 +119,14 @@ def take_round(processes: list[subprocess.Popen[str]]) -> float:
     return max(map(read, processes))
 
 
-def measure(name: str, rounds: int, epochs: int) -> None:
+def measure(name: str, rounds: int, epochs: int) -> list[figures.Figure]:
     """Prints a line of a Markdown table for each contestant."""
-    running = {contestant: start(contestant, name, epochs) for contestant in CONTESTANTS}
+    running: dict[str, list[subprocess.Popen[str]]] = {}
     try:
-        for processes in running.values():
-            list(map(read, processes))
+        for contestant in CONTESTANTS:
+            running[contestant] = start(contestant, name, epochs)
+            # One at a time: compiling shall not disturb each other.
+            list(map(read, running[contestant]))
         times = {contestant: [] for contestant in CONTESTANTS}
         for index in range(rounds):
             for contestant in sorted(CONTESTANTS, reverse=bool(index % 2)):
@@ -134,28 +134,19 @@ def measure(name: str, rounds: int, epochs: int) -> None:
     finally:
         for process in (process for processes in running.values() for process in processes):
             process.kill()
+    found, title = [], WORKLOADS[name].title
     for contestant, taken in times.items():
-        ratio = np.array(taken) / np.array(times["one process"])
-        low, middle, high = np.percentile(ratio, (25, 50, 75))
+        ratios = np.array(taken) / np.array(times["one process"])
+        low, middle, high = np.percentile(ratios, (25, 50, 75))
+        median = float(np.median(taken))
         print(
-            f"| {WORKLOADS[name].title} | {contestant} | {np.median(taken):.0f} | "
-            f"{middle:.2f} ({low:.2f} to {high:.2f}) |",
+            f"| {title} | {contestant} | {median:.0f} | {middle:.2f} ({low:.2f} to {high:.2f}) |",
             flush=True,
         )
+        found.append(figures.from_ratios(title, contestant, median, "us/step", ratios))
+    return found
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--worker"]:
-        contestant, number, address, workload, epochs = sys.argv[2:]
-        take_rounds(contestant, int(number), address, WORKLOADS[workload], int(epochs))
-        sys.exit()
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--epochs", type=int, default=20, help="of 16 steps, in a round")
-    parser.add_argument("--workloads", nargs="+", default=["W1", "W2", "W4"], choices=WORKLOADS)
-    arguments = parser.parse_args()
-    print(describe_machine() + "\n")
-    print("| workload | contestant | us/step | by one process (middle half) |")
-    print("|---|---|---|---|")
-    for chosen in arguments.workloads:
-        measure(chosen, arguments.rounds, arguments.epochs)
+    contestant, number, address, workload, epochs = sys.argv[1:]
+    take_rounds(contestant, int(number), address, WORKLOADS[workload], int(epochs))
