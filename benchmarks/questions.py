@@ -58,7 +58,7 @@ BENCHMARKS = {
     "recorder": Benchmark(
         arguments=("--epochs", "100", "200", "1000"), smoke=("--rounds", "1", "--epochs", "10")
     ),
-    "scale": Benchmark(smoke=("--smoke", "--dimensions", "rows", "members")),
+    "scale": Benchmark(smoke=("--smoke", "--dimensions", "members")),
     "gpu": Benchmark(smoke=(*QUICK, "--smoke", "--allow-cpu")),
     "placements": Benchmark(
         smoke=(

@@ -65,14 +65,14 @@ class Cost(NamedTuple):
 
 
 def measure(point: Point) -> Cost:
-    """Fits twice or more; bytes are what the first fit's peak is above that with the user's rows."""
+    """Fits twice or more; bytes are what the first one adds to the peak with the user's rows."""
     import jax
 
     compiling: list[float] = []
 
-    def note(event: str, seconds: float, **_: object) -> None:
+    def note(event: str, duration_secs: float, **_: object) -> None:
         if event.startswith("/jax/core/compile/"):
-            compiling.append(seconds)
+            compiling.append(duration_secs)
 
     jax.monitoring.register_event_duration_secs_listener(note)
     # Imports, and what the first compilation leaves behind, are none of the point's.
