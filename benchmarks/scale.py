@@ -4,13 +4,13 @@
 
 One dimension is swept at a time; the others stay at 10,000 rows, 20 features, two hidden layers of
 64, 1 member and 2 epochs of batches of 256. Each point is a process of its own (`scale_points.py`).
-Time is that of `fit`, or of `fit_members` for several members, once its program is compiled; what
-the first one took beyond that is compiling, and memory that is touched for the first time. Memory
-is what the peak of the process rose by from when the user's rows were made: the loader's copy of
-them counts. It is compared with what cannot be done without, rows + 4 x parameters (the user's, the
-trained ones and Adam's moments) + one batch's activations, where that is at least 256 MiB: below,
-the 30 MiB of a compiled program would hide it. Straight lines on log paper are fitted to the
-points; where one ends, the growth bends.
+Time is that of `fit`, or of `fit_members` for several members, once its program is compiled;
+compiling is what JAX says that it took to trace, lower and compile in the first fit, with the
+drawing of parameters. Memory is what the peak of the process rose by in the first fit from when
+the user's rows were made: the loader's copy of them counts. It is compared with what cannot be done
+without, rows + 4 x parameters (the user's, the trained ones and Adam's moments) + one batch's
+activations, where that is at least 256 MiB: below, the 30 MiB of a compiled program would hide it.
+Straight lines on log paper are fitted to the points; where one ends, the growth bends.
 """
 
 import argparse

@@ -15,6 +15,7 @@ from .fitting import (
     FitSettings,
     OnEpoch,
     complete,
+    first_epoch_of,
     make_plan,
     spelled_out,
     start_of_run,
@@ -126,12 +127,13 @@ def fit(
         [1.0, -2.0]
     """
     chosen = complete("fit", settings, FIT_SETTINGS)
-    start, first_epoch = start_of_run(params, optimizer, data, key=key, state=state)
+    first_epoch = first_epoch_of(state, data)
     return train(
         loss_fn,
         optimizer,
         data,
-        start=start,
+        # Not held here, so that its memory is given back after the first steps.
+        start=start_of_run(params, optimizer, key=key, state=state),
         first_epoch=first_epoch,
         plan=make_plan(chosen, nonfinite=nonfinite, epochs=epochs, first_epoch=first_epoch),
         epochs=epochs,

@@ -19,7 +19,7 @@ from .compilation_cache import enable_compilation_cache
 from .drivers import Driver
 from .fit_state import FitState, init_fit_state
 from .looks import OnEpoch
-from .loop import start_of_run, train
+from .loop import first_epoch_of, start_of_run, train
 from .nonfinite import NonFiniteError
 from .pace import CALL_SECONDS, seconds_per_step
 from .program_cache import ProgramCache
@@ -64,6 +64,7 @@ __all__ = [
     "enable_compilation_cache",
     "evaluate",
     "fill_rows",
+    "first_epoch_of",
     "hash_tree",
     "init_fit_state",
     "make_plan",

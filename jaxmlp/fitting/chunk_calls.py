@@ -140,6 +140,8 @@ def _run(
                 if not finite:
                     chunks.close()
                 yield Call(before, state, ended, finite, chunk.batches, unfinished)
+                # The next chunk runs without that memory.
+                del before, after
 
 
 class _Ahead:

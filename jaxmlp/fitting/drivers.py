@@ -141,12 +141,17 @@ def run_loader(
     rows = jax.device_put(rows) if run.layout is None else place_whole(rows, run.layout.whole)
     if driver == "chunk" or unfinished:
         end = run.epochs if driver == "chunk" else int(state.epoch) + 1
-        for call in run_chunks(run, state, unfinished, loader, rows, Pace(seconds), end=end):
-            yield call
+        calls = run_chunks(run, state, unfinished, loader, rows, Pace(seconds), end=end)
+        # A state that is held here is memory that the next call has to do without.
+        for call in calls:
             state = call.after
+            yield call
+            del call
     if driver != "chunk":
         joined = 1 if driver == "epoch" else max(1, int(0.1 / (seconds * len(loader))))
-        yield from run_epochs(run, state, loader, rows, joined, looks.next_epoch)
+        calls = run_epochs(run, state, loader, rows, joined, looks.next_epoch)
+        del state
+        yield from calls
 
 
 def _read_epoch(loader: DataLoader, epoch: int, step: int) -> Generator[NumberedBatch]:

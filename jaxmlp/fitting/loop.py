@@ -35,29 +35,40 @@ from .signals import stop_requests
 from .validation import as_validation
 
 
-def start_of_run(
-    params: PyTree | None,
-    optimizer: Optimizer,
-    data: Any,
-    *,
-    key: Key[Array, ""] | None,
-    state: TrainState | None,
-) -> tuple[TrainState, int]:
-    """Returns the state to start from, and the number of the first epoch.
+def first_epoch_of(state: TrainState | None, data: Any) -> int:
+    """Returns the number of the epoch that comes next.
 
     Raises:
-        TypeError: `state` is no `TrainState`; or without one, `key` is no typed random key.
-        ValueError: `params` or `key` contradict the state.
+        TypeError: `state` is no `TrainState`.
     """
     if state is None:
-        require_key("fit", key)
-        assert key is not None
-        return init_state(params, optimizer, key=key), 0
+        return 0
     if not isinstance(state, TrainState):
         raise TypeError(
             f"state must be a TrainState, as result.state or init_state gives it; got a "
             f"{type(state).__name__}."
         )
+    steps = len(data) if isinstance(data, DataLoader) else 0
+    return -(-int(state.step) // steps) if steps else 0
+
+
+def start_of_run(
+    params: PyTree | None,
+    optimizer: Optimizer,
+    *,
+    key: Key[Array, ""] | None,
+    state: TrainState | None,
+) -> TrainState:
+    """Returns the state to start from.
+
+    Raises:
+        TypeError: Without a state, `key` is no typed random key.
+        ValueError: `params` or `key` contradict the state.
+    """
+    if state is None:
+        require_key("fit", key)
+        assert key is not None
+        return init_state(params, optimizer, key=key)
     shapes = [jax.tree.map(jnp.shape, tree) for tree in (params, state.params)]
     if params is not None and shapes[0] != shapes[1]:
         raise ValueError(
@@ -70,8 +81,7 @@ def start_of_run(
             "key must be None with state, or the state's own, from which its steps go on to draw; "
             "for other draws use state._replace(key=key)."
         )
-    steps = len(data) if isinstance(data, DataLoader) else 0
-    return copy_arrays(state), -(-int(state.step) // steps) if steps else 0
+    return copy_arrays(state)
 
 
 def train(
@@ -136,6 +146,8 @@ def train(
             unfinished=made.unfinished,
             looks=looks,
         )
+        # Nor shall the first state, which no later one is computed from, take memory to the end.
+        del start, state
         # An error's traceback would keep the reading of files alive.
         stack.enter_context(contextlib.closing(calls))
         shown = False if progress is None and not processes.is_first else progress
@@ -175,6 +187,8 @@ def train(
                     break
                 if decision.saves and writer is not None:
                     writer.start(processes.whole(made), decision.failure)
+                # The state before it is not needed while the next one runs.
+                del call
         except KeyboardInterrupt:
             # The second one, if others go on: they do not hear of it.
             if processes.several:
