@@ -62,6 +62,19 @@ def make_layout(state: FitState, sharding: Sharding) -> Layout:
     return Layout(sharding, whole, laid)
 
 
+def place_like(state: FitState, start: FitState) -> FitState:
+    """Places a state that was read from a file where the one that a run starts from lies.
+
+    Arrays that were put to no device on purpose stay free, as JAX has it.
+    """
+
+    def place(leaf: Any, first: Any) -> Any:
+        is_put = isinstance(first, jax.Array) and first.committed
+        return _place(leaf, first.sharding) if is_put else leaf
+
+    return copy_arrays(jax.tree.map(place, state, start))
+
+
 def spread_validation(
     loss_fn: LossFn, rows: PyTree, sharding: Sharding, whole: Sharding
 ) -> tuple[PyTree, int]:
