@@ -10,11 +10,13 @@ import numpy as np
 from jax.sharding import NamedSharding, Sharding
 from jaxtyping import PyTree
 
+from ..data import DataLoader
 from ..loading import on_all, place_whole
 from ..network import Batch, LossFn
 from ..train_step import copy_arrays
 from .buckets import fill_rows, is_seen_by_weight
 from .fit_state import FitState
+from .partitioning import PartedRows
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -92,6 +94,28 @@ def spread_validation(
     if not count or count % parts:
         return place_whole(rows, whole), 1
     return place_whole(rows, sharding), parts
+
+
+def place_parts(loader: DataLoader, layout: Layout) -> PartedRows:
+    """Places the rows of which each process holds its own: each device gets those of its part."""
+    parts, rows = loader.parts, loader.rows
+    assert rows is not None
+    count, longest = len(parts.lengths), int(parts.lengths.max())
+
+    def place(leaf: np.ndarray) -> jax.Array:
+        def rows_of(index: Any) -> np.ndarray:
+            (part,) = range(count)[index[0]]
+            first = parts.firsts[part] - parts.own_first
+            own = leaf[first : first + parts.lengths[part]]
+            if missing := longest - len(own):
+                own = np.concatenate([own, np.repeat(own[-1:], missing, axis=0)])
+            return own[None]
+
+        shape = (count, longest, *leaf.shape[1:])
+        return jax.make_array_from_callback(shape, layout.batch, rows_of)
+
+    x, y, weight = jax.tree.map(place, tuple(rows))
+    return PartedRows(x, y, place_whole(weight, layout.whole))
 
 
 def count_parts(sharding: Sharding) -> int:
