@@ -188,14 +188,16 @@ def _check_rows(path: Path, then: str | list[str], now: str | list[str]) -> None
     were, are = (rows if isinstance(rows, list) else None for rows in (then, now))
     if were is None and are is None:
         return
-    counts = [
-        "each process held all rows" if rows is None else f"{len(rows)} processes held their own"
+    dealt = [
+        "all rows in each process"
+        if rows is None
+        else f"its own rows in each of {len(rows)} processes"
         for rows in (were, are)
     ]
-    if counts[0] != counts[1]:
+    if dealt[0] != dealt[1]:
         raise ValueError(
-            f"{path} is of a run in which {counts[0]}, and now {counts[1]}. Resume with the rows "
-            "dealt as then, or start anew in another directory."
+            f"{path} is of a run with {dealt[0]}, and this one has {dealt[1]}. "
+            "Resume with the rows dealt as then, or start anew in another directory."
         )
     changed = [i for i, (a, b) in enumerate(zip(then, now, strict=True)) if a != b]
     if changed:

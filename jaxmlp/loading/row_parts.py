@@ -168,7 +168,7 @@ def _form_of(source: MemorySource) -> dict[str, Any]:
             [jax.tree_util.keystr(path), str(leaf.dtype), *leaf.shape[1:]] for path, leaf in leaves
         ],
         "columns": {name: [*map(str, columns)] for name, columns in source.columns.items()},
-        "binary exponent by which weights were scaled to fit into float32": source.weight_exponent,
+        "scale of weights, as an exponent of 2": source.weight_exponent,
     }
 
 
