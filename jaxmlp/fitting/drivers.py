@@ -111,8 +111,8 @@ def go_in_blocks(loader: DataLoader) -> bool:
     held = sum(a.nbytes for a in jax.tree.leaves(rows))
     if parts is not None:
         # Of rows its part, filled up, and all weights.
-        places = len(parts.lengths) * parts.lengths.max()
-        held = held / len(loader.source) * parts.lengths.max() + 4 * places
+        longest = int(parts.lengths.max())
+        held = held / len(loader.source) * longest + 4 * len(parts.lengths) * longest
     return held > _WHOLE_BYTES
 
 
@@ -146,7 +146,7 @@ def run_loader(
     if run.layout is None:
         rows = jax.device_put(padded_rows(loader))
     elif loader.parts is not None:
-        rows = place_parts(loader, run.layout)
+        rows = place_parts(loader, run.layout.whole)
     else:
         rows = place_whole(padded_rows(loader), run.layout.whole)
     if driver == "chunk" or unfinished:

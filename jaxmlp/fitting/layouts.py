@@ -96,10 +96,16 @@ def spread_validation(
     return place_whole(rows, sharding), parts
 
 
-def place_parts(loader: DataLoader, layout: Layout) -> PartedRows:
-    """Places the rows of which each process holds its own: each device gets those of its part."""
-    parts, rows = loader.parts, loader.rows
+def place_parts(loader: DataLoader, whole: Sharding) -> PartedRows:
+    """Places the rows of which each process holds its own: each device gets those of its part.
+
+    Args:
+        loader: Its rows are dense arrays in memory.
+        whole: By which every device holds all of an array: the weights.
+    """
+    parts, rows, sharding = loader.parts, loader.rows, loader.sharding
     assert rows is not None
+    assert sharding is not None
     count, longest = len(parts.lengths), int(parts.lengths.max())
 
     def place(leaf: np.ndarray) -> jax.Array:
@@ -112,10 +118,10 @@ def place_parts(loader: DataLoader, layout: Layout) -> PartedRows:
             return own[None]
 
         shape = (count, longest, *leaf.shape[1:])
-        return jax.make_array_from_callback(shape, layout.batch, rows_of)
+        return jax.make_array_from_callback(shape, sharding, rows_of)
 
     x, y, weight = jax.tree.map(place, tuple(rows))
-    return PartedRows(x, y, place_whole(weight, layout.whole))
+    return PartedRows(x, y, place_whole(weight, whole))
 
 
 def count_parts(sharding: Sharding) -> int:

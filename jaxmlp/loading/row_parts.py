@@ -11,7 +11,7 @@ from jaxtyping import Int
 from ..checks import require_int
 from ..sources import MemorySource, Source
 from ..storage import processes_of
-from .batching import Index, Numbers, count_steps, cut_order
+from .batching import Index, count_steps, cut_order
 from .placement import check_sharding
 
 
@@ -43,7 +43,7 @@ class RowParts:
         counts = [count_steps(int(n), self.share, drop_last=drop_last) for n in self.lengths]
         return min(counts) if drop_last else max(counts)
 
-    def join(self, orders: Sequence[Numbers], *, drop_last: bool) -> Index:
+    def join(self, orders: Sequence[Int[np.ndarray, "_"]], *, drop_last: bool) -> Index:
         """Joins an order of each part, of its rows from 0 on, to the row numbers of all batches.
 
         A part that ends before the others is filled up with ~i for its last row i.

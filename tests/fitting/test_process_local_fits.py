@@ -1,7 +1,5 @@
 """Tests of rows of which each process holds its own: the fit of one over a stated order of all."""
 
-from typing import Any
-
 import jax
 import numpy as np
 import pytest
@@ -12,7 +10,7 @@ from mesh_jobs import run_processes
 
 import jaxmlp
 from jaxmlp.fitting import drivers
-from jaxmlp.fitting.layouts import Layout, place_parts
+from jaxmlp.fitting.layouts import place_parts
 from jaxmlp.loading import on_all
 
 # Each with the case of one process that has the same order.
@@ -94,8 +92,7 @@ def test_devices_meet_once_per_step(driver, monkeypatch):
 
 
 def placed(loader):
-    state: Any = None  # where it lies does not matter to the rows
-    return place_parts(loader, Layout(loader.sharding, on_all(loader.sharding), state))
+    return place_parts(loader, on_all(loader.sharding))
 
 
 def test_each_device_holds_the_rows_of_its_part_alone():

@@ -194,7 +194,7 @@ class Device:
         self.process_index = process_index
 
 
-class Cut:
+class Cut(jax.sharding.Sharding):
     """Cuts a batch into two parts, over devices of these processes."""
 
     def __init__(self, *processes):
