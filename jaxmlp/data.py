@@ -61,6 +61,7 @@ class DataLoader:
             before others are filled up. All make the loader. Rows are numbered process by process.
 
     Raises:
+        TimeoutError: With `process_local`, another process has made no loader in time.
         TypeError: An array holds objects, strings or complex numbers; a setting has the wrong type.
         ValueError: There are no rows, lengths differ, numbers are not finite, do not fit into 32
             bits or run together in them, a setting is out of range, or two contradict each other.
@@ -262,7 +263,8 @@ class DataLoader:
         """Returns where the iteration stands: a small dict of numbers and texts, fit for JSON.
 
         Its step counts the batches handed out; the end of an epoch is the start of the next. It
-        holds a hash of the data, which is computed once, and one of the order.
+        holds a hash of the data, which is computed once, and one of the order. With `process_local`
+        the data are those of this process, which keeps a state of its own.
 
         Raises:
             TypeError: `sampler` or `batch_sampler` gives another order whenever it is iterated.
