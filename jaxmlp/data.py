@@ -55,8 +55,13 @@ class DataLoader:
             Where rows have no chunks, or a sampler chooses them, they are not read by windows.
         sharding: Where batches lie: they become global `jax.Array`s whose rows are cut so, and each
             process reads its own. The order does not depend on the number of processes.
+        process_local: Whether `x`, `y` and `weight` are this process's own part of the rows, in
+            memory, of which `sharding`'s other processes hold the others. Each part of a batch is
+            drawn from the rows of its process, in equal shares for its devices; parts that end
+            before others are filled up. All make the loader. Rows are numbered process by process.
 
     Raises:
+        TimeoutError: With `process_local`, another process has made no loader in time.
         TypeError: An array holds objects, strings or complex numbers; a setting has the wrong type.
         ValueError: There are no rows, lengths differ, numbers are not finite, do not fit into 32
             bits or run together in them, a setting is out of range, or two contradict each other.
@@ -86,14 +91,15 @@ class DataLoader:
         transform: Transform | None = None,
         window_chunks: int | None = None,
         sharding: jax.sharding.Sharding | None = None,
+        process_local: bool = False,
     ) -> None:
         switches = {"shuffle": shuffle, "drop_last": drop_last, "check_finite": check_finite}
+        switches |= {"process_local": process_local}
         for name, value in switches.items():
             require_bool(name, value)
         self.source = make_source(x, y, weight, check_finite=check_finite)
         self._order = make_order(
-            len(self.source),
-            self.source.chunks,
+            self.source,
             batch_size=batch_size,
             shuffle=shuffle,
             seed=seed,
@@ -101,16 +107,16 @@ class DataLoader:
             sampler=sampler,
             batch_sampler=batch_sampler,
             window_chunks=window_chunks,
+            sharding=sharding,
+            process_local=process_local,
         )
         if transform is not None:
             require_function("transform", transform, "(batch) -> batch", "of JAX arrays")
         self.check_finite = check_finite
         self.transform = transform
         self._jitted = transform and JittedTransform(transform)
-        self.sharding = sharding
-        self._reader = make_reader(
-            self.source, batch_size=self.batch_size, check_finite=check_finite, sharding=sharding
-        )
+        self.sharding, self.process_local = sharding, process_local
+        self._reader = make_reader(self.source, self._order, check_finite, sharding)
         # Epoch and step that come next, of this iteration and of the next one to start.
         self._position = self._start = (0, 0)
         self._hashed = (-1, "")
@@ -127,10 +133,11 @@ class DataLoader:
     sampler = property(operator.attrgetter("_order.sampler"))
     batch_sampler = property(operator.attrgetter("_order.batch_sampler"))
     window_chunks = property(operator.attrgetter("_order.window_chunks"))
+    parts = property(operator.attrgetter("_order.parts"))
 
     @property
     def rows(self) -> Batch | None:
-        """All rows, where they are dense arrays in memory."""
+        """All rows that this process was given, where they are dense arrays in memory."""
         return self._reader.rows
 
     def __getattr__(self, name: str) -> Any:
@@ -158,9 +165,8 @@ class DataLoader:
         return self._hand_out(epoch, step, self._transformed(self._batches(epoch, step)))
 
     def _hand_out(self, epoch: int, step: int, batches: Iterator[Batch]) -> Iterator[Batch]:
-        for batch in batches:
-            step += 1
-            self._position = (epoch, step)
+        for done, batch in enumerate(batches, step + 1):
+            self._position = (epoch, done)
             yield batch
 
     def order(self, epoch: int) -> Int[np.ndarray, " rows"]:
@@ -257,7 +263,8 @@ class DataLoader:
         """Returns where the iteration stands: a small dict of numbers and texts, fit for JSON.
 
         Its step counts the batches handed out; the end of an epoch is the start of the next. It
-        holds a hash of the data, which is computed once, and one of the order.
+        holds a hash of the data, which is computed once, and one of the order. With `process_local`
+        the data are those of this process, which keeps a state of its own.
 
         Raises:
             TypeError: `sampler` or `batch_sampler` gives another order whenever it is iterated.
@@ -288,9 +295,5 @@ class DataLoader:
         epoch, _ = position
         if self._hashed[0] != epoch:
             self._hashed = (epoch, self._order.fingerprint(epoch))
-        return resume.make_state(
-            position,
-            settings=self._order.settings(),
-            order=self._hashed[1],
-            data=self.source.fingerprint(),
-        )
+        settings, data = self._order.settings(), self.source.fingerprint()
+        return resume.make_state(position, settings=settings, order=self._hashed[1], data=data)

@@ -31,6 +31,7 @@ SMOOTHED = functools.partial(losses.softmax_cross_entropy, label_smoothing=0.5)
 BAD = np.where(X == 5, np.nan, X).astype(np.float32)
 WEIGHT = np.arange(6, dtype=np.float32)
 SHARDING = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+TWO_DEVICES = jax.NamedSharding(jax.make_mesh((2,), ("data",)), jax.P("data"))
 FORWARD = {
     "params": DOUBLED,
     "x": X + 1,
@@ -84,6 +85,7 @@ OTHERS: dict[Any, dict[str, Any]] = {
             },
         ),
         "sharding": SHARDING,
+        "process_local": In(True, {"sharding": TWO_DEVICES, "batch_size": 2}),
     },
     jaxmlp.MLPConfig: {
         "in_features": 3,

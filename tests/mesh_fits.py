@@ -10,9 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import scipy.sparse
 from fits import LINEAR
 
 import jaxmlp
+from jaxmlp.loading import permutation
 
 GENERATOR = np.random.default_rng(0)
 ROWS, BATCH = 50, 16
@@ -51,6 +53,57 @@ def npy_files():
         # Processes compare files by their times of change, too.
         os.utime(path, (0, 0))
     return {"x": jaxmlp.sources.npy(*paths, chunk_rows=7), "y": None, "weight": None}
+
+
+# Of two processes the first holds so many rows.
+FIRST_ROWS = 21
+
+
+def local_rows():
+    """This process's own of two."""
+    part = slice(FIRST_ROWS) if jax.process_index() == 0 else slice(FIRST_ROWS, None)
+    return {"x": X[part], "y": Y[part], "weight": WEIGHT[part], "process_local": True}
+
+
+def local_rows_by_quarters():
+    """Of 48 rows, as many in each process."""
+    size = 48 // jax.process_count()
+    part = slice(jax.process_index() * size, (jax.process_index() + 1) * size)
+    return {"x": X[part], "y": Y[part], "weight": WEIGHT[part], "process_local": True}
+
+
+def sparse_local_rows():
+    rows = local_rows()
+    return {**rows, "x": scipy.sparse.csr_array(rows["x"])}
+
+
+class Ordered:
+    """Gives so many rows in every epoch, one after another."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __len__(self):
+        return self.rows
+
+    def order(self, epoch):
+        return np.arange(epoch * self.rows, (epoch + 1) * self.rows)
+
+
+def in_stated_order(*, drop_last=False, epochs=3):
+    """All rows as batches of two parts take them, padding with weight 0 among them, in order."""
+    lengths, share, rows = (FIRST_ROWS, ROWS - FIRST_ROWS), BATCH // 2, []
+    steps = min(n // share for n in lengths) if drop_last else max(-(-n // share) for n in lengths)
+    for epoch in range(epochs):
+        orders = [permutation(n, seed=3, epoch=epoch, stream=i) for i, n in enumerate(lengths)]
+        for step in range(steps):
+            for first, order in zip((0, FIRST_ROWS), orders, strict=True):
+                taken = order[step * share : (step + 1) * share]
+                rows += [(first + row, WEIGHT[first + row]) for row in taken]
+                rows += [(first + order[-1], 0)] * (share - len(taken))
+    numbers, weight = (np.array(column) for column in zip(*rows, strict=True))
+    settings = {"sampler": Ordered(steps * BATCH), "shuffle": False, "seed": 0}
+    return {"x": X[numbers], "y": Y[numbers], "weight": weight.astype(np.float32), **settings}
 
 
 def scaled(batch):
@@ -98,6 +151,16 @@ CASES = {
 # In addition, a network that compiles in less time.
 QUICK = {"loss_fn": LINEAR["loss_fn"], "params": LINEAR["params"]}
 SMALL_CASES = {"small": ({}, QUICK), "bad row": (bad_rows, QUICK)}
+# Of two processes each with its own rows, and the same order of all rows in one.
+VALIDATED = {"validation": VALIDATION}
+LOCAL_CASES = {
+    "own rows": (local_rows, VALIDATED),
+    "own rows, no short batch": (lambda: {**local_rows(), "drop_last": True}, VALIDATED),
+    "own rows by quarters": (local_rows_by_quarters, VALIDATED),
+    "own sparse rows": (sparse_local_rows, VALIDATED),
+    "stated order": (in_stated_order, VALIDATED),
+    "stated order, no short batch": (lambda: in_stated_order(drop_last=True), VALIDATED),
+}
 DRIVERS = ("auto", "step", "chunk", "epoch", "epochs")
 OPTIMIZER = optax.chain(
     optax.clip_by_global_norm(1.0), optax.adamw(optax.cosine_decay_schedule(3e-2, 12))
@@ -113,7 +176,7 @@ def make_loader(changes, sharding):
 
 def run_case(name, sharding, driver="auto", **more):
     """Runs `fit` as a case says."""
-    changes, settings = {**CASES, **SMALL_CASES}[name]
+    changes, settings = {**CASES, **SMALL_CASES, **LOCAL_CASES}[name]
     settings = {"loss_fn": LOSS, "params": PARAMS, "epochs": 3} | settings | more
     if settings.get("validation") == "loader":
         settings["validation"] = make_loader({}, sharding)

@@ -118,6 +118,7 @@ CALLS: dict[Any, dict[str, tuple[Any, set[str]]]] = {
         "transform": (None, {"none", "function"}),
         "window_chunks": (None, {"none"}),
         "sharding": (None, {"none"}),
+        "process_local": (False, {"bool"}),
     },
     jaxmlp.MLPConfig: {
         "in_features": (2, {"int"}),

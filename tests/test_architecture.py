@@ -19,8 +19,8 @@ PACKAGE = Path(jaxmlp.__file__).parent
 # what stands before it in the reading order that the room's `__init__` tells.
 TOP = (
     *("checks", "network", "init", "forward", "losses"),
-    *("metrics", "optimizers", "train_step", "inspection", "sources", "loading", "data"),
-    *("tabular", "storage", "fitting", "training", "ensembles", "", "distributed"),
+    *("metrics", "optimizers", "train_step", "inspection", "storage", "sources", "loading"),
+    *("data", "tabular", "fitting", "training", "ensembles", "", "distributed"),
     *("tensorboard", "plot", "report", "interchange", "sklearn"),
 )
 

@@ -25,6 +25,8 @@ _JAX_SETTINGS = (
 # Programs that call back into Python hold addresses, which differ between processes.
 _CALLBACK = "callback"
 _MOST_CHARACTERS = 120
+# What must be the same in all processes, and what must not.
+_COUNT, _ROWS, _OWN_ROWS = "the number of rows", "the rows of data", "own rows"
 
 
 def require_agreement(
@@ -48,6 +50,7 @@ def require_agreement(
     described = processes.together(
         "all processes to begin the run", lambda: settings | _described(run, data, state)
     )
+    _require_own_rows({number: each.pop(_OWN_ROWS, None) for number, each in described.items()})
     first, *others = described
     problems = [
         f"{name} is {_shown(described[number].get(name))} in process {number} and "
@@ -57,10 +60,27 @@ def require_agreement(
         if described[number].get(name) != described[first].get(name)
     ]
     if problems:
+        remedy = "Start all with the same script, arguments, data and versions."
+        if any(problem.startswith((_ROWS, _COUNT)) for problem in problems):
+            remedy += " Where each process holds its own rows, give the loader process_local=True."
         raise ValueError(
-            f"The processes of a run must do the same, but {'; '.join(problems)}. Start all with "
-            "the same script, arguments, data and versions."
+            f"The processes of a run must do the same, but {'; '.join(problems)}. {remedy}"
         )
+
+
+def _require_own_rows(hashes: dict[int, str | None]) -> None:
+    """Refuses rows that two processes hold as their own, and that would count twice."""
+    seen: dict[str, int] = {}
+    for number, own in hashes.items():
+        if own is None:
+            continue
+        if own in seen:
+            raise ValueError(
+                "With process_local=True each process must hold its own rows, but processes "
+                f"{seen[own]} and {number} hold the same. Give each its part, such as "
+                "x[jax.process_index() :: jax.process_count()], or leave process_local out."
+            )
+        seen[own] = number
 
 
 def _described(run: Run, data: Any, state: FitState) -> dict[str, Any]:
@@ -76,11 +96,16 @@ def _described(run: Run, data: Any, state: FitState) -> dict[str, Any]:
         described[name] = _hash_of_leaves(run.processes.whole(tree))
     if not isinstance(data, DataLoader):
         return described | {"data": f"a {type(data).__name__}"}
-    described |= {"the number of rows": len(data.source)}
+    described |= {_COUNT: _count_rows(data)}
     position = data.state_at((int(state.epoch), 0))
     described |= {f"data.{name}": value for name, value in position["settings"].items()}
-    described |= {"the rows of data": position["data"], "the order of data": position["order"]}
+    described |= {"the order of data": position["order"]}
+    described |= {_OWN_ROWS if data.process_local else _ROWS: position["data"]}
     return described | {"the compiled step (loss_fn, optimizer)": _hash_of_step(run, data, state)}
+
+
+def _count_rows(data: DataLoader) -> int:
+    return len(data.source) if data.parts is None else data.parts.rows
 
 
 def _hash_of_leaves(tree: PyTree) -> str:
@@ -94,7 +119,8 @@ def _as_host(leaf: Any) -> np.ndarray:
 
 
 def _hash_of_step(run: Run, data: DataLoader, state: FitState) -> str:
-    batch = data.read(np.zeros(data.batch_size, np.int64))
+    first = np.zeros(data.batch_size, np.int64)
+    batch = data.read(first if data.parts is None else data.parts.numbers(first))
     advance: Any = run.compiled("advance")
     text = advance.lower(state, batch).as_text()
     return "" if _CALLBACK in text else hashlib.sha256(text.encode()).hexdigest()[:16]

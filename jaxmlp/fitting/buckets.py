@@ -51,8 +51,13 @@ def padded_steps(steps: int) -> int:
 
 
 def padded_index(loader: DataLoader, epoch: int) -> np.ndarray:
-    """Returns the row numbers of an epoch's batches in the device's integers, and 0 behind them."""
+    """Returns the row numbers of an epoch's batches in the device's integers, and 0 behind them.
+
+    Of rows of which each process holds its own, they are the places within their parts.
+    """
     index = loader.index(epoch)
+    if loader.parts is not None:
+        index = loader.parts.places(index)
     places = np.zeros((padded_steps(len(index)), index.shape[1]), np.int32)
     places[: len(index)] = index
     return places

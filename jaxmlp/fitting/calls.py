@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from ..data import DataLoader
-from ..network import Batch, LossFn
+from ..network import LossFn
 from ..optimizers import Optimizer
 from ..storage import ALONE, Processes
 from ..train_step import with_auto_axes
@@ -121,13 +121,18 @@ def _finish(
     return state, {name: value[None] for name, value in metrics.items()}, finite
 
 
-def replay(loader: DataLoader, rows: Batch, index: np.ndarray) -> Iterator[NumberedBatch]:
+def replay(loader: DataLoader, rows: Any, index: np.ndarray) -> Iterator[NumberedBatch]:
     """Gives the batches of an index again, one by one, with their row numbers."""
     for row_numbers in index.reshape(-1, index.shape[-1]):
         if loader.sharding is None:
             yield take_batch(rows, jnp.asarray(row_numbers)), row_numbers
         else:
             yield loader.read(row_numbers), row_numbers
+
+
+def replay_places(loader: DataLoader, rows: Any, places: np.ndarray) -> Iterator[NumberedBatch]:
+    """Gives the batches of a `padded_index` again."""
+    return replay(loader, rows, places if loader.parts is None else loader.parts.numbers(places))
 
 
 is_finite = jax.jit(program.all_finite)

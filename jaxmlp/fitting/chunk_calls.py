@@ -16,9 +16,19 @@ from ..data import DataLoader
 from ..loading import Block, place_whole
 from ..network import Batch
 from .buckets import padded_index
-from .calls import Call, NumberedBatch, Run, StepMetrics, count_steps, join_metrics, replay
+from .calls import (
+    Call,
+    NumberedBatch,
+    Run,
+    StepMetrics,
+    count_steps,
+    join_metrics,
+    replay,
+    replay_places,
+)
 from .fit_state import FitState
 from .pace import Pace
+from .partitioning import PartedRows
 from .step_metrics import Metrics
 
 
@@ -39,7 +49,7 @@ def run_chunks(
     state: FitState,
     unfinished: StepMetrics,
     loader: DataLoader,
-    rows: Batch,
+    rows: Batch | PartedRows,
     pace: Pace,
     *,
     end: int,
@@ -66,7 +76,7 @@ def run_chunks(
             steps = min(pace.steps, len(loader) - step)
             bounds = {"start": np.int32(step), "count": np.int32(steps)}
             call = functools.partial(run_steps, rows=rows, index=on_device, **bounds)
-            again = functools.partial(replay, loader, rows, index[step:][:steps])
+            again = functools.partial(replay_places, loader, rows, index[step:][:steps])
             yield _Chunk(step, steps, call, again)
             step += steps
 

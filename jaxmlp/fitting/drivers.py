@@ -22,6 +22,7 @@ from .calls import Call, NumberedBatch, Run, StepMetrics
 from .chunk_calls import run_blocks, run_chunks
 from .epoch_calls import run_epochs
 from .fit_state import FitState
+from .layouts import place_parts
 from .looks import Looks
 from .pace import CALL_SECONDS, Pace, seconds_per_step
 from .step_calls import run_batches
@@ -104,10 +105,15 @@ def choose_driver(params: PyTree, loader: DataLoader, *, each_epoch: bool) -> Dr
 
 def go_in_blocks(loader: DataLoader) -> bool:
     """Whether rows go to the devices in blocks: not dense, or too many for each of them."""
-    rows = loader.rows
-    return rows is None or (
-        loader.sharding is not None and sum(a.nbytes for a in jax.tree.leaves(rows)) > _WHOLE_BYTES
-    )
+    rows, parts = loader.rows, loader.parts
+    if rows is None or loader.sharding is None:
+        return rows is None
+    held = sum(a.nbytes for a in jax.tree.leaves(rows))
+    if parts is not None:
+        # Of rows its part, filled up, and all weights.
+        longest = int(parts.lengths.max())
+        held = held / len(loader.source) * longest + 4 * len(parts.lengths) * longest
+    return held > _WHOLE_BYTES
 
 
 def _estimate(params: PyTree, loader: DataLoader) -> float:
@@ -137,8 +143,12 @@ def run_loader(
         yield from run_blocks(run, state, unfinished, loader, Pace(0.2 * seconds))
         return
     # The loader's arrays cannot change, so that the devices may use their memory.
-    rows = padded_rows(loader)
-    rows = jax.device_put(rows) if run.layout is None else place_whole(rows, run.layout.whole)
+    if run.layout is None:
+        rows = jax.device_put(padded_rows(loader))
+    elif loader.parts is not None:
+        rows = place_parts(loader, run.layout.whole)
+    else:
+        rows = place_whole(padded_rows(loader), run.layout.whole)
     if driver == "chunk" or unfinished:
         end = run.epochs if driver == "chunk" else int(state.epoch) + 1
         calls = run_chunks(run, state, unfinished, loader, rows, Pace(seconds), end=end)

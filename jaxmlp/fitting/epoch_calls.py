@@ -11,8 +11,9 @@ from ..data import DataLoader
 from ..loading import place_whole
 from ..network import Batch
 from .buckets import bucket, padded_index, padded_steps
-from .calls import Call, Run, replay
+from .calls import Call, Run, replay_places
 from .fit_state import FitState
+from .partitioning import PartedRows
 from .step_metrics import Metrics
 
 # Epochs that a call has places for, if so many may be joined, however few are left.
@@ -23,7 +24,7 @@ def run_epochs(
     run: Run,
     state: FitState,
     loader: DataLoader,
-    rows: Batch,
+    rows: Batch | PartedRows,
     joined: int,
     next_look: Callable[[int], int],
 ) -> Generator[Call]:
@@ -61,12 +62,19 @@ def run_epochs(
             yield from _split_at(bad, run, state, after, loader, rows, index)
             return
         used = index[: end - int(state.epoch), : len(loader)]
-        yield Call(state, after, metrics, True, functools.partial(replay, loader, rows, used), {})
+        yield Call(
+            state, after, metrics, True, functools.partial(replay_places, loader, rows, used), {}
+        )
         state = after
 
 
 def _call(
-    run: Run, state: FitState, loader: DataLoader, rows: Batch, index: np.ndarray, end: int
+    run: Run,
+    state: FitState,
+    loader: DataLoader,
+    rows: Batch | PartedRows,
+    index: np.ndarray,
+    end: int,
 ) -> tuple[FitState, Metrics]:
     steps = np.int32(len(loader))
     compiled = run.compiled("run_epochs")
@@ -83,7 +91,7 @@ def _split_at(
     state: FitState,
     after: FitState,
     loader: DataLoader,
-    rows: Batch,
+    rows: Batch | PartedRows,
     index: np.ndarray,
 ) -> Generator[Call]:
     """Repeats the epochs before the bad one, so that what they gave is kept."""
@@ -92,10 +100,17 @@ def _split_at(
         good, metrics = _call(run, state, loader, rows, index, int(state.epoch) + bad)
         del metrics["finite"]
         yield Call(
-            state, good, metrics, True, functools.partial(replay, loader, rows, used[:bad]), {}
+            state,
+            good,
+            metrics,
+            True,
+            functools.partial(replay_places, loader, rows, used[:bad]),
+            {},
         )
         state = good
-    yield Call(state, after, None, False, functools.partial(replay, loader, rows, used[bad]), {})
+    yield Call(
+        state, after, None, False, functools.partial(replay_places, loader, rows, used[bad]), {}
+    )
 
 
 def _joined_index(

@@ -10,11 +10,13 @@ import numpy as np
 from jax.sharding import NamedSharding, Sharding
 from jaxtyping import PyTree
 
+from ..data import DataLoader
 from ..loading import on_all, place_whole
 from ..network import Batch, LossFn
 from ..train_step import copy_arrays
 from .buckets import fill_rows, is_seen_by_weight
 from .fit_state import FitState
+from .partitioning import PartedRows
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -62,6 +64,19 @@ def make_layout(state: FitState, sharding: Sharding) -> Layout:
     return Layout(sharding, whole, laid)
 
 
+def place_like(state: FitState, start: FitState) -> FitState:
+    """Places a state that was read from a file where the one that a run starts from lies.
+
+    Arrays that were put to no device on purpose stay free, as JAX has it.
+    """
+
+    def place(leaf: Any, first: Any) -> Any:
+        is_put = isinstance(first, jax.Array) and first.committed
+        return _place(leaf, first.sharding) if is_put else leaf
+
+    return copy_arrays(jax.tree.map(place, state, start))
+
+
 def spread_validation(
     loss_fn: LossFn, rows: PyTree, sharding: Sharding, whole: Sharding
 ) -> tuple[PyTree, int]:
@@ -79,6 +94,34 @@ def spread_validation(
     if not count or count % parts:
         return place_whole(rows, whole), 1
     return place_whole(rows, sharding), parts
+
+
+def place_parts(loader: DataLoader, whole: Sharding) -> PartedRows:
+    """Places the rows of which each process holds its own: each device gets those of its part.
+
+    Args:
+        loader: Its rows are dense arrays in memory.
+        whole: By which every device holds all of an array: the weights.
+    """
+    parts, rows, sharding = loader.parts, loader.rows, loader.sharding
+    assert rows is not None
+    assert sharding is not None
+    count, longest = len(parts.lengths), int(parts.lengths.max())
+
+    def place(leaf: np.ndarray) -> jax.Array:
+        def rows_of(index: Any) -> np.ndarray:
+            (part,) = range(count)[index[0]]
+            first = parts.firsts[part] - parts.own_first
+            own = leaf[first : first + parts.lengths[part]]
+            if missing := longest - len(own):
+                own = np.concatenate([own, np.repeat(own[-1:], missing, axis=0)])
+            return own[None]
+
+        shape = (count, longest, *leaf.shape[1:])
+        return jax.make_array_from_callback(shape, sharding, rows_of)
+
+    x, y, weight = jax.tree.map(place, tuple(rows))
+    return PartedRows(x, y, place_whole(weight, whole))
 
 
 def count_parts(sharding: Sharding) -> int:

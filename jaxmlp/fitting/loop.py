@@ -24,7 +24,7 @@ from .calls import Call, Run, StepMetrics, join_metrics, spread
 from .decisions import decide
 from .drivers import Driver, make_calls
 from .fit_state import init_fit_state
-from .layouts import make_layout
+from .layouts import make_layout, place_like
 from .looks import OnEpoch, looks_of
 from .nonfinite import find_first_bad_step
 from .progress import ProgressBar
@@ -131,7 +131,8 @@ def train(
             files = RunFiles(run, data, processes.whole(state))
             opened = open_writer(checkpoints, files.encode, resume=resume, processes=processes)
             writer = stack.enter_context(opened)
-            made = (files.load(writer) if resume else None) or made
+            if resume and (found := files.load(writer)):
+                made = found._replace(state=place_like(found.state, state))
         if checkpoints is not None or processes.several:
             stop_requested = stack.enter_context(stop_requests())
         if isinstance(data, DataLoader) and data.sharding is not None:

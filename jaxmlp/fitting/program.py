@@ -19,16 +19,20 @@ from ..optimizers import Optimizer
 from ..train_step import make_pure_step
 from .evaluation import evaluate_rows
 from .fit_state import FitState, note_value
-from .partitioning import cut_batch, cut_rows, hold_whole
+from .partitioning import PartedRows, cut_batch, cut_rows, hold_whole, take_from_parts
 from .settings import Plan
 from .step_metrics import Metrics, all_finite, check_metrics, mean_metrics, row_weight
 
 
-def take_batch(rows: Batch, index: Int[Array, " batch"], sharding: Sharding | None = None) -> Batch:
+def take_batch(
+    rows: Batch | PartedRows, index: Int[Array, " batch"], sharding: Sharding | None = None
+) -> Batch:
     """Gathers rows by number; a number i < 0 is row ~i as padding, with weight 0.
 
     With a sharding, each device gathers the rows of its part.
     """
+    if isinstance(rows, PartedRows):
+        return take_from_parts(rows, index, sharding)
     index = hold_whole(index, sharding)
     row = hold_whole(jnp.where(index < 0, ~index, index), sharding)
     own = cut_rows(row, sharding)
@@ -77,7 +81,7 @@ def run_steps(
     optimizer: Optimizer,
     plan: Plan,
     state: FitState,
-    rows: Batch,
+    rows: Batch | PartedRows,
     index: Int[Array, "steps batch"],
     *,
     start: Int[Array, ""],
@@ -196,7 +200,7 @@ def run_epochs(
     optimizer: Optimizer,
     plan: Plan,
     state: FitState,
-    rows: Batch,
+    rows: Batch | PartedRows,
     index: Int[Array, "epochs steps batch"],
     epochs: Int[Array, ""],
     validation: PyTree | None,

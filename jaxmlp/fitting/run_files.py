@@ -89,6 +89,11 @@ class RunFiles:
         self._state = state
         self._epochs = run.epochs
         self._data = data if isinstance(data, DataLoader) else None
+        self._own_rows: list[str] | None = None
+        if self._data is not None and self._data.process_local and run.processes.several:
+            hash_rows = self._data.source.fingerprint
+            hashes = run.processes.together("all processes to hash their rows", hash_rows)
+            self._own_rows = [*hashes.values()]
 
     def load(self, writer: CheckpointWriter) -> Progress | None:
         """Reads the newest whole checkpoint, or returns `None` if there is none.
@@ -145,7 +150,8 @@ class RunFiles:
         unfinished = dict(zip(header.unfinished, stored.unfinished, strict=True))
         history = dict(zip(header.history, stored.history, strict=True))
         if self._data is not None and header.data is not None:
-            now = self._data.state_at(read_position(header.data))
+            now = self._state_of(self._data, read_position(header.data))
+            _check_rows(path, header.data["data"], now["data"])
             check_state(header.data, now, len(self._data))
         reached = int(stored.state.epoch) + bool(unfinished)
         if reached > self._epochs:
@@ -155,13 +161,19 @@ class RunFiles:
             )
         return Progress(stored.state, unfinished, history)
 
+    def _state_of(self, data: DataLoader, position: tuple[int, int]) -> dict[str, Any]:
+        """Returns a loader's state; of rows that each process holds itself, with all hashes."""
+        state = data.state_at(position)
+        return state if self._own_rows is None else {**state, "data": self._own_rows}
+
     def encode(self, progress: Progress) -> tuple[int, list[memoryview]]:
         """Returns the number of steps taken, and the chunks of a checkpoint."""
         state, unfinished, history = progress
         count = count_steps(unfinished)
+        data, position = self._data, (int(state.epoch), count)
         header = _Header(
             settings={**self._settings, _START: self._start},
-            data=None if self._data is None else self._data.state_at((int(state.epoch), count)),
+            data=None if data is None else self._state_of(data, position),
             unfinished=list(unfinished),
             history=list(history),
             versions=library_versions(),
@@ -169,6 +181,30 @@ class RunFiles:
         stored = _Stored(state, tuple(unfinished.values()), tuple(history.values()))
         chunks = encode(flatten_by_path(stored), {_RUN: json.dumps(header)})
         return int(state.train.step), chunks
+
+
+def _check_rows(path: Path, then: str | list[str], now: str | list[str]) -> None:
+    """Refuses other rows than those of then, where each process holds its own."""
+    were, are = (rows if isinstance(rows, list) else None for rows in (then, now))
+    if were is None and are is None:
+        return
+    dealt = [
+        "all rows in each process"
+        if rows is None
+        else f"its own rows in each of {len(rows)} processes"
+        for rows in (were, are)
+    ]
+    if dealt[0] != dealt[1]:
+        raise ValueError(
+            f"{path} is of a run with {dealt[0]}, and this one has {dealt[1]}. "
+            "Resume with the rows dealt as then, or start anew in another directory."
+        )
+    changed = [i for i, (a, b) in enumerate(zip(then, now, strict=True)) if a != b]
+    if changed:
+        raise ValueError(
+            f"{path} is of a run over other rows: those of process {', '.join(map(str, changed))} "
+            "have changed. Resume on the data of then, or start anew in another directory."
+        )
 
 
 def _read_header(path: Path, contents: Contents) -> _Header:

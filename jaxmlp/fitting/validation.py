@@ -46,6 +46,13 @@ def as_validation(
             x, y = match_columns(data.source, x, y)
         validation = DataLoader(x, y, *weight, batch_size=1)
     if isinstance(validation, DataLoader):
+        if validation.parts is not None and len(validation.source) < validation.parts.rows:
+            raise ValueError(
+                f"Rows to evaluate on must be held by every process; got a loader of process_local "
+                f"rows, {len(validation.source)} of {validation.parts.rows}. Give all processes "
+                "the same rows, as jax.experimental.multihost_utils.process_allgather(x, "
+                "tiled=True) gathers them."
+            )
         if data is not None:
             require_same_columns(data.source, validation.source)
         loader, rows = validation, read_rows(validation)

@@ -1,9 +1,10 @@
 """From rows to batches: which row comes when, and how rows are read, ahead and in one shape.
 
 In reading order: `order` (random words, permutations), `samplers`, `batching` (an order cut into
-batches), `window_order` (rows of files), `epoch_order` (all of these for one epoch); `placement`
-(over devices), `thread_settings`, `streaming` (read ahead by a thread), `reading`; `transforms`,
-`positions` (where an iteration stands, to go on there), `splitting`.
+batches), `placement` (over devices), `row_parts` (rows of which each process holds its own),
+`window_order` (rows of files), `epoch_order` (all of these for one epoch); `thread_settings`,
+`streaming` (read ahead by a thread), `reading`; `transforms`, `positions` (where an iteration
+stands, to go on there), `splitting`.
 """
 
 from . import positions

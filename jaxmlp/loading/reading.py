@@ -16,7 +16,9 @@ from ..sources import MemorySource, Source
 from ..sources.checks import BatchCheck
 from ..sources.source import is_refilling
 from .batching import check_index, join_windows, keep_positions
+from .epoch_order import EpochOrder
 from .placement import check_sharding, local_positions, place_batches
+from .row_parts import RowParts
 from .streaming import Block, count_batches, stream_blocks
 
 # Of blocks that are taken apart again: those from memory stay in the processor's cache.
@@ -37,6 +39,7 @@ class Reader:
     batch_size: int
     sharding: jax.sharding.Sharding | None
     positions: Int[np.ndarray, " local_rows"] | None
+    parts: RowParts | None = None
     used_up: list[Batch] = dataclasses.field(default_factory=list)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -53,7 +56,8 @@ class Reader:
 
     def read(self, index: Int[np.ndarray | jax.Array, " batch"]) -> Batch:
         """Reads the rows of one batch; ~i stands for row i as padding, which gets weight 0."""
-        return self._read_batch(check_index(index, len(self.source)))
+        rows = len(self.source) if self.parts is None else self.parts.rows
+        return self._read_batch(check_index(index, rows))
 
     def _read_batch(self, index: np.ndarray) -> Batch:
         if self.positions is None:
@@ -148,6 +152,8 @@ class Reader:
         """Reads rows; into arrays that it gave before, if the source can refill them."""
         is_padding = index < 0
         rows = np.where(is_padding, ~index, index)
+        if self.parts is not None:
+            rows = self._own(rows)
         if to is not None and is_refilling(self.source):
             batch = self.source.read_into(rows, to)
         else:
@@ -156,6 +162,18 @@ class Reader:
             batch = self.check(batch, rows)
         weight = np.ones(len(rows), np.float32) if batch.weight is None else batch.weight
         return batch._replace(weight=np.where(is_padding, np.float32(0), weight))
+
+    def _own(self, rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """Returns the places of rows among those that this process holds."""
+        assert self.parts is not None
+        first, count = self.parts.own_first, len(self.source)
+        if rows.min() < first or rows.max() >= first + count:
+            raise ValueError(
+                "With process_local=True index must name, where this process's devices hold a "
+                f"batch, rows of this process, in [{first}, {first + count}); got rows in "
+                f"[{rows.min()}, {rows.max()}]. loader.index(epoch) does."
+            )
+        return rows - first
 
     def _place(self, local: Batch, *, stacked: bool = False) -> Batch:
         assert self.sharding is not None
@@ -166,8 +184,7 @@ class Reader:
 
 def make_reader(
     source: Source,
-    *,
-    batch_size: int,
+    order: EpochOrder,
     check_finite: bool,
     sharding: jax.sharding.Sharding | None,
 ) -> Reader:
@@ -177,6 +194,7 @@ def make_reader(
         TypeError: `sharding` is no sharding.
         ValueError: It does not cut batches into equal parts of their rows.
     """
+    batch_size = order.batch_size
     if sharding is not None:
         check_sharding(sharding, batch_size)
     return Reader(
@@ -185,6 +203,7 @@ def make_reader(
         batch_size=batch_size,
         sharding=sharding,
         positions=None if sharding is None else local_positions(sharding, batch_size),
+        parts=order.parts,
     )
 
 

@@ -133,11 +133,11 @@ def empty_aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
     return memory[offset : offset + size].view(dtype).reshape(shape)
 
 
-def ingest_weight(weight: Any, rows: int) -> np.ndarray:
-    """Returns a copy of the rows' weights in float32, after checking them.
+def ingest_weight(weight: Any, rows: int) -> tuple[np.ndarray, int]:
+    """Returns a copy of the rows' weights in float32, after checking them, and an exponent.
 
     Only their ratios count: where float32 does not hold the weights, or not their sums, they are
-    divided by a power of two, by which the largest becomes about 1.
+    divided by two to that exponent, by which the largest becomes about 1; else it is 0.
 
     Raises:
         ValueError: There is not one per row, one is negative or not finite, all are 0, or the
@@ -167,7 +167,7 @@ def ingest_weight(weight: Any, rows: int) -> np.ndarray:
         )
     if exponent:
         array = np.ldexp(array.astype(np.float64), -exponent)
-    return array.astype(np.float32)
+    return array.astype(np.float32), exponent
 
 
 def is_lost_weight(values: np.ndarray) -> np.ndarray:

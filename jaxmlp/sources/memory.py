@@ -41,6 +41,8 @@ class MemorySource:
 
     Attributes:
         columns: Names of the columns of each frame, by the name of the frame: "x", "x['a']", "y".
+        weight_exponent: Weights are stored divided by two to this exponent; 0 unless float32 would
+            not hold them.
 
     Raises:
         TypeError: An array or column holds objects, strings or complex numbers.
@@ -82,9 +84,9 @@ class MemorySource:
         leaves = [freeze(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
         self.x = jax.tree.unflatten(structure, leaves[: len(named)])
         self.y = jax.tree.unflatten(structure_y, leaves[len(named) :])
-        weights = np.ones(rows, np.float32)
+        weights, self.weight_exponent = np.ones(rows, np.float32), 0
         if weight is not None:
-            weights = ingest_weight(read_numbers("weight", weight), rows)
+            weights, self.weight_exponent = ingest_weight(read_numbers("weight", weight), rows)
         self.weight = freeze(weights)
         names = {name: column_names(leaf) for name, leaf in (*named, *named_y)}
         self.columns = {name: own for name, own in names.items() if own is not None}

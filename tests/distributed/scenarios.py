@@ -26,14 +26,17 @@ LOADER = {"batch_size": 8, "shuffle": True, "seed": 1}
 SETTINGS = {"epochs": 4, "validation": (X[:8], Y[:8]), "ema_decay": 0.9}
 
 
+def over_all():
+    return jax.NamedSharding(jax.make_mesh((jax.device_count(),), ("data",)), jax.P("data"))
+
+
 def fit(directory=None, *, rows=(X, Y), rate=1e-2, loader=LOADER, seed=0, start=0, **settings):
-    sharding = jax.NamedSharding(jax.make_mesh((jax.device_count(),), ("data",)), jax.P("data"))
     checkpoint = directory and jaxmlp.Checkpoints(directory=directory, seconds=0)
     return jaxmlp.fit(
         LOSS,
         optax.adam(rate),
         jaxmlp.init_params(CONFIG, key=jax.random.key(start)),
-        jaxmlp.DataLoader(*rows, sharding=sharding, **loader),
+        jaxmlp.DataLoader(*rows, sharding=over_all(), **loader),
         key=jax.random.key(seed),
         **{"checkpoint": checkpoint, **SETTINGS, **settings},
     )
@@ -70,6 +73,49 @@ def train(directory):
 def going_on(directory):
     """Goes on with what another number of processes has begun."""
     return shown(fit(directory / "begun", resume=True, epochs=6))
+
+
+def own_rows(directory):
+    """Each process holds its own rows, of which the first has fewer."""
+    there, count = jax.process_index(), jax.process_count()
+    bounds = [0, 20, ROWS] if count == 2 else [0, ROWS]
+    part = slice(*bounds[there : there + 2])
+    rows, own = (X[part], Y[part]), {**LOADER, "process_local": True}
+
+    def run(path=None, *, rows=rows, loader=own, **settings):
+        return fit(path and directory / path, rows=rows, loader=loader, **settings)
+
+    whole = shown(run())
+    run("run", epochs=2)
+    resumed = shown(run("run", resume=True))
+    changed = (rows[0] + np.float32(there), rows[1])
+    wide = (np.concatenate([rows[0]] * (1 + there), axis=1), rows[1])
+    bad = (np.where(np.arange(len(rows[0]))[:, None] == 27, np.nan, rows[0]), rows[1])
+    checked = {**own, "check_finite": False}
+    begun = directory / "begun"
+    cases = {
+        "the same rows": {"rows": (X, Y)},
+        "not said": {"loader": LOADER},
+        "another form": {"rows": wide},
+        "validation": {"validation": jaxmlp.DataLoader(*rows, **own, sharding=over_all())},
+        "a process's rows changed": {"path": "run", "rows": changed, "resume": True},
+        "all rows everywhere": {
+            "path": "run",
+            "rows": (X, Y),
+            "loader": LOADER,
+            "resume": True,
+        },
+    }
+    if begun.exists():
+        cases["begun by others"] = {"path": "begun", "resume": True}
+    found = {name: caught(run, **settings) for name, settings in cases.items()}
+    seen = {"whole": whole, "resumed": resumed, "found": found}
+    if count == 2:
+        try:
+            run(rows=bad, loader=checked)
+        except jaxmlp.NonFiniteError as error:
+            seen["not finite"] = [str(error), error.rows.tolist()]
+    return seen
 
 
 def differences(directory):

@@ -23,11 +23,17 @@ def block(language, number=0):
     return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[number]
 
 
+def write_script(folder, number=0):
+    """Writes a script of the page, and returns its name."""
+    caption, _, code = block(r"\{code-block\} python", number).partition("\n\n")
+    path = folder / caption.removeprefix(":caption: ")
+    path.write_text(code)
+    return path.name
+
+
 @pytest.mark.long
 def test_the_script_runs_by_the_local_launcher(tmp_path):
-    script = block(r"\{code-block\} python")
-    caption, _, code = script.partition("\n\n")
-    (tmp_path / caption.removeprefix(":caption: ")).write_text(code)
+    write_script(tmp_path)
     python, *arguments = shlex.split(block("bash"))
     assert python == "python"
     returned, out = finish(launch(arguments, cwd=tmp_path))
@@ -36,6 +42,18 @@ def test_the_script_runs_by_the_local_launcher(tmp_path):
     assert re.findall(r"^\[(\d)\] (\d) \d", out, re.MULTILINE) == [("0", str(i)) for i in range(3)]
     config, _ = jaxmlp.load(tmp_path / "runs" / "first" / "network.safetensors")
     assert config.hidden_features == (32,)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("processes", "steps"), [(1, 4), (2, 9)])
+def test_processes_train_on_rows_of_their_own(tmp_path, processes, steps):
+    script = write_script(tmp_path, 1)
+    command = ["-m", "jaxmlp.distributed", "-n", processes, script]
+    returned, out = finish(launch(command, cwd=tmp_path))
+    assert returned == 0, out
+    # 250 rows in shares of 64, or 260 of the second process in shares of 32.
+    found = re.findall(r"^\[0\] (\d) (\d+) \d", out, re.MULTILINE)
+    assert found == [(str(epoch), str(steps)) for epoch in range(3)]
 
 
 def test_the_slurm_script_is_one_that_bash_reads_and_starts_by_srun():

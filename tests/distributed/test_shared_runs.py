@@ -1,5 +1,6 @@
 """A run that processes share is one run: the numbers and files of one, one decision, one error."""
 
+import re
 import shutil
 
 import numpy as np
@@ -11,8 +12,8 @@ from jobs import run_scenarios
 def two(tmp_path_factory):
     """What two processes of one device each saw."""
     folder = tmp_path_factory.mktemp("two")
-    names = ("differences", "iterables", "callbacks", "signals", "failures", "lateness")
-    return folder, run_scenarios(folder, 2, 1, "train", *names)
+    names = ("differences", "iterables", "callbacks", "signals", "failures", "own_rows")
+    return folder, run_scenarios(folder, 2, 1, "train", *names, "lateness")
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,8 @@ def alone(two, tmp_path_factory):
     begun = folder / "going_on" / "begun"
     begun.mkdir(parents=True)
     shutil.copy(two[0] / "train" / "train" / "step_000000000024.safetensors", begun)
-    return folder, run_scenarios(folder, 1, 2, "train", "going_on")[0]
+    shutil.copytree(two[0] / "own_rows" / "run", folder / "own_rows" / "begun")
+    return folder, run_scenarios(folder, 1, 2, "train", "going_on", "own_rows")[0]
 
 
 def test_it_gives_the_numbers_and_the_files_of_one_process_bit_for_bit(two, alone):
@@ -38,6 +40,51 @@ def test_batches_of_the_user_s_own_are_shared_where_the_parameters_are(two):
     (whole, resumed), other = (seen["iterables"] for seen in two[1])
     assert whole == resumed
     assert other == [whole, resumed]
+
+
+class TestOwnRows:
+    """Of which each process holds others."""
+
+    def test_a_run_is_resumed_bit_for_bit(self, two):
+        for seen in two[1]:
+            assert seen["own_rows"]["resumed"] == seen["own_rows"]["whole"]
+            # 28 rows of the second process, in shares of 4.
+            assert seen["own_rows"]["whole"][1:] == [4 * 7, "epochs"]
+        assert two[1][0]["own_rows"]["whole"] == two[1][1]["own_rows"]["whole"]
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("the same rows", r"each process must hold its own rows, but processes 0 and 1 hold"),
+            ("not said", r"the number of rows is 28 in process 1 and 20 in .* process_local=True"),
+            ("another form", r"types and shapes of a row: .*, 6\].* in process 1, and .*, 3\]"),
+            ("validation", r"got a loader of process_local rows, \d+ of 48. Give all processes"),
+            ("a process's rows changed", r"other rows: those of process 1 have changed"),
+            (
+                "all rows everywhere",
+                r"with its own rows in each of 2 processes, and this one has all rows in each",
+            ),
+        ],
+    )
+    def test_what_does_not_fit_is_refused_in_both(self, two, name, message):
+        for seen in two[1]:
+            kind, text, _ = seen["own_rows"]["found"][name]
+            assert kind == "ValueError"
+            assert re.search(message, text), text
+
+    def test_a_row_that_is_not_finite_is_told_by_its_number_among_all(self, two):
+        for seen in two[1]:
+            text, rows = seen["own_rows"]["not finite"]
+            assert "the batch itself is not finite in x" in text
+            # Row 27 of the second process; the first has 20.
+            assert 47 in rows
+
+    def test_another_number_of_processes_does_not_go_on_with_it(self, alone):
+        kind, text, _ = alone[1]["own_rows"]["found"]["begun by others"]
+        assert kind == "ValueError"
+        assert re.search(
+            r"with its own rows in each of 2 processes, and this one has all rows in", text
+        )
 
 
 class TestAgreement:

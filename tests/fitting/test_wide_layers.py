@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from fits import assert_same
 from mesh_fits import CONFIG, LOSS, OPTIMIZER, PARAMS, alone, assert_close, run_case, shown
 
 import jaxmlp
@@ -79,6 +80,24 @@ def test_fit_keeps_where_they_lie_and_gives_what_one_device_gives(kind, driver):
     cut = [leaf for leaf in jax.tree.leaves(moments) if not leaf.is_fully_replicated]
     # Both moments of the kernels, of the first bias and of its norm.
     assert len(cut) == 2 * len([1 for spec in jax.tree.leaves(specs(wanted)) if any(spec)])
+
+
+@pytest.mark.parametrize("driver", ["epochs", "step"])
+@pytest.mark.parametrize("cuts_rows", [True, False])
+def test_a_run_is_resumed_where_they_lie(tmp_path, driver, cuts_rows):
+    mesh = make_mesh()
+    wanted = param_shardings(CONFIG, mesh)
+    sharding = jax.NamedSharding(mesh, jax.P("data")) if cuts_rows else None
+    settings = {"params": jax.device_put(PARAMS, wanted), "ema_decay": 0.8}
+    keep = {"checkpoint": tmp_path}
+    run_case("validation", sharding, driver, **settings, **keep, epochs=2)
+    resumed = run_case("validation", sharding, driver, **settings, **keep, resume=True)
+    whole = run_case("validation", sharding, driver, **settings)
+    for tree in (resumed.params, resumed.state.params):
+        assert jax.tree.all(jax.tree.map(lies_so, tree, wanted))
+    assert_same(resumed.state, whole.state)
+    ours, theirs = (result.state.opt_state for result in (resumed, whole))
+    assert jax.tree.all(jax.tree.map(lambda a, b: lies_so(a, b.sharding), ours, theirs))
 
 
 def test_averages_lie_as_their_parameters():
