@@ -21,11 +21,11 @@ import sweeps
 import jaxmlp
 
 MEMBERS, WORKERS = 24, 3
-# A member, which is a piece, takes one or two seconds.
+# A member, which is a piece, takes one or two seconds in as many.
 EPOCHS = 20_000
 
 
-def fit_members(executor=None, log=None, *, first=0, **settings):
+def fit_members(executor=None, log=None, *, first=0, epochs=EPOCHS, **settings):
     """Trains members with consecutive numbers; workers write down which they begin."""
 
     def init(h, key):
@@ -46,7 +46,7 @@ def fit_members(executor=None, log=None, *, first=0, **settings):
             "learning_rate": np.geomspace(0.001, 1.0, MEMBERS).astype(np.float32),
             "number": first + np.arange(MEMBERS),
         },
-        epochs=EPOCHS,
+        epochs=epochs,
         **settings,
     )
 
@@ -88,7 +88,7 @@ def local_cluster():
         distributed.LocalCluster(
             n_workers=WORKERS,
             threads_per_worker=1,
-            dashboard_address=None,
+            dashboard_address=":0",
             silence_logs=60,
         ) as local,
         local.get_client() as client,

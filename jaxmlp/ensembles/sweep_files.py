@@ -215,6 +215,7 @@ def _read_header(path: Path, contents: Contents) -> _Header:
     try:
         header = _Header(**json.loads(contents.metadata[_SWEEP]))
         read_position(header.data)
+        trainers = [(str(name), dict(machine)) for name, machine in header.trainers]
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise MismatchError(
             f"{path} is no checkpoint of fit_members ({error}); give another directory."
@@ -222,4 +223,4 @@ def _read_header(path: Path, contents: Contents) -> _Header:
     is_whole = isinstance(header.settings, dict) and isinstance(header.stages, list)
     if not is_whole or type(header.epochs) is not int or header.epochs < 1:
         raise MismatchError(f"{path} does not tell the settings and epochs of its sweep.")
-    return header
+    return header._replace(trainers=trainers)

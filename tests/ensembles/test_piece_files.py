@@ -1,5 +1,6 @@
 """Tests that a driver which is killed resumes without training a piece again."""
 
+import json
 import re
 
 import jax
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from sweeps import KEYS, MEMBERS, Here, assert_same_members, fit_members, init
 
-from jaxmlp.ensembles import machines, piece_files, sweeps, workers
+from jaxmlp.ensembles import machines, piece_files, sweep_files, sweeps, workers
 
 TWO = {"members_at_once": 1, "members_per_piece": 2}
 
@@ -181,6 +182,21 @@ def test_pieces_of_machines_alike_are_gone_on_with_without_a_warning(tmp_path, m
     kill(tmp_path, 2)
     machine("new:1", "avx2")
     fit_members(Here(), **TWO, checkpoint=tmp_path, resume=True)
+
+
+def test_files_of_versions_that_did_not_tell_who_trained_are_gone_on_with(tmp_path, monkeypatch):
+    params, metadata = jax.vmap(init)(KEYS), sweep_files.SweepFiles.metadata
+
+    def without_trainers(files):
+        header = json.loads(metadata(files)["jaxmlp.sweep"])
+        del header["trainers"]
+        return {"jaxmlp.sweep": json.dumps(header)}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sweep_files.SweepFiles, "metadata", without_trainers)
+        kill(tmp_path, 2, params=params)
+    found = fit_members(Here(), **TWO, params=params, checkpoint=tmp_path, resume=True)
+    assert_same_members(found, fit_members(params=params))
 
 
 def test_a_checkpoint_of_another_machine_is_told_wherever_the_sweep_goes_on(tmp_path, machine):
