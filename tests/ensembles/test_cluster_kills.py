@@ -162,14 +162,17 @@ def test_drivers_killed_with_their_schedulers_resume_from_what_came_back(tmp_pat
     drivers, generator = Drivers(tmp_path), clusters.fresh_generator()
     while drivers.kills < 6 and len(drivers.pieces()) < MEMBERS - WORKERS:
         process = drivers.start()
-        # Any instant of a driver's life: before workers are there, while pieces come back.
+        # Any instant of a driver's life, and every second one while its workers train.
+        if drivers.kills % 2:
+            drivers.wait_for_pieces(process, 1)
         try:
-            process.wait(timeout=generator.uniform(0.0, 16.0))
+            process.wait(timeout=generator.uniform(0.0, 3.0 if drivers.kills % 2 else 12.0))
+            break
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
             drivers.died()
-    assert drivers.kills >= 2
+    assert drivers.kills >= 2, "the sweep was over too soon"
     drivers.finish(drivers.start())
 
 
