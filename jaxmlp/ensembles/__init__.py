@@ -2,8 +2,8 @@
 
 In reading order: `parallelism` (members to calls, threads, devices), `settings`, `factories` (loss
 and optimizer of one member), `draws` (its parameters), `checks`, `weights`, `programs` (compiled,
-with a member axis), `weight_effects`, `runs` (one call after the other), `memory`, `sweeps` (calls
-that fit into memory, in threads), `results`, `sweep_files`; `machines`, `piece_plans`, `cuts`,
+with a member axis), `weight_effects`, `runs` (one call after the other), `memory`, `machines`,
+`sweeps` (calls that fit into memory, in threads), `results`, `sweep_files`; `piece_plans`, `cuts`,
 `workers`, `executors` and `remote_stages` (the same by workers elsewhere), `piece_files`; `stages`,
 and `members`, in which they meet; then `candidates`, `scores`, `halving`, `trials` and `searching`;
 `member_outputs`, `predictions`, `selection`, `widths`.

@@ -2,9 +2,8 @@
 
 import hashlib
 import sys
-import warnings
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,11 @@ from .workers import Failure, Reply, import_cloudpickle, run_piece
 
 # An executor that was made anew so often, and of which no worker has ever answered.
 _VAIN_EXECUTORS = 3
+
+
+_REMEDY = (
+    "With checkpoint, resume=True goes on from the pieces that had come back, with a new executor."
+)
 
 
 class BrokenSweepError(BrokenExecutor):
@@ -67,7 +71,7 @@ def _require_spawned(executor: Executor) -> None:
 class WorkerPool:
     """The workers of an executor, which know what the pieces of one sweep share.
 
-    `known` holds what those that have answered said of their machines, by name.
+    `known` holds the names of those that have answered.
 
     Args:
         make: Gives an executor.
@@ -75,7 +79,7 @@ class WorkerPool:
     """
 
     def __init__(self, make: Callable[[], Executor], shared: Shared) -> None:
-        self.known: dict[str, dict[str, str]] = {}
+        self.known = set[str]()
         self._make, self._executor, self._in_vain = make, make(), 0
         self._shared: bytes = import_cloudpickle().dumps(shared)
         self._fingerprint = hashlib.blake2b(self._shared, digest_size=16).hexdigest()
@@ -95,16 +99,16 @@ class WorkerPool:
         given = self._versions, self._settings, self._fingerprint, piece, shared
         try:
             return self._executor.submit(run_piece, self._number, *given)
-        except BrokenExecutor as error:
+        except (BrokenExecutor, *_errors_of_dask("ClosedClientError")) as error:
             broken, self._executor = self._executor, self._make()
             self._in_vain += not self.known
             if self._executor is broken or self._in_vain >= _VAIN_EXECUTORS:
                 raise BrokenSweepError(
-                    "The executor is broken, since a worker of it died, and takes no more pieces; "
-                    f"members {shorten(members)} wait for one. With checkpoint, resume=True goes "
-                    "on from the pieces that had come back, with a new executor. Dask's goes on "
-                    "after the death of a worker by itself; and executor may be a function that "
-                    "makes one, as loky.get_reusable_executor, which is then asked for another. "
+                    "The executor is broken, since a worker of it died, or closed, and takes no "
+                    f"more pieces; members {shorten(members)} wait for one. {_REMEDY} Dask's "
+                    "goes on after the death of a worker by itself; and executor may be a function "
+                    "that makes one, as loky.get_reusable_executor, which is then asked for "
+                    "another. "
                     "Workers that all die at their start mostly ran a script that has no "
                     f"`if __name__ == '__main__':` around what starts them. {error}"
                 ) from error
@@ -114,14 +118,22 @@ class WorkerPool:
         """Returns what a worker answered, or `None` if it died.
 
         Raises:
+            BrokenSweepError: The executor has cancelled the piece, as Dask's does when it has lost
+                its scheduler.
             Exception: What went wrong in the worker, or with the executor.
             ValueError: The worker has other versions.
         """
         told = f"This ended the training of members {shorten(members)}"
         try:
             reply = future.result()
+        except CancelledError as error:
+            raise BrokenSweepError(
+                f"The executor has cancelled the training of members {shorten(members)}: it has "
+                "lost its scheduler, or was closed. Look into the scheduler's log, and start "
+                f"another. {_REMEDY}"
+            ) from error
         except Exception as error:
-            if isinstance(error, (BrokenExecutor, *_killed_worker())):
+            if isinstance(error, (BrokenExecutor, *_errors_of_dask("KilledWorker"))):
                 return None
             error.add_note(f"{told}, in the executor.")
             raise
@@ -136,7 +148,7 @@ class WorkerPool:
                 f"executor must have workers with the versions of here; {reply.worker} has "
                 f"{'; '.join(differing)}. Install the same there."
             )
-        self._compare(reply)
+        self.known.add(reply.worker)
         if reply.kind == "failed":
             failure: Failure = import_cloudpickle().loads(reply.content)
             error = failure.error or RuntimeError("A worker failed with an error of its own.")
@@ -144,33 +156,11 @@ class WorkerPool:
             raise error
         return reply
 
-    def _compare(self, reply: Reply) -> None:
-        """Warns of a worker that computes other bits than the first one may."""
-        if reply.worker in self.known:
-            return
-        others = list(self.known.values())
-        self.known[reply.worker] = reply.machine
-        if reply.machine in others or not others:
-            return
-        first = next(iter(self.known))
-        differing = [
-            f"{name} {value!r} and {reply.machine[name]!r}"
-            for name, value in self.known[first].items()
-            if value != reply.machine[name]
-        ]
-        warnings.warn(
-            f"Workers {first} and {reply.worker} differ, so that members may differ in their last "
-            f"bits by who trained them: {'; '.join(differing)}. Use workers of one kind, or pin "
-            "instructions that all have, as XLA_FLAGS=--xla_cpu_max_isa=AVX2.",
-            RuntimeWarning,
-            stacklevel=7,
-        )
 
-
-def _killed_worker() -> list[type[BaseException]]:
-    """Returns the error by which Dask tells that a task's workers died, if Dask is in use."""
-    distributed = sys.modules.get("distributed")
-    return [] if distributed is None else [distributed.KilledWorker]
+def _errors_of_dask(name: str) -> list[type[BaseException]]:
+    """Returns Dask's error of that name, where Dask is in use and has it."""
+    modules = [sys.modules.get(f"distributed.{module}") for module in ("scheduler", "client")]
+    return [getattr(module, name) for module in modules if hasattr(module, name)]
 
 
 def shorten(numbers: Any) -> str:

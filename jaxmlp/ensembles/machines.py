@@ -3,6 +3,8 @@
 import os
 import platform
 import re
+import socket
+import warnings
 from pathlib import Path
 
 import jax
@@ -11,6 +13,42 @@ from ..storage import library_versions
 
 # What decides between instructions; names as Linux gives them on x86 and on ARM.
 _INSTRUCTIONS = re.compile(r"(?:avx|amx|fma|f16c|sse4|asimd|sve|bf16|fp16)\w*")
+
+
+class Trainers:
+    """Who has trained members of a sweep, and on what machines: the first one of each kind.
+
+    `known` holds their names, and what `describe_machine` told there.
+    """
+
+    def __init__(self) -> None:
+        self.known: list[tuple[str, dict[str, str]]] = []
+
+    def meet(self, name: str, machine: dict[str, str]) -> None:
+        """Remembers who trained members, and warns if it may compute other bits than the first."""
+        if machine in [other for _, other in self.known]:
+            return
+        self.known.append((name, machine))
+        first, before = self.known[0]
+        differing = [
+            f"{what} {before.get(what)!r} and {machine.get(what)!r}"
+            for what in before | machine
+            if before.get(what) != machine.get(what)
+        ]
+        if not differing:
+            return
+        warnings.warn(
+            f"Workers {first} and {name} differ, so that members may differ in their last bits by "
+            f"who trained them: {'; '.join(differing)}. Use workers of one kind, or pin "
+            "instructions that all have, as XLA_FLAGS=--xla_cpu_max_isa=AVX2.",
+            RuntimeWarning,
+            stacklevel=7,
+        )
+
+
+def name_process() -> str:
+    """Returns what this process is called: host and number."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def list_versions() -> dict[str, str]:

@@ -45,6 +45,7 @@ from .factories import (
     group_members,
     split_hyperparameters,
 )
+from .machines import Trainers
 from .parallelism import choose_parallelism
 from .piece_plans import GroupPlan, Shared, choose_piece_parallelism, trace_pieces
 from .programs import MemberInputs, put_everywhere
@@ -238,9 +239,12 @@ def fit_members(
             for own_static, (_, parallelism) in zip(static_settings, groups, strict=True)
         ]
         workers = Workers(make_executor, Shared(sweep, factories, init, tuple(plans)), members)
-    files = None
+    files, trainers = None, Trainers()
     if checkpoints is not None:
         params = [group.members.params for group, _ in groups]
+        if init is not None:
+            # Where workers draw them, those of others are not here.
+            params = [jax.tree.map(lambda leaf: leaf[:1], drawn) for drawn in params]
         own = {"keys": everyone.keys, "params": params, "seeds": sweep.seeds}
         own |= everyone.inputs._asdict()
         if chosen_rows is None:
@@ -248,15 +252,13 @@ def fit_members(
             del own["validation_rows"]
         hashes = {name: hash_tree(a) for name, a in own.items()}
         then = plan_settings(sweep.plan, validation) | hashes | hash_static(static)
-        if workers is not None and init is not None:
-            # The hash is one of the first members of groups.
-            then["executor"] = True
-        files = SweepFiles(then, data, sweep.stages, [group for group, _ in groups])
+        files = SweepFiles(then, data, sweep.stages, [group for group, _ in groups], trainers)
     dropped = run_stages(
         groups,
         sweep.stages,
         keep,
         train_stage if workers is None else workers.train_stage,
+        trainers=trainers,
         files=files,
         checkpoints=checkpoints,
         resume=chosen["resume"],

@@ -122,6 +122,7 @@ class PieceFiles:
             there[positions[further]] = leaf[further]
 
         jax.tree.map(keep, as_stored(progress, until), stored)
+        self._files.meet_trainers(path, contents)
 
 
 def _read_header(path: Path, contents: Contents) -> tuple[int, np.ndarray, int]:

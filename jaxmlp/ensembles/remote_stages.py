@@ -145,6 +145,8 @@ class Workers:
             sent = self._sent.pop(future)
             task, members = sent.task, groups[sent.task.cut.group].members.numbers
             reply = self._pool.reply_of(future, members[task.cut.positions])
+            # Of a worker that dies, Dask has that trained again which anyone still holds.
+            del future
             if reply is None:
                 task = task._replace(deaths=task.deaths + 1)
                 if sent.is_alone and task.deaths >= _DEATHS:
@@ -166,6 +168,7 @@ class Workers:
                 waiting.extendleft(reversed(held))
                 held.clear()
                 group, trained = groups[task.cut.group], import_cloudpickle().loads(reply.content)
+                hooks.meet(reply.worker, reply.machine)
                 with hooks.lock:
                     epochs = take_trained(group, task.cut, trained)
                     hooks.after_piece(task.cut.group, task.cut.positions, until)

@@ -74,7 +74,8 @@ class Hooks(NamedTuple):
     `after_call` is told how many epochs of members were run. It is called under the lock, under
     which `MembersProgress` is written to: states after every call, where `keeps_each_call`.
     `after_piece` is told, under it too, what members of which group have come from a worker: their
-    positions, and the epoch up to which they were trained.
+    positions, and the epoch up to which they were trained. Before, `meet` is told who trains, and
+    on what machine.
     """
 
     lock: threading.Lock
@@ -82,6 +83,7 @@ class Hooks(NamedTuple):
     stop_requested: Callable[[], bool]
     after_call: Callable[[int], None]
     after_piece: Callable[[int, np.ndarray, int], None]
+    meet: Callable[[str, dict[str, str]], None]
     keeps_each_call: bool
 
     def stops(self) -> bool:

@@ -46,8 +46,8 @@ class SweepSettings(TypedDict, total=False):
             terminals and notebooks. With `executor` it tells how many members have come back since
             the last stage.
         checkpoint: As for `fit`. With `executor`, every piece is kept when it arrives, too.
-        resume: As for `fit`; strategy, threads and memory may be others than then; so may
-            the executor, but not whether there is one where `params` is a function.
+        resume: As for `fit`; strategy, threads, memory and executor may be others than then. A
+            warning names what differs if machines that compute other bits have trained the sweep.
     """
 
     nonfinite: Literal["skip", "stop"]

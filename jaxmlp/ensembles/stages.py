@@ -10,6 +10,7 @@ from jaxtyping import Bool
 
 from ..fitting import ProgressBar, stop_requests
 from ..storage import Checkpoints, open_writer
+from .machines import Trainers
 from .parallelism import Parallelism
 from .piece_files import PieceFiles
 from .results import join_history
@@ -30,6 +31,7 @@ def run_stages(
     keep: Keep | None,
     train_stage: TrainStage,
     *,
+    trainers: Trainers,
     files: SweepFiles | None,
     checkpoints: Checkpoints | None,
     resume: bool,
@@ -78,6 +80,7 @@ def run_stages(
             stop_requested,
             after_call,
             after_piece,
+            trainers.meet,
             writer is not None,
         )
         for until in stages:

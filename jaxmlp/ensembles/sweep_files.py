@@ -26,6 +26,7 @@ from ..storage import (
     restore_by_path,
     shapes_by_path,
 )
+from .machines import Trainers
 from .runs import MemberGroup, MembersProgress
 
 _SWEEP = "jaxmlp.sweep"
@@ -49,7 +50,11 @@ class StoredGroup(NamedTuple):
 
 
 class _Header(NamedTuple):
-    """What a checkpoint says beside arrays; `metrics` are the names of each group's."""
+    """What a checkpoint says beside arrays; `metrics` are the names of each group's.
+
+    `trainers` are the names and machines of those that trained until then, one of each kind, which
+    former versions did not write.
+    """
 
     settings: dict[str, Any]
     data: dict[str, Any]
@@ -57,6 +62,7 @@ class _Header(NamedTuple):
     epochs: int
     metrics: list[list[str]]
     versions: dict[str, str]
+    trainers: Sequence[tuple[str, dict[str, str]]] = ()
 
 
 class SweepFiles:
@@ -67,6 +73,7 @@ class SweepFiles:
         data: The loader whose rows must be the same.
         stages: Epochs after which members are dropped, and the last epoch of all.
         groups: Members that share programs, also an attribute.
+        trainers: Those that train the members.
 
     Raises:
         TypeError: The members' states have arrays that cannot be stored by name.
@@ -79,8 +86,9 @@ class SweepFiles:
         data: DataLoader,
         stages: Sequence[int],
         groups: Sequence[MemberGroup],
+        trainers: Trainers,
     ) -> None:
-        self.groups = groups
+        self.groups, self._trainers = groups, trainers
         self._data = data
         self._header = _Header(
             settings=settings,
@@ -110,7 +118,13 @@ class SweepFiles:
 
     def metadata(self) -> dict[str, str]:
         """Returns what a file says beside arrays, by name."""
-        return {_SWEEP: json.dumps(self._header._asdict())}
+        header = self._header._replace(trainers=list(self._trainers.known))
+        return {_SWEEP: json.dumps(header._asdict())}
+
+    def meet_trainers(self, path: Path, contents: Contents) -> None:
+        """Meets those that trained what a file holds, and warns where machines differ."""
+        for name, machine in _read_header(path, contents).trainers:
+            self._trainers.meet(name, machine)
 
     def load(self, writer: CheckpointWriter) -> None:
         """Writes what the newest whole checkpoint holds into the groups, if there is one.
@@ -175,6 +189,7 @@ class SweepFiles:
             if (epoch < 0).any() or (epoch > epochs).any():
                 raise CheckpointError(f"{path} has members at epochs that were never asked for.")
             jax.tree.map(np.copyto, as_stored(group.progress, epochs), stored)
+        self.meet_trainers(path, contents)
 
 
 def hash_static(static: Mapping[str, Sequence[Hashable]]) -> dict[str, str]:
@@ -200,6 +215,7 @@ def _read_header(path: Path, contents: Contents) -> _Header:
     try:
         header = _Header(**json.loads(contents.metadata[_SWEEP]))
         read_position(header.data)
+        trainers = [(str(name), dict(machine)) for name, machine in header.trainers]
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise MismatchError(
             f"{path} is no checkpoint of fit_members ({error}); give another directory."
@@ -207,4 +223,4 @@ def _read_header(path: Path, contents: Contents) -> _Header:
     is_whole = isinstance(header.settings, dict) and isinstance(header.stages, list)
     if not is_whole or type(header.epochs) is not int or header.epochs < 1:
         raise MismatchError(f"{path} does not tell the settings and epochs of its sweep.")
-    return header
+    return header._replace(trainers=trainers)

@@ -14,6 +14,7 @@ from ..fitting import CALL_SECONDS, Plan, bucket, padded_steps, seconds_per_step
 from ..loading import with_settings_of_this_thread
 from ..network import Batch
 from .factories import Factory, ProgramSpec
+from .machines import describe_machine, name_process
 from .memory import available_memory
 from .parallelism import Parallelism, draws_alike, spread, with_less_memory
 from .programs import Programs, make_programs
@@ -184,6 +185,8 @@ def train_stage(
         for group, parallelism in groups
         for batch in _cut_member_batches(group, parallelism, until, dropped[group.members.numbers])
     ]
+    if batches:
+        hooks.meet(name_process(), describe_machine())
     futures: list[Future[None]] = []
     with ThreadPoolExecutor(min(parallelism.threads for _, parallelism in groups)) as pool:
         while True:

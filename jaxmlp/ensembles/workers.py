@@ -2,8 +2,6 @@
 
 import collections
 import contextlib
-import os
-import socket
 import threading
 import traceback
 from typing import Any, Literal, NamedTuple
@@ -12,7 +10,7 @@ import numpy as np
 
 from ..loading import using_settings
 from .draws import draw_params
-from .machines import describe_machine, list_versions
+from .machines import describe_machine, list_versions, name_process
 from .parallelism import Parallelism
 from .piece_plans import Piece, Shared, TracedGroup, Trained, new_group, shapes_of, trace_group
 from .programs import put_everywhere
@@ -78,7 +76,7 @@ def run_piece(
         shared: The pickled `Shared`, or `None` where the worker may have it.
     """
     del number
-    worker, cloudpickle = f"{socket.gethostname()}:{os.getpid()}", import_cloudpickle()
+    worker, cloudpickle = name_process(), import_cloudpickle()
     with using_settings(settings):
         machine, here = describe_machine(), list_versions()
         if here != versions:
@@ -124,7 +122,7 @@ class _KeptSweep:
             first = int(piece.state.epoch[0])
         hooks = Hooks(
             *(threading.Lock(), threading.Event(), lambda: False),
-            *(lambda _: None, lambda *_: None, False),
+            *(lambda _: None, lambda *_: None, lambda *_: None, False),
         )
         batch = fill_up(np.arange(len(members.numbers)), piece.places)
         train_member_batch(group, batch, piece.until, hooks)

@@ -2,14 +2,16 @@
 
 import multiprocessing
 import sys
-from concurrent.futures import ProcessPoolExecutor
+import weakref
+from concurrent.futures import Future, ProcessPoolExecutor
 
+import distributed
 import jax
 import numpy as np
 import optax
 import pytest
 from fits import LINEAR_CONFIG, make_loader
-from sweeps import Deadly, Here, assert_same_members, fit_members, init
+from sweeps import MEMBERS, Deadly, Here, assert_same_members, fit_members, init
 
 import jaxmlp
 from jaxmlp.ensembles import executors, machines, workers
@@ -98,6 +100,53 @@ def test_a_broken_executor_is_told_with_what_goes_on():
         fit_members(Broken(0))
 
 
+def test_a_piece_that_the_executor_cancels_is_told_with_what_goes_on(tmp_path):
+    class Cancels(Here):
+        """As Dask's does with what is under way when its scheduler is gone."""
+
+        def submit(self, function, *arguments):
+            if len(self.members) < 3:
+                return super().submit(function, *arguments)
+            future = Future()
+            future.cancel()
+            future.set_running_or_notify_cancel()
+            return future
+
+    with pytest.raises(
+        executors.BrokenSweepError,
+        match=r"cancelled the training of members 3: it has lost its scheduler.*resume=True",
+    ):
+        fit_members(Cancels(), checkpoint=tmp_path)
+    executor = Here()
+    assert_same_members(fit_members(executor, checkpoint=tmp_path, resume=True), fit_members())
+    assert executor.members == [[3], [4], [5], [6]]
+
+
+def test_a_client_of_dask_that_is_closed_is_told_with_what_goes_on():
+    class Closed(Here):
+        def submit(self, *_):
+            raise distributed.client.ClosedClientError("Client is closed.")
+
+    with pytest.raises(
+        executors.BrokenSweepError, match=r"closed, and takes no more pieces.*Client is closed"
+    ):
+        fit_members(Closed())
+
+
+def test_a_piece_that_has_come_back_is_let_go_of_before_the_next_is_sent():
+    futures = []
+
+    class Watched(Here):
+        def submit(self, function, *arguments):
+            assert all(future() is None for future in futures)
+            future = super().submit(function, *arguments)
+            futures.append(weakref.ref(future))
+            return future
+
+    fit_members(Watched())
+    assert len(futures) >= MEMBERS
+
+
 def test_a_function_that_makes_executors_is_asked_for_another():
     made = []
 
@@ -134,12 +183,13 @@ def test_workers_of_another_version_are_refused_by_name(monkeypatch):
 def test_workers_of_different_machines_are_told_by_what_differs(monkeypatch):
     sets = iter(["x86_64 avx2", "x86_64 avx512f"] + ["x86_64 avx2"] * 20)
     hosts = iter("ab" + "a" * 40)
-    monkeypatch.setattr(workers.socket, "gethostname", lambda: next(hosts))
+    monkeypatch.setattr(workers, "name_process", lambda: next(hosts))
     monkeypatch.setattr(
         workers, "describe_machine", lambda: describe_machine() | {"CPU": next(sets)}
     )
     with pytest.warns(
-        RuntimeWarning, match=r"differ, .*: CPU 'x86_64 avx2' and 'x86_64 avx512f'\. Use"
+        RuntimeWarning,
+        match=r"Workers a and b differ, .*: CPU 'x86_64 avx2' and 'x86_64 avx512f'\. Use",
     ):
         fit_members(Here())
 

@@ -1,5 +1,6 @@
 """Tests that a driver which is killed resumes without training a piece again."""
 
+import json
 import re
 
 import jax
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from sweeps import KEYS, MEMBERS, Here, assert_same_members, fit_members, init
 
-from jaxmlp.ensembles import piece_files
+from jaxmlp.ensembles import machines, piece_files, sweep_files, sweeps, workers
 
 TWO = {"members_at_once": 1, "members_per_piece": 2}
 
@@ -117,7 +118,95 @@ def test_given_parameters_let_a_sweep_resume_without_executor(tmp_path):
     assert_same_members(found, fit_members(params=params))
 
 
-def test_drawn_parameters_tie_a_sweep_to_executors(tmp_path):
+def test_pieces_of_an_executor_are_gone_on_with_without_one(tmp_path, monkeypatch):
+    kill(tmp_path, 2)
+    trained, train = [], sweeps.train_member_batch
+
+    def note_and_train(group, batch, *arguments):
+        trained.append(group.members.numbers[batch.positions[: batch.used]].tolist())
+        train(group, batch, *arguments)
+
+    monkeypatch.setattr(sweeps, "train_member_batch", note_and_train)
+    found = fit_members(checkpoint=tmp_path, resume=True)
+    assert trained == [[4], [5], [6]]
+    monkeypatch.undo()
+    assert_same_members(found, fit_members())
+
+
+def test_a_sweep_without_executor_is_gone_on_with_by_one(tmp_path):
     fit_members(checkpoint=tmp_path, epochs=2)
-    with pytest.raises(ValueError, match="executor=None, now True"):
-        fit_members(Here(), checkpoint=tmp_path, resume=True)
+    executor = Here()
+    found = fit_members(executor, checkpoint=tmp_path, resume=True)
+    assert_same_members(found, fit_members())
+    assert len(executor.members) == MEMBERS
+
+
+def test_an_init_that_draws_others_is_refused(tmp_path):
+    kill(tmp_path, 2)
+    with pytest.raises(ValueError, match="params="):
+        fit_members(
+            Here(),
+            **TWO,
+            checkpoint=tmp_path,
+            resume=True,
+            params=lambda key: jax.tree.map(lambda a: a / 2, init(key)),
+        )
+
+
+DIFFER = r"Workers {} and {} differ, .*: CPU instruction set 'x86_64 avx2' and 'x86_64 avx512f'"
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Lets all that trains be of another machine, of that name and with these instructions."""
+
+    def choose(name, instructions):
+        here = machines.describe_machine() | {"CPU instruction set": f"x86_64 {instructions}"}
+        for module in (workers, sweeps):
+            monkeypatch.setattr(module, "describe_machine", lambda: here)
+            monkeypatch.setattr(module, "name_process", lambda: name)
+
+    return choose
+
+
+def test_pieces_of_another_machine_are_told(tmp_path, machine):
+    machine("old:1", "avx2")
+    kill(tmp_path, 2)
+    machine("new:1", "avx512f")
+    with pytest.warns(RuntimeWarning, match=DIFFER.format("old:1", "new:1")):
+        fit_members(Here(), **TWO, checkpoint=tmp_path, resume=True)
+
+
+def test_pieces_of_machines_alike_are_gone_on_with_without_a_warning(tmp_path, machine):
+    machine("old:1", "avx2")
+    kill(tmp_path, 2)
+    machine("new:1", "avx2")
+    fit_members(Here(), **TWO, checkpoint=tmp_path, resume=True)
+
+
+def test_files_of_versions_that_did_not_tell_who_trained_are_gone_on_with(tmp_path, monkeypatch):
+    params, metadata = jax.vmap(init)(KEYS), sweep_files.SweepFiles.metadata
+
+    def without_trainers(files):
+        header = json.loads(metadata(files)["jaxmlp.sweep"])
+        del header["trainers"]
+        return {"jaxmlp.sweep": json.dumps(header)}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sweep_files.SweepFiles, "metadata", without_trainers)
+        kill(tmp_path, 2, params=params)
+    found = fit_members(Here(), **TWO, params=params, checkpoint=tmp_path, resume=True)
+    assert_same_members(found, fit_members(params=params))
+
+
+def test_a_checkpoint_of_another_machine_is_told_wherever_the_sweep_goes_on(tmp_path, machine):
+    machine("old:1", "avx2")
+    fit_members(Here(), checkpoint=tmp_path, epochs=2)
+    machine("new:1", "avx512f")
+    # A sweep that is over trains nothing.
+    fit_members(checkpoint=tmp_path, epochs=2, resume=True)
+    with pytest.warns(RuntimeWarning, match=DIFFER.format("old:1", "new:1")):
+        fit_members(checkpoint=tmp_path, resume=True)
+    # Both are known from then on.
+    with pytest.warns(RuntimeWarning, match=DIFFER.format("old:1", "new:1")):
+        fit_members(checkpoint=tmp_path, resume=True)
