@@ -21,76 +21,97 @@ _COMPARED = 8
 _MANY = 2000
 
 
-def draw_params(
-    init: Factory,
-    traced: Mapping[str, np.ndarray],
-    static: Mapping[str, Hashable],
-    keys: Shaped[np.ndarray, "members *key"],
-    key_kind: Any,
-    read: set[str],
-) -> PyTree:
-    """Draws members' parameters, each from a key that no step uses, as arrays on the host.
+class ParamsDrawer:
+    """Draws the parameters of a group's members, each from a key that no step uses.
 
     Few members are drawn one by one, from programs that all share. Many small ones are drawn block
     by block in a program of their own, if that gives the first of them the same bits.
 
     Args:
         init: Draws those of one member.
-        traced: Hyperparameters that are numbers, with a leading member axis.
-        static: The others, which all members share.
-        keys: The data of a random key for each member.
-        key_kind: The kind of these keys.
+        static: Hyperparameters that are no numbers, which all members share.
+        key_kind: The kind of their keys.
         read: The names that `init` asks for join it.
-
-    Raises:
-        ValueError: They differ in shape.
+        members: How many will be drawn, in as many calls as it takes.
     """
-    fold = jnp.uint32(INIT_FOLD)
 
-    def draw(numbers: dict[str, Array], data: Any) -> PyTree:
-        key = jax.random.fold_in(jax.random.wrap_key_data(data, impl=key_kind), fold)
-        settings = (Settings({**numbers, **static}, read),) if init.takes else ()
-        return init.function(*settings, key)
+    def __init__(
+        self,
+        init: Factory,
+        static: Mapping[str, Hashable],
+        key_kind: Any,
+        read: set[str],
+        *,
+        members: int,
+    ) -> None:
+        self._init, self._static, self._key_kind, self._read = init, static, key_kind, read
+        self._in_blocks: bool | None = None if members >= _MANY else False
+        self._draw_block = jax.jit(
+            lambda *block: jax.lax.map(lambda member: self._draw(*member), block)
+        )
 
-    def take(members: int | slice) -> tuple[dict[str, Array], np.ndarray]:
-        numbers = {name: jnp.asarray(values[members]) for name, values in traced.items()}
-        return numbers, keys[members]
+    def draw(
+        self, traced: Mapping[str, np.ndarray], keys: Shaped[np.ndarray, "members *key"]
+    ) -> PyTree:
+        """Returns members' parameters as arrays on the host.
 
-    one_by_one: list[PyTree] = []
+        Args:
+            traced: Hyperparameters that are numbers, with a leading member axis.
+            keys: The data of a random key for each member.
 
-    def draw_up_to(end: int) -> PyTree:
-        for member in range(len(one_by_one), end):
-            one_by_one.append(jax.device_get(draw(*take(member))))
-            _require_same_shapes(one_by_one[0], one_by_one[-1])
-        return jax.tree.map(lambda *leaves: np.stack(leaves), *one_by_one)
+        Raises:
+            ValueError: They differ in shape.
+        """
 
-    first = draw_up_to(min(_COMPARED, len(keys)))
-    if len(keys) >= _MANY and _BLOCK // _COMPARED * _bytes_in(first) <= _BLOCK_BYTES:
-        draw_block = jax.jit(lambda *block: jax.lax.map(lambda member: draw(*member), block))
-        drawn = _draw_blocks(lambda members: draw_block(*take(members)), len(keys), first)
-        if drawn is not None:
-            return drawn
-    return draw_up_to(len(keys))
+        def take(members: int | slice | np.ndarray) -> tuple[dict[str, Array], np.ndarray]:
+            numbers = {name: jnp.asarray(values[members]) for name, values in traced.items()}
+            return numbers, keys[members]
 
+        one_by_one: list[PyTree] = []
 
-def _draw_blocks(draw: Callable[[slice], PyTree], members: int, first: PyTree) -> PyTree | None:
-    """Draws members by blocks; returns `None` unless the first ones are as if drawn one by one."""
-    # The last block begins earlier instead of being shorter: one program for all.
-    starts = [*range(0, members - _BLOCK, _BLOCK), members - _BLOCK]
-    drawn: PyTree = None
-    for start in starts:
-        block = slice(start, start + _BLOCK)
-        try:
-            part = jax.device_get(draw(block))
-        except Exception:  # whatever `init` does that works for one member alone
-            return None
-        if drawn is None:
-            if not jax.tree.all(jax.tree.map(_begins_with, part, first)):
+        def draw_up_to(end: int) -> PyTree:
+            for member in range(len(one_by_one), end):
+                one_by_one.append(jax.device_get(self._draw(*take(member))))
+                _require_same_shapes(one_by_one[0], one_by_one[-1])
+            return jax.tree.map(lambda *leaves: np.stack(leaves), *one_by_one)
+
+        if self._in_blocks is None and len(keys) >= _COMPARED:
+            first = draw_up_to(_COMPARED)
+            self._in_blocks = False
+            if _bytes_in(first) // _COMPARED * _BLOCK <= _BLOCK_BYTES:
+                drawn = self._draw_blocks(take, len(keys), first)
+                if drawn is not None:
+                    self._in_blocks = True
+                    return drawn
+        if self._in_blocks:
+            return self._draw_blocks(take, len(keys), None)
+        return draw_up_to(len(keys))
+
+    def _draw(self, numbers: dict[str, Array], data: Any) -> PyTree:
+        key = jax.random.wrap_key_data(data, impl=self._key_kind)
+        key = jax.random.fold_in(key, jnp.uint32(INIT_FOLD))
+        settings = (Settings({**numbers, **self._static}, self._read),) if self._init.takes else ()
+        return self._init.function(*settings, key)
+
+    def _draw_blocks(
+        self, take: Callable[[np.ndarray], Any], members: int, first: PyTree | None
+    ) -> PyTree | None:
+        """Draws members by blocks; `None` unless the first ones are as those drawn one by one."""
+        drawn: list[PyTree] = []
+        for start in range(0, members, _BLOCK):
+            # The last block is filled up: one program for all.
+            block = np.minimum(np.arange(start, start + _BLOCK), members - 1)
+            try:
+                drawn.append(jax.device_get(self._draw_block(*take(block))))
+            except Exception:  # whatever `init` does that works for one member alone
+                if first is None:
+                    raise
                 return None
-            drawn = jax.tree.map(lambda a: np.empty((members, *a.shape[1:]), a.dtype), part)
-        for whole, leaf in zip(jax.tree.leaves(drawn), jax.tree.leaves(part), strict=True):
-            whole[block] = leaf
-    return drawn
+            if first is not None and not start:
+                same = jax.tree.map(_begins_with, drawn[0], first)
+                if not jax.tree.all(same):
+                    return None
+        return jax.tree.map(lambda *blocks: np.concatenate(blocks)[:members], *drawn)
 
 
 def _begins_with(block: np.ndarray, first: np.ndarray) -> bool:

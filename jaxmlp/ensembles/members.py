@@ -36,7 +36,7 @@ from .checks import (
     require_read,
     warn_of_bad_members,
 )
-from .draws import draw_params
+from .draws import ParamsDrawer
 from .executors import as_executor
 from .factories import (
     as_init,
@@ -224,9 +224,9 @@ def fit_members(
         if init is not None:
             # Workers draw theirs: of a group, the first member's show here what there is.
             shown = own if make_executor is None else take_members(own, np.arange(1))
-            numbers, kind = shown.inputs.hyperparameters, sweep.key_kind
-            drawn = draw_params(init, numbers, own_static, shown.keys, kind, read)
-            own = own._replace(params=drawn)
+            count = len(shown.numbers)
+            drawer = ParamsDrawer(init, own_static, sweep.key_kind, read, members=count)
+            own = own._replace(params=drawer.draw(shown.inputs.hyperparameters, shown.keys))
         groups.append(plan_one(sweep, factories, own_static, own, parallelism))
         static_settings.append(own_static)
         read |= groups[-1][0].setup.programs.read
@@ -235,8 +235,10 @@ def fit_members(
     workers = None
     if make_executor is not None:
         plans = [
-            GroupPlan(own_static, parallelism.width, chosen["members_per_piece"])
-            for own_static, (_, parallelism) in zip(static_settings, groups, strict=True)
+            GroupPlan(own_static, parallelism.width, chosen["members_per_piece"], len(numbers))
+            for own_static, (_, parallelism), numbers in zip(
+                static_settings, groups, numbers_by_group, strict=True
+            )
         ]
         workers = Workers(make_executor, Shared(sweep, factories, init, tuple(plans)), members)
     files, trainers = None, Trainers()

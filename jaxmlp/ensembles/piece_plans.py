@@ -26,12 +26,14 @@ from .weight_effects import require_weighed
 class GroupPlan(NamedTuple):
     """What a worker must know of a group: what its members share, and how many it computes at once.
 
-    `members` are the members per piece that were asked for, `None` where they are chosen.
+    `members` are the members per piece that were asked for, `None` where they are chosen; `in_all`
+    are all of the group.
     """
 
     static: Mapping[str, Hashable]
     width: int
     members: int | None
+    in_all: int
 
 
 class Shared(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from ..loading import using_settings
-from .draws import draw_params
+from .draws import ParamsDrawer
 from .machines import describe_machine, list_versions, name_process
 from .parallelism import Parallelism
 from .piece_plans import Piece, Shared, TracedGroup, Trained, new_group, shapes_of, trace_group
@@ -101,7 +101,7 @@ def _as_sendable(error: Exception) -> Exception | None:
 
 
 class _KeptSweep:
-    """What a worker keeps of a sweep: rows on its device, and programs per group and size."""
+    """What a worker keeps of a sweep: rows on its device, and programs per group."""
 
     def __init__(self, shared: Shared) -> None:
         sweep = shared.sweep
@@ -110,6 +110,7 @@ class _KeptSweep:
         )
         self.shared = shared._replace(sweep=sweep)
         self._traced: dict[tuple[int, int], TracedGroup] = {}
+        self._drawers: dict[int, ParamsDrawer] = {}
         self._lock = threading.Lock()
 
     def train(self, piece: Piece) -> Trained:
@@ -134,9 +135,13 @@ class _KeptSweep:
         members, init = piece.members, self.shared.init
         if init is None:
             return members
-        static = self.shared.groups[piece.group].static
-        numbers, kind = members.inputs.hyperparameters, self.shared.sweep.key_kind
-        params = draw_params(init, numbers, static, members.keys, kind, set())
+        with self._lock:
+            drawer = self._drawers.get(piece.group)
+            if drawer is None:
+                plan, kind = self.shared.groups[piece.group], self.shared.sweep.key_kind
+                drawer = ParamsDrawer(init, plan.static, kind, set(), members=plan.in_all)
+                self._drawers[piece.group] = drawer
+        params = drawer.draw(members.inputs.hyperparameters, members.keys)
         return members._replace(params=params)
 
     def _compiled(self, piece: Piece, members: Members) -> TracedGroup:

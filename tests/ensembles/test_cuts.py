@@ -66,7 +66,7 @@ def places_of(monkeypatch, *, members, seconds, width=1, before=None, asked=None
     """Members per piece where an epoch of one takes so many seconds."""
     monkeypatch.setattr(cuts, "seconds_per_step", lambda *_, **__: seconds / 10)
     group = make_group(np.zeros(members), np.zeros(members, bool))
-    return choose_places(group, GroupPlan({}, width, asked), members, 1, before)
+    return choose_places(group, GroupPlan({}, width, asked, members), members, 1, before)
 
 
 @pytest.mark.parametrize(

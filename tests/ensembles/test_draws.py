@@ -12,13 +12,18 @@ from jaxmlp.ensembles.factories import as_init
 KEYS = np.asarray(jax.random.key_data(jax.random.split(jax.random.key(3), 10)))
 
 
-def draw(init, *, many, block=4, key_kind="threefry2x32", monkeypatch, traced=None):
-    """Draws ten members, in blocks if these are many."""
+def draw(init, *, many, block=4, key_kind="threefry2x32", monkeypatch, traced=None, calls=1):
+    """Draws ten members, in blocks if these are many, in some calls."""
     monkeypatch.setattr(draws, "_BLOCK", block)
     monkeypatch.setattr(draws, "_COMPARED", 3)
     monkeypatch.setattr(draws, "_MANY", 10 if many else 11)
     keys = KEYS if key_kind == "threefry2x32" else np.concatenate([KEYS, KEYS], axis=1)
-    return draws.draw_params(as_init(init), traced or {}, {}, keys, key_kind, set())
+    drawer = draws.ParamsDrawer(as_init(init), {}, key_kind, set(), members=10)
+    parts = [
+        drawer.draw({name: values[part] for name, values in (traced or {}).items()}, keys[part])
+        for part in np.array_split(np.arange(10), calls)
+    ]
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
 def same_bits(one, other):
@@ -45,6 +50,22 @@ def test_blocks_give_the_bits_of_draws_one_by_one(monkeypatch, kernel_init, bloc
     blocks = draw(init, many=True, block=block, monkeypatch=monkeypatch)
     assert len(calls) == 14  # of the first three members, and once traced
     assert same_bits(one_by_one, blocks)
+
+
+@pytest.mark.parametrize("calls", [2, 3, 4], ids=lambda calls: f"{calls} calls")
+def test_blocks_of_pieces_are_compiled_once(monkeypatch, calls):
+    traced = []
+
+    def init(key):
+        traced.append(isinstance(key, jax.core.Tracer))
+        return {"w": jax.random.normal(key, (3,))}
+
+    one_by_one = draw(init, many=False, monkeypatch=monkeypatch)
+    assert not any(traced)
+    pieces = draw(init, many=True, calls=calls, monkeypatch=monkeypatch)
+    # Pieces of two members, of four calls, are too small to be compared; then members of three.
+    assert sum(traced) == 1
+    assert same_bits(one_by_one, pieces)
 
 
 def test_hyperparameters_belong_to_their_members(monkeypatch):

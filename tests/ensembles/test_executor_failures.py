@@ -32,16 +32,17 @@ class HeldError(Exception):
     [(ZeroDivisionError("nothing"), ZeroDivisionError), (HeldError("no space"), RuntimeError)],
 )
 def test_an_error_in_a_worker_tells_its_traceback_and_the_members(monkeypatch, error, kind):
-    def draw_params(*_):
-        raise error
+    class Failing(workers.ParamsDrawer):
+        def draw(self, *_):
+            raise error
 
-    monkeypatch.setattr(workers, "draw_params", draw_params)
+    monkeypatch.setattr(workers, "ParamsDrawer", Failing)
     with pytest.raises(kind) as caught:
         fit_members(Here(), **TWO)
     (note,) = caught.value.__notes__
     assert "This ended the training of members 0-1 in worker " in note
     assert str(error) in note
-    assert "in draw_params" in note
+    assert "in draw" in note
 
 
 def test_a_member_that_kills_its_workers_is_given_up_and_the_others_finish():
