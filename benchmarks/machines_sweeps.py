@@ -8,8 +8,8 @@ had compiled, before the clock runs. Printed are
 - per piece: milliseconds that a piece takes beside its training: a tenth of the members in pieces
   of one member and one epoch, less what the same members take in few pieces, by their number;
 - by the ideal: seconds for all members by the seconds that the workers would take if nothing but
-  training cost anything, which is what one process needs in one thread for a tenth of the members
-  in the same round. This process and the scheduler share the workers' cores.
+  training cost anything, which is what one process needs in one thread in the same round, by their
+  number. This process and the scheduler share the workers' cores.
 """
 
 import contextlib
@@ -67,12 +67,12 @@ def measure(
     task = f"{members:,} members of {epochs} epochs"
     for chosen in (None, executor):
         sweep(members, epochs, chosen)
-    sweep(sample, epochs, None, threads=1)
+    sweep(members, epochs, None, threads=1)
     here, there, alone = [], [], []
     for _ in range(rounds):
         here.append(sweep(members, epochs, None))
         there.append(sweep(members, epochs, executor))
-        alone.append(sweep(sample, epochs, None, threads=1) * members / sample / workers)
+        alone.append(sweep(members, epochs, None, threads=1) / workers)
     many = statistics.median(there)
     found = [figures.from_ratios(task, name, many, "s", np.divide(there, alone))]
     faster = np.divide(here, there)

@@ -1,5 +1,6 @@
 """Tests of what goes wrong in workers: errors, deaths, other versions."""
 
+import collections
 import multiprocessing
 import sys
 import weakref
@@ -37,6 +38,8 @@ def test_an_error_in_a_worker_tells_its_traceback_and_the_members(monkeypatch, e
             raise error
 
     monkeypatch.setattr(workers, "ParamsDrawer", Failing)
+    # Those of other tests keep theirs.
+    monkeypatch.setattr(workers, "_sweeps", collections.OrderedDict())
     with pytest.raises(kind) as caught:
         fit_members(Here(), **TWO)
     (note,) = caught.value.__notes__
