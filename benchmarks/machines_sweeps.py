@@ -13,6 +13,7 @@ had compiled, before the clock runs. Printed are
 """
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import statistics
@@ -95,11 +96,12 @@ def measure(
 @contextlib.contextmanager
 def pool_of(name: str, workers: int) -> Iterator[Executor]:
     """Starts workers of one thread each; they end with the `with` block."""
-    threads = {"OMP_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu"}
+    # XLA has as many threads as this says; those of several workers would wait for each other.
+    threads = {"NPROC": "1", "JAX_PLATFORMS": "cpu"}
     if name == "processes":
-        os.environ.update(threads)
         spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
+        set_threads = functools.partial(os.environ.update, threads)
+        with ProcessPoolExecutor(workers, mp_context=spawn, initializer=set_threads) as pool:
             yield pool
         return
     from distributed import Client, LocalCluster

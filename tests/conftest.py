@@ -27,6 +27,8 @@ import jax
 
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+# Lowering takes a tenth of a suite to write down where each operation stands.
+jax.config.update("jax_traceback_in_locations_limit", 0)
 
 
 def pytest_addoption(parser):
