@@ -13,7 +13,6 @@ had compiled, before the clock runs. Printed are
 """
 
 import contextlib
-import functools
 import multiprocessing
 import os
 import statistics
@@ -96,19 +95,18 @@ def measure(
 @contextlib.contextmanager
 def pool_of(name: str, workers: int) -> Iterator[Executor]:
     """Starts workers of one thread each; they end with the `with` block."""
-    # XLA has as many threads as this says; those of several workers would wait for each other.
-    threads = {"NPROC": "1", "JAX_PLATFORMS": "cpu"}
+    # XLA has as many threads as NPROC says; those of several workers would wait for each other.
     if name == "processes":
         spawn = multiprocessing.get_context("spawn")
-        set_threads = functools.partial(os.environ.update, threads)
-        with ProcessPoolExecutor(workers, mp_context=spawn, initializer=set_threads) as pool:
+        start = {"mp_context": spawn, "initializer": os.putenv, "initargs": ("NPROC", "1")}
+        with ProcessPoolExecutor(workers, **start) as pool:
             yield pool
         return
     from distributed import Client, LocalCluster
 
     with (
         LocalCluster(
-            n_workers=workers, threads_per_worker=1, dashboard_address=None, env=threads
+            n_workers=workers, threads_per_worker=1, dashboard_address=None, env={"NPROC": "1"}
         ) as cluster,
         Client(cluster) as client,
     ):

@@ -30,8 +30,17 @@ def test_every_benchmark_of_the_readme_is_in_the_table():
     assert named - {"all"} == set(names())
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("name", names())
+# The others take longer, or are like one of these.
+QUICK = {"fit", "ensemble", "machines", "scale", "gpu"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.long if name in QUICK else pytest.mark.slow)
+        for name in names()
+    ],
+)
 def test_a_benchmark_runs_at_its_smallest_size(name, tmp_path):
     from figures import read
 
