@@ -106,7 +106,7 @@ def pool_of(name: str, workers: int) -> Iterator[Executor]:
 
     with (
         LocalCluster(
-            n_workers=workers, threads_per_worker=1, dashboard_address=None, env={"NPROC": "1"}
+            n_workers=workers, threads_per_worker=1, dashboard_address=":0", env={"NPROC": "1"}
         ) as cluster,
         Client(cluster) as client,
     ):
