@@ -7,6 +7,9 @@ import pytest
 
 import jaxmlp
 
+# Not under runtime type checks, whose frames hold the arguments of what they check.
+pytestmark = pytest.mark.long
+
 WIDTH = 37
 
 
