@@ -45,6 +45,8 @@ class ParamsDrawer:
         members: int,
     ) -> None:
         self._init, self._static, self._key_kind, self._read = init, static, key_kind, read
+        self._fold = jnp.uint32(INIT_FOLD)
+        # `None` until the first members have been drawn both ways.
         self._in_blocks: bool | None = None if members >= _MANY else False
         self._draw_block = jax.jit(
             lambda *block: jax.lax.map(lambda member: self._draw(*member), block)
@@ -63,7 +65,7 @@ class ParamsDrawer:
             ValueError: They differ in shape.
         """
 
-        def take(members: int | slice | np.ndarray) -> tuple[dict[str, Array], np.ndarray]:
+        def take(members: int | np.ndarray) -> tuple[dict[str, Array], np.ndarray]:
             numbers = {name: jnp.asarray(values[members]) for name, values in traced.items()}
             return numbers, keys[members]
 
@@ -89,7 +91,7 @@ class ParamsDrawer:
 
     def _draw(self, numbers: dict[str, Array], data: Any) -> PyTree:
         key = jax.random.wrap_key_data(data, impl=self._key_kind)
-        key = jax.random.fold_in(key, jnp.uint32(INIT_FOLD))
+        key = jax.random.fold_in(key, self._fold)
         settings = (Settings({**numbers, **self._static}, self._read),) if self._init.takes else ()
         return self._init.function(*settings, key)
 

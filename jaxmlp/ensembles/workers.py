@@ -101,7 +101,7 @@ def _as_sendable(error: Exception) -> Exception | None:
 
 
 class _KeptSweep:
-    """What a worker keeps of a sweep: rows on its device, and programs per group."""
+    """What a worker keeps of a sweep: rows on its device, and programs per group and size."""
 
     def __init__(self, shared: Shared) -> None:
         sweep = shared.sweep
