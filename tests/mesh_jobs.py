@@ -12,14 +12,19 @@ SCRIPT = Path(__file__).parent / "mesh_process.py"
 
 def run_processes(count, devices, jobs, *, connected=True):
     """What each of `count` processes with `devices` devices got of each job."""
+    return run_script(SCRIPT, count, devices, jobs, connected=connected)
+
+
+def run_script(script, count, *arguments, connected=True, timeout=600, **environment):
+    """What each of `count` processes printed last, told an address, its number and the rest."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{found.getsockname()[1]}" if connected else "none"
     running = [
         subprocess.Popen(
-            [sys.executable, SCRIPT, address]
-            + [json.dumps(argument) for argument in (number, count, devices, jobs)],
-            env=os.environ | {"JAX_PLATFORMS": "cpu"},
+            [sys.executable, script, address]
+            + [json.dumps(argument) for argument in (number, count, *arguments)],
+            env=os.environ | {"JAX_PLATFORMS": "cpu"} | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -27,7 +32,7 @@ def run_processes(count, devices, jobs, *, connected=True):
         for number in range(count)
     ]
     try:
-        printed = [process.communicate(timeout=600) for process in running]
+        printed = [process.communicate(timeout=timeout) for process in running]
     finally:
         for process in running:
             process.kill()

@@ -2,53 +2,25 @@
 
 import functools
 import itertools
-import json
-import os
 import re
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from fits import KEY, LINEAR, fit
+from mesh_jobs import run_script
 from processes import Rows, make_loader, run
 
 import jaxmlp
 from jaxmlp import DataLoader
 
 
-def free_address():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{found.getsockname()[1]}"
-
-
 def run_processes(count, devices, axes, chunk_rows=None):
     """What each of `count` processes with `devices` devices printed."""
     flags = f"--xla_force_host_platform_device_count={devices}"
-    script, address = Path(__file__).parents[1] / "processes.py", free_address()
-    running = [
-        subprocess.Popen(
-            [sys.executable, script, address]
-            + [json.dumps(argument) for argument in (number, count, axes, chunk_rows)],
-            env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(count)
-    ]
-    try:
-        printed = [process.communicate(timeout=120) for process in running]
-    finally:
-        for process in running:
-            process.kill()
-    for process, (_, error) in zip(running, printed, strict=True):
-        assert process.returncode == 0, error
-    return [json.loads(out.splitlines()[-1]) for out, _ in printed]
+    script = Path(__file__).parents[1] / "processes.py"
+    return run_script(script, count, axes, chunk_rows, timeout=120, XLA_FLAGS=flags)
 
 
 LAYOUTS = {
