@@ -73,6 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, help="of the part fit")
+    parser.add_argument("--without", nargs="+", default=[], help="contestants to leave out")
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--seconds", type=float, default=0.5, help="per contestant and round")
     parser.add_argument(
@@ -113,6 +114,7 @@ def main() -> None:
             workloads=arguments.workloads or (["W1"] if arguments.smoke else list(WORKLOADS)),
             folder=Path(folder),
             smoke=arguments.smoke,
+            without=frozenset(arguments.without),
         )
         for name in arguments.parts:
             for part in PARTS[name](setting):

@@ -35,19 +35,22 @@ class Setting(NamedTuple):
     workloads: list[str]
     folder: Path
     smoke: bool
+    without: frozenset[str]
 
     def peer(self, title: str, module: str, function: str, **variables: str) -> Peer:
         environment = {**self.environment, **variables}
         if "torch" in function or module == "peers_torch":
             environment["TORCH_DEVICE"] = self.torch_device
-        return Peer(title, module, function, environment)
+            return Peer(title, module, function, environment, imports=("torch",))
+        return Peer(title, module, function, environment, imports=("jaxmlp",))
 
     def choose(self, peers: dict[str, Peer], quick: tuple[str, ...]) -> dict[str, Peer]:
-        """Leaves out PyTorch where it is missing, and all but the quick ones for a trial."""
+        """Leaves out PyTorch where it is missing, who is not asked for, and in a trial most."""
         return {
             name: peer
             for name, peer in peers.items()
             if (self.torch_device or "TORCH_DEVICE" not in peer.environment)
+            and name not in self.without
             and (not self.smoke or name in ("jaxmlp", *quick))
         }
 

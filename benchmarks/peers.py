@@ -19,12 +19,16 @@ class Contestant(NamedTuple):
 
 
 class Peer(NamedTuple):
-    """Where a contestant is made: `function(task)` of a module, under these variables."""
+    """Where a contestant is made: `function(task)` of a module, under these variables.
+
+    Of `imports`, all contestants take their time at once; of the rest, one after the other.
+    """
 
     title: str
     module: str
     function: str
     environment: dict[str, str]
+    imports: tuple[str, ...] = ()
 
     def prepare(self, task: Any) -> Contestant:
         return getattr(importlib.import_module(self.module), self.function)(task)

@@ -4,11 +4,12 @@ A worker sleeps while the others run; the processor time that it takes meanwhile
 a thread pool that waits by spinning would slow the others down.
 """
 
+import importlib
 import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -32,11 +33,12 @@ def race(peers: Mapping[str, Peer], task: Any, *, rounds: int, seconds: float) -
     workers: dict[str, Worker] = {}
     times: dict[str, Times] = {}
     try:
-        # One at a time: compiling and calibrating shall not disturb each other either.
         for name, peer in peers.items():
-            worker = workers[name] = Worker(peer, task, seconds)
-            if worker.problem:
-                times[name] = Times(np.array([]), problem=worker.problem)
+            workers[name] = Worker(peer, task, seconds)
+        # One at a time: compiling and calibrating shall not disturb each other either.
+        for name in peers:
+            if problem := workers[name].prepare():
+                times[name] = Times(np.array([]), problem=problem)
                 workers.pop(name).close()
         measured = {name: [] for name in workers}
         for index in range(rounds):
@@ -53,7 +55,7 @@ def race(peers: Mapping[str, Peer], task: Any, *, rounds: int, seconds: float) -
 
 
 class Worker:
-    """A contestant in a process of its own, compiled and warm; `problem` says why there is none."""
+    """A contestant in a process of its own, which has begun with its imports."""
 
     def __init__(self, peer: Peer, task: Any, seconds: float) -> None:
         context = multiprocessing.get_context("spawn")
@@ -63,7 +65,13 @@ class Worker:
         with _environment(peer.environment):
             self._process.start()
         theirs.close()
-        self.problem = self._receive()
+
+    def prepare(self) -> str:
+        """Has it compiled and warm; returns the problem if there is one, else ""."""
+        # Where an import failed, the process has ended and left its problem.
+        with suppress(BrokenPipeError):
+            self._connection.send("prepare")
+        return self._receive()
 
     def run(self) -> tuple[float, float, float]:
         """Runs one round: seconds per step, those it waited before, and processor time therein."""
@@ -88,6 +96,10 @@ class Worker:
 
 def _serve(connection: Connection, peer: Peer, task: Any, seconds: float) -> None:
     try:
+        for name in peer.imports:
+            importlib.import_module(name)
+        if not _asked(connection):
+            return
         contestant = peer.prepare(task)
         epochs = _calibrate(contestant.run, seconds)
     except ModuleNotFoundError as error:
@@ -98,17 +110,22 @@ def _serve(connection: Connection, peer: Peer, task: Any, seconds: float) -> Non
         raise
     connection.send("")
     waiting_since, processor_then = time.perf_counter(), time.process_time()
-    while True:
-        try:
-            connection.recv()
-        except EOFError:
-            return
+    while _asked(connection):
         waited, processor = (
             time.perf_counter() - waiting_since,
             time.process_time() - processor_then,
         )
         connection.send((contestant.run(epochs) / epochs / contestant.steps, waited, processor))
         waiting_since, processor_then = time.perf_counter(), time.process_time()
+
+
+def _asked(connection: Connection) -> bool:
+    """Waits for the next request; there is none once the other end is closed."""
+    try:
+        connection.recv()
+    except EOFError:
+        return False
+    return True
 
 
 def _calibrate(run: Callable[[int], float], seconds: float) -> int:

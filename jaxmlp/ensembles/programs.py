@@ -114,7 +114,7 @@ class Programs:
         index: Int[Array, "epochs steps batch"],
         limit: Int[Array, ""],
         validation: PyTree | None,
-        steps: Int[Array, ""],
+        steps: Int[Array, ""] | None,
     ) -> tuple[FitState, Metrics]:
         loss_fn, optimizer = self._spec.make(inputs.hyperparameters, self.read)
         rows = _weigh(rows, inputs.row_weights)

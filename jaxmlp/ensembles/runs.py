@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, PyTree
 
 from ..data import DataLoader
-from ..fitting import FitState, padded_index, padded_steps, seconds_per_step
+from ..fitting import FitState, padded_index, places_for, seconds_per_step
 from ..loading import cut_order, permutations
 from ..network import Batch
 from .programs import MemberInputs, Programs
@@ -222,7 +222,7 @@ def where(condition: Bool[np.ndarray, " members"], chosen: PyTree, other: PyTree
 
 def run_inputs(setup: GroupSetup, members: Members, index: Any, limits: np.ndarray) -> tuple:
     """Returns what the program of epochs takes beside the state; `limits` by member."""
-    steps, limits = np.int32(len(setup.loader)), limits.astype(np.int32)
+    steps, limits = places_for(len(setup.loader)).taken, limits.astype(np.int32)
     return members.inputs, setup.rows, index, limits, setup.validation, steps
 
 
@@ -251,6 +251,6 @@ def draw_index(
 def shape_of_index(setup: GroupSetup, members: Members) -> jax.ShapeDtypeStruct:
     """Returns the shape of what `draw_index` draws."""
     own = () if setup.seeds is None else (len(members.numbers),)
-    places = padded_steps(len(setup.loader))
+    places = places_for(len(setup.loader)).total
     shape = (*own, setup.epochs_per_call, places, setup.loader.batch_size)
     return jax.ShapeDtypeStruct(shape, np.int32)

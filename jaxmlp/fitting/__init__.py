@@ -13,7 +13,15 @@ trained); `wide_layers` (parameters over several devices); `cache_directories`, 
 
 from . import program
 from .ahead_of_time import compile_predict
-from .buckets import bucket, bucket_of_rows, fill_rows, padded_index, padded_rows, padded_steps
+from .buckets import (
+    bucket,
+    bucket_of_rows,
+    fill_rows,
+    padded_index,
+    padded_rows,
+    padded_steps,
+    places_for,
+)
 from .cache_directories import UnsafeDirectoryError, open_cache_directory
 from .compilation_cache import enable_compilation_cache
 from .drivers import Driver
@@ -73,6 +81,7 @@ __all__ = [
     "padded_rows",
     "padded_steps",
     "param_shardings",
+    "places_for",
     "plan_settings",
     "predict",
     "predict_rows",

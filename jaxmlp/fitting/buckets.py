@@ -4,6 +4,8 @@ Tables so small that compiling takes longer than training are filled up to a buc
 up is never looked at. Larger tables stay where they lie, uncopied.
 """
 
+from typing import NamedTuple
+
 import jax
 import numpy as np
 
@@ -50,6 +52,28 @@ def padded_steps(steps: int) -> int:
     return max(32, bucket(steps))
 
 
+class Places(NamedTuple):
+    """How many steps an epoch has places for in a program, and how many of them are taken.
+
+    `None` stands for all of them.
+    """
+
+    total: int
+    taken: np.int32 | None
+
+
+def places_for(steps: int) -> Places:
+    """Returns the places of an epoch of so many steps.
+
+    On a CPU, epochs of other lengths share a program. On a GPU, before each pass of a loop whose
+    number of passes is data, the host is asked whether to go on: 13 of 42 microseconds on an H100
+    (benchmarks/NOTES.md). There, each length has a program of its own.
+    """
+    if jax.default_backend() == "cpu":
+        return Places(padded_steps(steps), np.int32(steps))
+    return Places(steps, None)
+
+
 def padded_index(loader: DataLoader, epoch: int) -> np.ndarray:
     """Returns the row numbers of an epoch's batches in the device's integers, and 0 behind them.
 
@@ -58,7 +82,7 @@ def padded_index(loader: DataLoader, epoch: int) -> np.ndarray:
     index = loader.index(epoch)
     if loader.parts is not None:
         index = loader.parts.places(index)
-    places = np.zeros((padded_steps(len(index)), index.shape[1]), np.int32)
+    places = np.zeros((places_for(len(index)).total, index.shape[1]), np.int32)
     places[: len(index)] = index
     return places
 

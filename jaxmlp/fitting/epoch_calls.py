@@ -4,13 +4,14 @@ import functools
 from collections.abc import Callable, Generator
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Int
 
 from ..data import DataLoader
 from ..loading import place_whole
 from ..network import Batch
-from .buckets import bucket, padded_index, padded_steps
+from .buckets import bucket, padded_index, places_for
 from .calls import Call, Run, replay_places
 from .fit_state import FitState
 from .partitioning import PartedRows
@@ -56,7 +57,9 @@ def run_epochs(
         after, metrics = _call(run, state, loader, rows, index, end)
         # The device runs meanwhile.
         ahead = next(cuts, None)
-        finite = np.asarray(metrics.pop("finite"))
+        # Together: each way from a device takes its time. The state's numbers are kept with it.
+        metrics, *_ = jax.device_get((metrics, after.epoch, after.stopped))
+        finite = metrics.pop("finite")
         if not finite.all():
             bad = int(finite.argmin())
             yield from _split_at(bad, run, state, after, loader, rows, index)
@@ -76,7 +79,7 @@ def _call(
     index: np.ndarray,
     end: int,
 ) -> tuple[FitState, Metrics]:
-    steps = np.int32(len(loader))
+    steps = places_for(len(loader)).taken
     compiled = run.compiled("run_epochs")
     if run.layout is not None:
         places: Any = place_whole(index, run.layout.whole)
@@ -117,7 +120,7 @@ def _joined_index(
     loader: DataLoader, first: int, joined: int, end: int
 ) -> Int[np.ndarray, "epochs steps batch"]:
     """Orders of the epochs before `end`; behind there are none, and the program skips them."""
-    index = np.zeros((joined, padded_steps(len(loader)), loader.batch_size), np.int32)
+    index = np.zeros((joined, places_for(len(loader)).total, loader.batch_size), np.int32)
     for place, epoch in enumerate(range(first, end)):
         index[place] = padded_index(loader, epoch)
     return index

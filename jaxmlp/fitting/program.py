@@ -17,6 +17,7 @@ from ..loading import apply_transform
 from ..network import Batch, LossFn, map_trained, with_types_of
 from ..optimizers import Optimizer
 from ..train_step import make_pure_step
+from .buckets import padded_steps
 from .evaluation import evaluate_rows
 from .fit_state import FitState, note_value
 from .partitioning import PartedRows, cut_batch, cut_rows, hold_whole, take_from_parts
@@ -84,20 +85,20 @@ def run_steps(
     rows: Batch | PartedRows,
     index: Int[Array, "steps batch"],
     *,
-    start: Int[Array, ""],
-    count: Int[Array, ""],
+    start: Int[Array, ""] | int,
+    count: Int[Array, ""] | int,
 ) -> tuple[FitState, Metrics]:
     """Takes `count` of the steps whose rows `index` names, from `start` on.
 
-    Returns the state, and every step's metrics, shape (steps,) each and 0 for steps not taken;
-    "finite" says whether all went well.
+    Returns the state, and every step's metrics, with as many places as an epoch is padded to and 0
+    for steps not taken; "finite" says whether all went well.
     """
 
     def body(state: FitState, index: Int[Array, " batch"]) -> tuple[FitState, Metrics]:
         batch = take_batch(rows, index, plan.batch_sharding)
         return advance(loss_fn, optimizer, plan, state, batch)
 
-    return _run_counted(body, state, index, start, count)
+    return _run_counted(body, state, index, start, count, places=padded_steps(len(index)))
 
 
 def run_block(
@@ -111,7 +112,8 @@ def run_block(
     """Takes the first `count` of stacked batches as steps; returns what `run_steps` does."""
     body = functools.partial(advance, loss_fn, optimizer, plan)
     batches = cut_batch(batches, plan.batch_sharding, axis=1)
-    return _run_counted(body, state, batches, 0, count)
+    places = len(jax.tree.leaves(batches)[0])
+    return _run_counted(body, state, batches, 0, count, places=places)
 
 
 def _run_counted(
@@ -119,7 +121,9 @@ def _run_counted(
     state: FitState,
     stacked: PyTree,
     start: Int[Array, ""] | int,
-    count: Int[Array, ""],
+    count: Int[Array, ""] | int,
+    *,
+    places: int,
 ) -> tuple[FitState, Metrics]:
     def item(position: Array | int) -> PyTree:
         return jax.tree.map(lambda leaf: leaf[position], stacked)
@@ -127,7 +131,6 @@ def _run_counted(
     # Jitted, so that asking for its shapes and calling it trace it once.
     body = jax.jit(body)
     shapes = jax.eval_shape(body, state, item(0))[1]
-    places = len(jax.tree.leaves(stacked)[0])
     zeros = {name: jnp.zeros(places, shape.dtype) for name, shape in shapes.items()}
 
     def step(position: Array, carry: tuple[FitState, Metrics]) -> tuple[FitState, Metrics]:
@@ -205,12 +208,13 @@ def run_epochs(
     epochs: Int[Array, ""],
     validation: PyTree | None,
     *,
-    steps: Int[Array, ""],
+    steps: Int[Array, ""] | None,
     vmapped: bool = False,
 ) -> tuple[FitState, Metrics]:
     """Runs whole epochs; those after the run has stopped or from epoch `epochs` on change nothing.
 
-    An epoch takes the first `steps` of its places in `index`.
+    An epoch takes the first `steps` of its places in `index`, or all of them: then the compiler
+    knows how many.
 
     `vmapped` says that `vmap` will map over the state: members then share the rows. Without it they
     would get the same results from copies of the rows, one for each member.
@@ -221,9 +225,9 @@ def run_epochs(
     # Jitted, so that asking for its shapes and calling it trace it once.
     @jax.jit
     def run(state: FitState, index: Int[Array, "steps batch"]) -> tuple[FitState, Metrics]:
-        start = jnp.zeros((), jnp.int32)
+        count = len(index) if steps is None else steps
         state, metrics = run_steps(
-            loss_fn, optimizer, plan, state, rows, index, start=start, count=steps
+            loss_fn, optimizer, plan, state, rows, index, start=0, count=count
         )
         del metrics["finite"]
         state, means = end_epoch(loss_fn, plan, state, mean_metrics(metrics), validation)

@@ -20,7 +20,7 @@ from jaxtyping import Array, Int, PyTree
 
 from ..loading import with_settings_of_this_thread
 
-# benchmarks/NOTES.md has what other sizes cost on a CPU; on an accelerator none was measured.
+# benchmarks/NOTES.md has what other sizes cost.
 _CPU_ROWS, _ACCELERATOR_ROWS = 256, 8192
 # Blocks of a call, unless its rows would be more numbers than these.
 _BLOCKS, _CALL_NUMBERS = 32, 2**23
@@ -28,13 +28,7 @@ _BLOCKS, _CALL_NUMBERS = 32, 2**23
 
 def choose_block(params: PyTree) -> int:
     """Returns how many rows a block has on the device of parameters, or where JAX computes."""
-    held = [leaf for leaf in jax.tree.leaves(params) if isinstance(leaf, jax.Array)]
-    if held and not isinstance(held[0], Tracer):
-        on_cpu = _on_cpu(held[0])
-    else:
-        device: Any = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
-        on_cpu = getattr(device, "platform", device or jax.default_backend()) == "cpu"
-    return _CPU_ROWS if on_cpu else _ACCELERATOR_ROWS
+    return _CPU_ROWS if _computes_on_cpu(params) else _ACCELERATOR_ROWS
 
 
 def rows_per_call(block: int, row_numbers: int) -> int:
@@ -65,12 +59,14 @@ def compute_by_rows(
     Returns:
         The results of all rows: a NumPy array if they were computed on a CPU.
     """
+    # All that a call takes goes to an accelerator, filled or not.
+    least = size if _computes_on_cpu(params) else block
 
     def run(piece: PyTree) -> Array | np.ndarray:
         count = len(jax.tree.leaves(piece)[0])
-        filled = -(-count // block)
-        if count < size:
-            piece = jax.tree.map(functools.partial(_fill, block=block, size=size), piece)
+        filled, places = -(-count // block), least if count <= block else size
+        if count < places:
+            piece = jax.tree.map(functools.partial(_fill, block=block, size=places), piece)
         outputs = _run(compute, settings, block, params, piece, np.int32(filled))
         return (np.asarray(outputs) if _on_cpu(outputs) else outputs)[:count]
 
@@ -99,6 +95,14 @@ def _native(rows: Any) -> Any:
     if not isinstance(rows, np.ndarray) or rows.dtype.isnative:
         return rows
     return rows.astype(rows.dtype.newbyteorder("="))
+
+
+def _computes_on_cpu(params: PyTree) -> bool:
+    held = [leaf for leaf in jax.tree.leaves(params) if isinstance(leaf, jax.Array)]
+    if held and not isinstance(held[0], Tracer):
+        return _on_cpu(held[0])
+    device: Any = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
+    return getattr(device, "platform", device or jax.default_backend()) == "cpu"
 
 
 def _on_cpu(x: Any) -> bool:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.core import Tracer
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from .options import Scalar, as_option
 from .targets import (
@@ -23,6 +23,8 @@ from .targets import (
 
 # Probabilities of 16 bits sum to 1 but for their rounding.
 _SUM_TOLERANCE = 0.01
+# From so many classes on, reading one number of a row is faster than going over all of them.
+_MANY_CLASSES = 256
 
 
 def softmax_cross_entropy(
@@ -78,8 +80,7 @@ def softmax_cross_entropy(
         # In 8 bits, 256 classes would be 0.
         targets = targets if targets.dtype.itemsize >= 4 else targets.astype(jnp.int32)
         valid = (targets >= 0) & (targets < classes)
-        index = jnp.where(valid, targets, 0).astype(jnp.int32)[..., None]
-        chosen = jnp.take_along_axis(log_probabilities, index, axis=-1)[..., 0]
+        chosen = _choose(log_probabilities, jnp.where(valid, targets, 0).astype(jnp.int32))
         if smooths:
             # -(1 - s) log p_y - s mean_k log p_k
             spread = jnp.mean(log_probabilities, axis=-1)
@@ -131,6 +132,21 @@ def hinge(scores: Outputs, targets: Targets) -> RowLosses:
     shortfall = 1 - (2 * targets - 1) * scores
     losses = jnp.where(shortfall < 0, 0, shortfall)
     return mean_in_range(losses, (targets == 0) | (targets == 1), dtype)
+
+
+def _choose(
+    values: Float[Array, "*batch classes"], index: Int[Array, "*batch"]
+) -> Float[Array, "*batch"]:
+    """Takes one value of each row.
+
+    The gradient of a gather is a scatter, which compilers keep apart from what surrounds it; that
+    of a choice among few is not. The numbers are the same.
+    """
+    classes = values.shape[-1]
+    if classes >= _MANY_CLASSES:
+        return jnp.take_along_axis(values, index[..., None], axis=-1)[..., 0]
+    is_chosen = jnp.arange(classes, dtype=index.dtype) == index[..., None]
+    return jnp.sum(jnp.where(is_chosen, values, 0), axis=-1)
 
 
 def _times(
