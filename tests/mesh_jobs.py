@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 SCRIPT = Path(__file__).parent / "mesh_process.py"
@@ -32,7 +33,9 @@ def run_script(script, count, *arguments, connected=True, timeout=600, **environ
         for number in range(count)
     ]
     try:
-        printed = [process.communicate(timeout=timeout) for process in running]
+        # All at a time: one whose pipe is full waits, and the others for it.
+        with ThreadPoolExecutor(count) as readers:
+            printed = [*readers.map(lambda process: process.communicate(timeout=timeout), running)]
     finally:
         for process in running:
             process.kill()
