@@ -1,14 +1,15 @@
 """From steps to a run: pure programs of many steps, and the calls of them that a run is cut into.
 
 In reading order: `signatures`, `settings` (what is asked), `step_metrics`, `evaluation`,
-`fit_state`, `partitioning` (where arrays lie in a program over several devices), `program` (what is
-compiled); `code_contents`, `content_keys` (when two functions are the same), `program_cache`,
-`buckets`, `layouts` (where arrays lie between programs), `calls` (compiled for one run); `looks`
-(when the host wants to see the state), `pace`, `epoch_calls`, `chunk_calls`, `step_calls`, and
-`drivers`, which chooses one of them; `validation`, `nonfinite`, `progress`, `signals`, `run_files`
-(checkpoints of a run), `agreement`, `callbacks` and `decisions` (of processes that share a run),
-`results`, and `loop`, in which they meet; `row_blocks`, `scoring` and `ahead_of_time` (of what was
-trained); `wide_layers` (parameters over several devices); `cache_directories`, `compilation_cache`.
+`fit_state`, `partitioning` (where arrays lie in a program over several devices), `buckets` (which
+numbers share a program), `program` (what is compiled); `code_contents`, `content_keys` (when two
+functions are the same), `program_cache`, `layouts` (where arrays lie between programs), `calls`
+(compiled for one run); `looks` (when the host wants to see the state), `pace`, `epoch_calls`,
+`chunk_calls`, `step_calls`, and `drivers`, which chooses one of them; `validation`, `nonfinite`,
+`progress`, `signals`, `run_files` (checkpoints of a run), `agreement`, `callbacks` and `decisions`
+(of processes that share a run), `results`, and `loop`, in which they meet; `row_blocks`, `scoring`
+and `ahead_of_time` (of what was trained); `wide_layers` (parameters over several devices);
+`cache_directories`, `compilation_cache`.
 """
 
 from . import program
