@@ -1,6 +1,7 @@
 """The house rules that a reader of the source relies on; docs/architecture.md tells them."""
 
 import ast
+import functools
 import os
 import re
 import subprocess
@@ -76,6 +77,7 @@ def module_name(path: Path) -> str:
     return ".".join(part for part in parts if part != "__init__")
 
 
+@functools.cache
 def imported_names(path: Path) -> set[tuple[str, str]]:
     """Modules within the package from which a file imports, and the names that it takes."""
     package = module_name(path).split(".") if path.name == "__init__.py" else None
@@ -89,12 +91,14 @@ def imported_names(path: Path) -> set[tuple[str, str]]:
     return found
 
 
+@functools.cache
 def imported_modules(path: Path) -> set[str]:
     """Names, within the package, of the modules that a file imports."""
     joined = {(base, f"{base}.{name}".lstrip(".")) for base, name in imported_names(path)}
     return {whole if whole in MODULES else base for base, whole in joined}
 
 
+@functools.cache
 def reading_order(room: str) -> list[str]:
     """Files of a room in the order of the text of its `__init__`, which comes last itself."""
     text = ast.get_docstring(ast.parse((folder(room) / "__init__.py").read_text())) or ""

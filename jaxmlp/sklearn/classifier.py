@@ -111,7 +111,7 @@ class MLPClassifier(ClassifierMixin, Classification):
     Example:
         >>> from sklearn.datasets import load_iris
         >>> x, y = load_iris(return_X_y=True)
-        >>> MLPClassifier(max_iter=1000, random_state=0).fit(x, y).score(x, y) > 0.95
+        >>> MLPClassifier(max_iter=100, random_state=0).fit(x, y).score(x, y) > 0.95
         True
     """
 
