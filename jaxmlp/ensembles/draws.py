@@ -19,7 +19,7 @@ _BLOCK_BYTES = 64 * 2**20
 _COMPARED = 8
 # From so many on, the program takes less time to compile than they take without it: half a
 # millisecond each on a CPU, two on a GPU.
-_MANY_ON_CPU, _MANY = 2000, 500
+_MANY, _MANY_ON_ACCELERATOR = 2000, 500
 # Members that wait for each other on their way to the host, where each way takes its time.
 _FETCHED = 64
 
@@ -50,7 +50,7 @@ class ParamsDrawer:
         self._init, self._static, self._key_kind, self._read = init, static, key_kind, read
         self._fold = jnp.uint32(INIT_FOLD)
         # `None` until the first members have been drawn both ways.
-        many = _MANY_ON_CPU if jax.default_backend() == "cpu" else _MANY
+        many = _MANY if jax.default_backend() == "cpu" else _MANY_ON_ACCELERATOR
         self._in_blocks: bool | None = None if members >= many else False
         self._draw_block = jax.jit(
             lambda *block: jax.lax.map(lambda member: self._draw(*member), block)

@@ -16,7 +16,7 @@ def draw(init, *, many, block=4, key_kind="threefry2x32", monkeypatch, traced=No
     """Draws ten members, in blocks if these are many, in some calls."""
     monkeypatch.setattr(draws, "_BLOCK", block)
     monkeypatch.setattr(draws, "_COMPARED", 3)
-    monkeypatch.setattr(draws, "_MANY_ON_CPU", 10 if many else 11)
+    monkeypatch.setattr(draws, "_MANY", 10 if many else 11)
     keys = KEYS if key_kind == "threefry2x32" else np.concatenate([KEYS, KEYS], axis=1)
     drawer = draws.ParamsDrawer(as_init(init), {}, key_kind, set(), members=10)
     parts = [
