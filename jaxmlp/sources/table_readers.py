@@ -75,25 +75,29 @@ def find_tables(paths: Paths, kind: str) -> tuple[File, ...]:
 
 def parquet_layout(path: Path) -> Layout:
     """Describes a Parquet file, of which the groups are row groups."""
-    fragment = _fragment(path)
-    rows = [group.num_rows for group in fragment.row_groups]
-    schema = fragment.physical_schema
+    with _open_fragment(path) as fragment:
+        rows = [group.num_rows for group in fragment.row_groups]
+        schema = fragment.physical_schema
     return Layout(schema, np.array(rows, np.int64), False, _open_row_groups, _tell_parquet)
 
 
-def _fragment(path: Path) -> "pads.ParquetFileFragment":
+@contextlib.contextmanager
+def _open_fragment(path: Path) -> Iterator["pads.ParquetFileFragment"]:
+    import pyarrow as pa
     import pyarrow.dataset as pads
-    from pyarrow.fs import LocalFileSystem
 
     # Otherwise a group lies in memory twice, as in the file and as numbers.
     options = pads.ParquetFragmentScanOptions(pre_buffer=False)
     file_format = pads.ParquetFileFormat(default_fragment_scan_options=options)
-    return file_format.make_fragment(str(path), LocalFileSystem())
+    # Given a path, pyarrow leaves the file open until the last of its threads lets go of it.
+    with pa.OSFile(str(path)) as file:
+        yield file_format.make_fragment(file)
 
 
 def _tell_parquet(path: Path, names: list[str], groups: int) -> dict[str, Facts]:
     """Reads the statistics of the footer; those of lists do not tell nulls from empty lists."""
-    footer = _fragment(path).metadata
+    with _open_fragment(path) as fragment:
+        footer = fragment.metadata
     columns = [footer.schema.column(i) for i in range(footer.num_columns)]
     facts = {}
     for number, column in enumerate(columns):
@@ -144,12 +148,12 @@ def _is_mapped(batch: "pa.RecordBatch", memory: "pa.MemoryMappedFile") -> bool:
 
 @contextlib.contextmanager
 def _open_row_groups(path: Path, names: list[str]) -> Iterator[ReadGroup]:
-    fragment = _fragment(path)
     # Threads take columns each: of a few, they cost more time than they save.
     threads = len(names) > _FEW_COLUMNS
-    yield lambda group: fragment.subset(row_group_ids=[group]).to_table(
-        columns=names, use_threads=threads, batch_size=2**30
-    )
+    with _open_fragment(path) as fragment:
+        yield lambda group: fragment.subset(row_group_ids=[group]).to_table(
+            columns=names, use_threads=threads, batch_size=2**30
+        )
 
 
 @contextlib.contextmanager
