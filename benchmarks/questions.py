@@ -37,12 +37,14 @@ BENCHMARKS = {
     "start_to_trained": Benchmark(
         smoke=("--rounds", "1", "--contestants", "jaxmlp", "jaxmlp-warm", "sklearn")
     ),
+    "imports": Benchmark(smoke=("--rounds", "1")),
     "first_fit": Benchmark(smoke=("--rounds", "1")),
     "estimators": Benchmark(smoke=("--rounds", "2", "--quick")),
     "recipes": Benchmark(
         smoke=("--seeds", "1", "--sets", "wine", "--only", "auto,scikit-learn,boosting")
     ),
     "searches": Benchmark(smoke=("--rounds", "1", "--searches", "sklearn, 50 epochs of 16 units")),
+    "search_peers": Benchmark(smoke=("--epochs", "2", "--tables", "friedman")),
     "predict": Benchmark(
         smoke=(*QUICK, "--workloads", "W1", "--peers", "sklearn", "--rows", "1", "1000")
     ),
@@ -117,6 +119,8 @@ QUESTIONS = (
              task="digits", target=1.25, peers=("torch", "torch-1", "keras")),
     Question(text="the same with a warm cache, by cold", benchmark="start_to_trained",
              task="digits", target=0.5, of="jaxmlp-warm"),
+    Question(text="`import jaxmlp`, by `import jax, optax`", benchmark="imports", task="import",
+             target=1.1, of="jaxmlp"),
     Question(text="an estimator's first fit with kept programs, by without",
              benchmark="first_fit", task="first fit", target=1 / 3, of="filled"),
     Question(text="an estimator's fit, 1,000 x 20", benchmark="estimators", task="1,000 x 20",
@@ -125,8 +129,20 @@ QUESTIONS = (
              task="digits 1,797 x 64", target=3),
     Question(text="an estimator's predictions of 100,000 rows", benchmark="estimators",
              task="predict, 100,000 rows", target=1),
-    Question(text="a search of twelve candidates in five folds", benchmark="searches",
-             task="sklearn, 50 epochs", target=10),
+    Question(text="MLPSearchCV with twelve candidates, by GridSearchCV over our estimator",
+             benchmark="searches", task="sklearn, 50 epochs", target=1),
+    Question(text="`search` of 100 candidates with halving, digits, by scikit-learn",
+             benchmark="search_peers", task="digits, jaxmlp", target=10),
+    Question(text="the same by MLPSearchCV without halving", benchmark="search_peers",
+             task="digits, MLPSearchCV", target=10, ours="MLPSearchCV"),
+    Question(text="errors of what `search` found on unseen digits, by scikit-learn's",
+             benchmark="search_peers", task="digits, unseen", target=1, peers=("GridSearchCV",)),
+    Question(text="`search` of 100 candidates with halving, a table, by scikit-learn",
+             benchmark="search_peers", task="friedman, jaxmlp", target=10),
+    Question(text="the same by MLPSearchCV without halving", benchmark="search_peers",
+             task="friedman, MLPSearchCV", target=10, ours="MLPSearchCV"),
+    Question(text="errors of what `search` found on unseen rows, by scikit-learn's",
+             benchmark="search_peers", task="friedman, unseen", target=1, peers=("GridSearchCV",)),
     Question(text="test error of the recipe, diabetes", benchmark="recipes", task="diabetes",
              target=1, peers=("scikit-learn", "boosting", "CatBoost", "pytabkit RealMLP")),
     Question(text="test error of the recipe, breast cancer", benchmark="recipes",
