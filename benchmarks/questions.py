@@ -33,7 +33,10 @@ QUICK = ("--rounds", "2", "--seconds", "0.02")
 BENCHMARKS = {
     "step": Benchmark(smoke=QUICK),
     "fit": Benchmark(smoke=(*QUICK, "--workloads", "W1", "--peers", "scan", "sklearn")),
-    "ensemble": Benchmark(smoke=(*QUICK, "--tasks", "W1x2", "--peers", "vmap")),
+    "ensemble": Benchmark(
+        arguments=("--tasks", "W1x128", "W2x32"),
+        smoke=(*QUICK, "--tasks", "W1x2", "--peers", "vmap"),
+    ),
     "start_to_trained": Benchmark(
         smoke=("--rounds", "1", "--contestants", "jaxmlp", "jaxmlp-warm", "sklearn")
     ),
@@ -41,12 +44,14 @@ BENCHMARKS = {
     "first_fit": Benchmark(smoke=("--rounds", "1")),
     "estimators": Benchmark(smoke=("--rounds", "2", "--quick")),
     "recipes": Benchmark(
-        smoke=("--seeds", "1", "--sets", "wine", "--only", "auto,scikit-learn,boosting")
+        arguments=("--sets", "diabetes/breast cancer"),
+        smoke=("--seeds", "1", "--sets", "wine", "--only", "auto,scikit-learn,boosting"),
     ),
     "searches": Benchmark(smoke=("--rounds", "1", "--searches", "sklearn, 50 epochs of 16 units")),
     "search_peers": Benchmark(smoke=("--epochs", "2", "--tables", "friedman")),
     "predict": Benchmark(
-        smoke=(*QUICK, "--workloads", "W1", "--peers", "sklearn", "--rows", "1", "1000")
+        arguments=("--workloads", "W1"),
+        smoke=(*QUICK, "--workloads", "W1", "--peers", "sklearn", "--rows", "1", "1000"),
     ),
     "data": Benchmark(
         arguments=("--batch-sizes", "32", "256"),
@@ -56,15 +61,19 @@ BENCHMARKS = {
         ),
     ),
     "sharing": Benchmark(smoke=("--fits", "2")),
-    "checkpoint": Benchmark(smoke=("--rounds", "1", "--seconds", "0.05", "--workloads", "W1")),
+    "checkpoint": Benchmark(
+        arguments=("--workloads", "W3"),
+        smoke=("--rounds", "1", "--seconds", "0.05", "--workloads", "W1"),
+    ),
     "recorder": Benchmark(
         arguments=("--epochs", "100", "200", "1000"), smoke=("--rounds", "1", "--epochs", "10")
     ),
     "machines": Benchmark(
+        arguments=("--only", "sweeps", "--epochs", "1000", "--rounds", "1"),
         smoke=(
             *("--rounds", "1", "--workloads", "W1", "--step-epochs", "1", "--members", "20"),
             *("--epochs", "2", "--executors", "processes"),
-        )
+        ),
     ),
     "scale": Benchmark(smoke=("--smoke", "--dimensions", "members")),
     "gpu": Benchmark(smoke=(*QUICK, "--smoke", "--allow-cpu")),
