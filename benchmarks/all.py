@@ -12,6 +12,7 @@ should run meanwhile.
 
 import argparse
 import datetime
+import re
 import subprocess
 import sys
 import time
@@ -52,7 +53,8 @@ def run_benchmark(name: str, file: Path, *, smoke: bool) -> str:
     )
     file.with_suffix(".md").write_text(done.stdout, encoding="utf-8")
     if done.returncode:
-        said = done.stderr.strip().splitlines()
+        # JAX puts lines behind the error.
+        said = re.findall(r"^\w*Error\b.*$", done.stderr, re.MULTILINE) or done.stderr.splitlines()
         return f"{name}.py failed ({done.returncode}): {said[-1] if said else ''}"
     return ""
 

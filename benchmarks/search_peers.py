@@ -124,7 +124,7 @@ def search_functions(table: Table, epochs: int) -> tuple[float, Any]:
         folds=FOLDS,
         stratify=table.y if table.classes else None,
         halving=Halving(first_epochs=max(1, epochs // 10)),
-        monitor="validation_accuracy" if table.classes else "validation_loss",
+        monitor="accuracy" if table.classes else "loss",
         mode="max" if table.classes else "min",
         epochs=epochs,
         key=jax.random.key(0),
