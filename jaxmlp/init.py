@@ -1,17 +1,24 @@
 """Turns a config and a key into parameters."""
 
-import functools
 import math
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.nn import initializers
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Key
 
 from .checks import require_key
-from .network import Dense, MLPConfig, Norm, Params, gain_of, net_input_features, require_config
+from .network import (
+    Dense,
+    Law,
+    MLPConfig,
+    Params,
+    draw_dense,
+    gain_of,
+    net_input_features,
+    require_config,
+    shared_size,
+)
 
 Place: TypeAlias = Literal["first", "hidden", "output"]
 
@@ -79,18 +86,18 @@ def init_params(config: MLPConfig, *, key: Key[Array, ""]) -> Params:
             f"{wide[0]}='float64' requires 64-bit JAX types, which are off; call "
             "jax.config.update('jax_enable_x64', True) first, or use 'float32'."
         )
+    activations = config.hidden_activations
+    widths = [*map(net_input_features, activations, config.hidden_features), config.out_features]
+    shapes = list(zip((config.in_features, *config.hidden_features), widths, strict=True))
+    size = shared_size(key, shapes)
     hidden = []
-    fan_in = config.in_features
-    for features, activation in zip(config.hidden_features, config.hidden_activations, strict=True):
-        shape = (fan_in, net_input_features(activation, features))
+    for shape, activation in zip(shapes, activations, strict=False):
         gain = config.hidden_gain
         if gain is None:
             gain = gain_of(activation)
         place = "hidden" if hidden else "first"
-        hidden.append(_init_dense(config, key, len(hidden), shape, gain, place=place))
-        fan_in = features
-    shape = (fan_in, config.out_features)
-    output = _init_dense(config, key, len(hidden), shape, 1.0, place="output")
+        hidden.append(_init_dense(config, key, len(hidden), shape, gain, size, place=place))
+    output = _init_dense(config, key, len(hidden), shapes[-1], 1.0, size, place="output")
     return Params(tuple(hidden), output)
 
 
@@ -173,6 +180,7 @@ def _init_dense(
     index: int,
     shape: tuple[int, int],
     gain: float,
+    size: int,
     *,
     place: Place,
 ) -> Dense:
@@ -187,62 +195,21 @@ def _init_dense(
             f"{gain!r}. Take one near the activation's own."
         )
     is_output = place == "output"
-    # In units of 1 / sqrt(fan_in).
-    bounds = {"torch": 1.0, "rich": 0.0 if is_output else 3.0}
-    bound = bounds.get(config.kernel_init, 0.0) / math.sqrt(shape[0])
-    return _draw_dense(
+    bound = None
+    if config.kernel_init in ("rich", "torch"):
+        # In units of 1 / sqrt(fan_in).
+        units = 1.0 if config.kernel_init == "torch" else 0.0 if is_output else 3.0
+        bound = wide(units / math.sqrt(shape[0]))
+    scale = dtype.type(config.output_kernel_scale if is_output else 1.0)
+    return draw_dense(
         key,
-        np.int32(index),
-        wide(factor),
-        dtype.type(config.output_kernel_scale if is_output else 1.0),
-        wide(bound) if config.use_bias and bound else None,
-        draw=draw,
-        shape=shape,
+        index,
+        Law(draw, wide(factor), scale, bound),
+        shape,
         use_bias=config.use_bias,
-        norm_kind=None if is_output else config.norm,
+        norm=None if is_output else config.norm,
+        size=size,
     )
-
-
-# Jitted, since eager operations compile a program each; layers of one shape share this one.
-@functools.partial(jax.jit, static_argnames=("draw", "shape", "use_bias", "norm_kind"))
-def _draw_dense(
-    key: Key[Array, ""],
-    index: Int[Array, ""],
-    factor: Float[Array, ""],
-    scale: Float[Array, ""],
-    bias_bound: Float[Array, ""] | None,
-    *,
-    draw: str,
-    shape: tuple[int, int],
-    use_bias: bool,
-    norm_kind: str | None,
-) -> Dense:
-    kernel_key, bias_key = jax.random.split(jax.random.fold_in(key, index))
-    fan_in, fan_out = shape
-    wide, dtype = factor.dtype, scale.dtype
-    # Along one axis: the same numbers, from a program that compiles in a third of the time.
-    size = (fan_in * fan_out,)
-    if draw == "orthogonal":
-        # Under `vmap` one after the other: of several batched decompositions in one program, the
-        # threads of XLA:CPU may wait for each other forever (jax 0.10).
-        @jax.custom_batching.sequential_vmap
-        def orthogonal(key: Key[Array, ""]) -> Float[Array, "fan_in fan_out"]:
-            return initializers.orthogonal()(key, shape, wide)
-
-        kernel = orthogonal(kernel_key)
-    elif draw == "uniform":
-        kernel = jax.random.uniform(kernel_key, size, wide, -1)
-    else:
-        kernel = jax.random.truncated_normal(kernel_key, -2, 2, size, wide)
-    kernel = (factor * kernel).reshape(shape).astype(dtype) * scale
-    bias = jnp.zeros(fan_out, dtype) if use_bias else None
-    if bias_bound is not None:
-        bias = jax.random.uniform(bias_key, (fan_out,), wide, -bias_bound, bias_bound).astype(dtype)
-    norm = None
-    if norm_kind is not None:
-        has_bias = norm_kind == "layer" and use_bias
-        norm = Norm(jnp.ones(fan_out, dtype), jnp.zeros(fan_out, dtype) if has_bias else None)
-    return Dense(kernel, bias, norm)
 
 
 def _kernel_law(

@@ -3,8 +3,8 @@
 In reading order: `types` (the nouns: parameters, a batch of rows, a loss function; which arrays are
 trained), `activations` (functions by name, and the gain of their kernels), `numbers` (which of
 them are refused in settings), `config` (settings, and JSON there and back), `inputs` (which inputs
-and parameters are refused). `init.py` and `forward.py` of the package draw its parameters and
-compute it.
+and parameters are refused), `draws` (the arrays of a layer from a key). `init.py` and `forward.py`
+of the package draw its parameters and compute it.
 """
 
 from .activations import (
@@ -20,6 +20,7 @@ from .activations import (
     net_input_features,
 )
 from .config import INITS_WITH_GAIN, KERNEL_INITS, MLPConfig, require_config
+from .draws import Law, draw_dense, shared_size
 from .inputs import check_dropout_rate, check_inputs
 from .types import (
     Activation,
@@ -46,6 +47,7 @@ __all__ = [
     "Batch",
     "Dense",
     "ElementwiseActivation",
+    "Law",
     "LossFn",
     "MLPConfig",
     "Norm",
@@ -55,11 +57,13 @@ __all__ = [
     "as_activation",
     "check_dropout_rate",
     "check_inputs",
+    "draw_dense",
     "gain_of",
     "map_trained",
     "names_of",
     "net_input_features",
     "require_config",
+    "shared_size",
     "trained_part",
     "with_trained_part",
     "with_types_of",

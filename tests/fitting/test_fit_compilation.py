@@ -171,11 +171,18 @@ def test_the_program_closes_over_no_arrays():
     assert sum(constant.size for constant in constants) == 0
 
 
-def test_layers_of_one_shape_share_the_program_that_draws_them():
-    config = jaxmlp.MLPConfig(in_features=7, hidden_features=(11,) * 5, out_features=3)
+@pytest.mark.parametrize("kernel_init", ["rich", "he_normal"])
+def test_layers_and_networks_share_the_program_that_draws_them(kernel_init):
+    shapes = [(7, (11,) * 5, 3), (64, (64,), 10), (2, (), 1)]
+    configs = [
+        jaxmlp.MLPConfig(in_features=i, hidden_features=h, out_features=o, kernel_init=kernel_init)
+        for i, h, o in shapes
+    ]
+    jax.clear_caches()
     with compilations() as counts:
-        jaxmlp.init_params(config, key=jax.random.key(0))
-    assert counts.pop("_draw_dense") == 3
+        for config in configs:
+            jaxmlp.init_params(config, key=jax.random.key(0))
+    assert counts.pop("_draw") == 1
     # Of the key, where it is the first one.
     assert set(counts) <= {"_threefry_seed", "stage"}
 
@@ -187,8 +194,9 @@ def test_a_fit_from_its_parameters_to_its_result_compiles_few_programs():
         params = jaxmlp.init_params(config, key=jax.random.key(0))
         loss_fn = jaxmlp.make_loss(config, jaxmlp.losses.softmax_cross_entropy)
         fit(loss_fn=loss_fn, optimizer=optax.adam(1e-3), params=params, validation=VALIDATION)
-    ours = {"_draw_dense": 2, "copy_arrays": 1, "_init_records": 1, "run_epochs": 1}
+    ours = {"copy_arrays": 1, "_init_records": 1, "run_epochs": 1}
     assert {name: counts[name] for name in ours} == ours
+    assert counts.pop("_draw", 0) <= 1
     # One for each of four shapes in optax's zeros and in the copies of the result, two for those of
     # scalars, three for the validation rows, two for the key.
     assert sum(counts.values()) <= sum(ours.values()) + 4 + 4 + 2 + 3 + 2
