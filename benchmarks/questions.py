@@ -47,7 +47,10 @@ BENCHMARKS = {
         arguments=("--sets", "diabetes/breast cancer"),
         smoke=("--seeds", "1", "--sets", "wine", "--only", "auto,scikit-learn,boosting"),
     ),
-    "searches": Benchmark(smoke=("--rounds", "1", "--searches", "sklearn, 50 epochs of 16 units")),
+    "searches": Benchmark(
+        arguments=("--searches", "sklearn, 50 epochs"),
+        smoke=("--rounds", "1", "--searches", "sklearn, 50 epochs of 16 units"),
+    ),
     "search_peers": Benchmark(smoke=("--epochs", "2", "--tables", "friedman")),
     "predict": Benchmark(
         arguments=("--workloads", "W1"),
