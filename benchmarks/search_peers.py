@@ -64,9 +64,10 @@ def load(name: str) -> Table:
     x, y = (
         load_digits(return_X_y=True) if classes else make_friedman1(1500, noise=1.0, random_state=0)
     )
-    x, unseen, y, wanted = train_test_split(
+    parts: Any = train_test_split(
         x, y, test_size=0.2, random_state=0, stratify=y if classes else None
     )
+    x, unseen, y, wanted = parts
     scale = StandardScaler().fit(x)
     if not classes:
         wanted, y = (wanted - y.mean()) / y.std(), (y - y.mean()) / y.std()
@@ -130,6 +131,7 @@ def search_functions(table: Table, epochs: int) -> tuple[float, Any]:
         key=jax.random.key(0),
     )
     score = float(found.table["score_mean"][found.best])
+    assert found.params is not None
     out = jaxmlp.predict(found.params, table.unseen, config=found.best_settings["config"])
     # Targets have a variance of 1, so that R^2 is what the squared error leaves of it.
     return (score, out.argmax(axis=1)) if table.classes else (1 - score, out[:, 0])

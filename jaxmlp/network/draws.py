@@ -99,9 +99,9 @@ def _draw(
     *,
     draw: str,
     sizes: tuple[int, int],
-    shape: tuple[int, int] | None = None,
+    shape: tuple[int, int] = (0, 0),
 ) -> tuple[Float[Array, "..."], Float[Array, " bias"] | None]:
-    """Draws a kernel, along one axis but for orthogonal ones, and a bias."""
+    """Draws a kernel, along one axis but for orthogonal ones, which have a shape, and a bias."""
     kernel_key, bias_key = jax.random.split(jax.random.fold_in(key, index))
     wide, dtype = factor.dtype, scale.dtype
     if draw == "orthogonal":
