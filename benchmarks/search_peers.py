@@ -7,7 +7,7 @@ trains the same networks for the same epochs; and `jaxmlp.search` with halving, 
 candidates that are behind. All are called with nothing compiled before, and fit the best candidate
 to all rows. Beside seconds stand the best score of the folds, as each search tells it, and that of
 a fifth of the rows that no search has seen, accuracy or R^2: scores of `search` are each fold's
-best epoch, and so too good.
+best epoch, and so too good. In further rounds ours has some of its programs already.
 """
 
 import argparse

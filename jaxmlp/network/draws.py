@@ -57,7 +57,7 @@ def draw_dense(
     bound = law.bias_bound if use_bias else None
     drawn = None
     if math.prod(shape) <= size and law.draw != "orthogonal":
-        drawn = _draw_flat(*numbers, bound, draw=law.draw, sizes=(size, size))
+        drawn = _draw_flat(*numbers, bound, draw=law.draw, kernel_shape=(size,), width=size)
     # Within a program that is traced, more would be drawn than it needs.
     if drawn is None or isinstance(drawn[0], Tracer):
         bound = bound if bound else None
@@ -98,10 +98,10 @@ def _draw(
     bias_bound: Float[Array, ""] | None,
     *,
     draw: str,
-    sizes: tuple[int, int],
-    shape: tuple[int, int] = (0, 0),
+    kernel_shape: tuple[int, ...],
+    width: int,
 ) -> tuple[Float[Array, "..."], Float[Array, " bias"] | None]:
-    """Draws a kernel, along one axis but for orthogonal ones, which have a shape, and a bias."""
+    """Draws a kernel and a bias."""
     kernel_key, bias_key = jax.random.split(jax.random.fold_in(key, index))
     wide, dtype = factor.dtype, scale.dtype
     if draw == "orthogonal":
@@ -109,20 +109,20 @@ def _draw(
         # threads of XLA:CPU may wait for each other forever (jax 0.10).
         @jax.custom_batching.sequential_vmap
         def orthogonal(key: Key[Array, ""]) -> Float[Array, "fan_in fan_out"]:
-            return initializers.orthogonal()(key, shape, wide)
+            return initializers.orthogonal()(key, kernel_shape, wide)
 
         kernel = orthogonal(kernel_key)
     elif draw == "uniform":
-        kernel = jax.random.uniform(kernel_key, sizes[:1], wide, -1)
+        kernel = jax.random.uniform(kernel_key, kernel_shape, wide, -1)
     else:
-        kernel = jax.random.truncated_normal(kernel_key, -2, 2, sizes[:1], wide)
+        kernel = jax.random.truncated_normal(kernel_key, -2, 2, kernel_shape, wide)
     bias = None
     if bias_bound is not None:
-        bias = jax.random.uniform(bias_key, sizes[1:], wide, -bias_bound, bias_bound).astype(dtype)
+        bias = jax.random.uniform(bias_key, (width,), wide, -bias_bound, bias_bound).astype(dtype)
     return (factor * kernel).astype(dtype) * scale, bias
 
 
-_draw_flat = jax.jit(_draw, static_argnames=("draw", "sizes"))
+_draw_flat = jax.jit(_draw, static_argnames=("draw", "kernel_shape", "width"))
 
 
 # Jitted, since eager operations compile a program each; layers of one shape share this one.
@@ -131,8 +131,8 @@ def _draw_shaped(
     *numbers: Any, draw: str, shape: tuple[int, int], use_bias: bool, norm: str | None
 ) -> Dense:
     # Along one axis: the same numbers, from a program that compiles in a third of the time.
-    sizes = (math.prod(shape), shape[1])
-    kernel, bias = _draw(*numbers, draw=draw, sizes=sizes, shape=shape)
+    kernel_shape = shape if draw == "orthogonal" else (math.prod(shape),)
+    kernel, bias = _draw(*numbers, draw=draw, kernel_shape=kernel_shape, width=shape[1])
     return _make_dense(jnp, kernel.reshape(shape), bias, use_bias, norm)
 
 
