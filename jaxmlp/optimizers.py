@@ -7,12 +7,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from jax.core import Tracer
 from jaxtyping import PyTree
 
 # What users may give; `as_transformation` makes one type of the two.
 Optimizer = optax.GradientTransformation | optax.MultiSteps
 
+# Of states that are filled on the host: beyond it, sending them costs more than compiling.
+_FILLED_NUMBERS = 2**22
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 _PAGE = "the page on optimizers in the documentation shows how"
 
@@ -37,7 +41,9 @@ def init_optimizer(
         TypeError: The optimizer trains other parameters or from other gradients than a step has.
     """
     try:
-        opt_state = optimizer.init(trained)
+        opt_state = _fill_state(optimizer.init, trained)
+        if opt_state is None:
+            opt_state = optimizer.init(trained)
     except ValueError as error:
         if jax.tree.structure(params) != jax.tree.structure(trained):
             error.add_note(
@@ -135,6 +141,44 @@ def kernel_mask(params: PyTree) -> PyTree:
             "Write a mask for these params."
         )
     return mask
+
+
+def _fill_state(init: Callable[[PyTree], optax.OptState], params: PyTree) -> optax.OptState | None:
+    """Makes a first state of constants and of the parameters themselves without compiling it.
+
+    Optax's zeros are a program for each shape, which compiles longer than a small network trains.
+    Such states have NumPy's arrays in the place of constants, in the types of JAX's.
+
+    Returns:
+        `None` where something is computed, or has to be placed as the parameters are.
+    """
+    leaves = jax.tree.leaves(params)
+    if any(isinstance(a, Tracer) or len(getattr(a, "devices", set)()) > 1 for a in leaves):
+        return None
+    try:
+        traced, shapes = jax.make_jaxpr(init, return_shape=True)(params)
+    except Exception:
+        # It looks at numbers, or is in error, which it tells better when it is run.
+        return None
+    jaxpr, forms = traced.jaxpr, jax.tree.leaves(shapes)
+    if sum(form.size for form in forms) > _FILLED_NUMBERS:
+        return None
+    known: dict[Any, Any] = dict(zip(jaxpr.invars, leaves, strict=True))
+
+    def value_of(atom: Any, form: Any) -> Any:
+        """What a literal or a variable stands for, or `None`."""
+        if hasattr(atom, "val"):
+            return np.full(form.shape, atom.val, form.dtype)
+        return known.get(atom)
+
+    for equation in jaxpr.eqns:
+        name, inputs = equation.primitive.name, equation.invars
+        if name == "copy" or (name == "broadcast_in_dim" and hasattr(inputs[0], "val")):
+            known[equation.outvars[0]] = value_of(inputs[0], equation.outvars[0].aval)
+    values = [value_of(out, form) for out, form in zip(jaxpr.outvars, forms, strict=True)]
+    if any(value is None for value in values):
+        return None
+    return jax.tree.unflatten(jax.tree.structure(shapes), values)
 
 
 def _nodes_in(opt_state: optax.OptState) -> list[Any]:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from compilations import compilations
 from fits import assert_same
 from optax_names import (
     ASKED,
@@ -24,6 +25,7 @@ from optax_names import (
 )
 
 import jaxmlp
+from jaxmlp.optimizers import as_transformation
 
 # The same operations in two programs: some ulp per step, in numbers near 1.
 close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
@@ -67,6 +69,37 @@ def assert_trains_as_optax(optimizer, asked):
     jax.tree.map(close, state.params, expected)
     assert jax.tree.structure(state.opt_state) == jax.tree.structure(opt_state)
     assert traces[0] == traces[-1]
+
+
+@pytest.mark.parametrize("name", WORKING)
+def test_the_first_state_is_that_of_optax_to_the_bit_and_type(name):
+    optimizer = make(name)
+    state = jaxmlp.init_state(params(), optimizer, key=KEY)
+    alone = as_transformation(optimizer).init(params())
+    assert jax.tree.structure(state.opt_state) == jax.tree.structure(alone)
+    for ours, theirs in zip(jax.tree.leaves(state.opt_state), jax.tree.leaves(alone), strict=True):
+        assert ours.dtype == jnp.asarray(theirs).dtype
+        assert not getattr(ours, "weak_type", False)  # keys have none
+        assert (ours == theirs).all()
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "lion", "schedule_free_adamw", "sgd"])
+def test_constants_of_the_first_state_compile_no_program_for_their_shapes(name):
+    first = {"kernel": jnp.ones((5, 37)), "bias": jnp.ones(37)}  # of no other test's shapes
+    with compilations() as counts:
+        jaxmlp.init_state(first, make(name), key=KEY)
+    assert counts["copy_arrays"] == 1
+    assert counts.keys() <= {"copy_arrays", "convert_element_type"}
+
+
+def test_an_optimizer_that_looks_at_numbers_begins_as_it_does_alone():
+    def init(params):
+        return {"sign": 1 if params["kernel"].sum() > 0 else -1, "first": params["kernel"] * 2}
+
+    optimizer = optax.GradientTransformation(init, lambda grads, state, _: (grads, state))
+    state = jaxmlp.init_state({"kernel": jnp.full((2, 3), -1.5)}, optimizer, key=KEY)
+    assert state.opt_state["sign"] == -1
+    assert (state.opt_state["first"] == -3).all()
 
 
 @pytest.mark.parametrize("name", WORKING)

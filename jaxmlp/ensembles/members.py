@@ -199,8 +199,10 @@ def fit_members(
         )
     how: dict[str, Any] = {name: chosen[name] for name in _HOW}
     how["stops_early"] = plan.patience is not None
+    ends = as_stages(stages, keep, epochs)
     if make_executor is None:
         choose, plan_one = choose_parallelism, plan_group
+        how["stages"] = len(ends)
     else:
         choose, plan_one = choose_piece_parallelism, trace_pieces
         how |= {name: chosen[name] for name in ("members_per_piece", "memory")}
@@ -213,7 +215,7 @@ def fit_members(
         padded,
         validation,
         as_seeds(seeds, members, data),
-        as_stages(stages, keep, epochs),
+        ends,
         as_memory(chosen["memory"]),
         jax.random.key_impl(keys),
     )

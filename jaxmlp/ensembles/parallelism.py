@@ -12,8 +12,10 @@ Strategy: TypeAlias = Literal["vmap", "map", "shard"]
 
 # At once on a CPU core, where nothing is stopped early: benchmarks/NOTES.md has the measurement.
 _MAPPED_WIDTH = 4
-# Pieces per thread, so that threads end together though members stop at epochs of their own.
+# Calls per thread, so that threads end together though members stop at epochs of their own.
 _CALLS_PER_THREAD = 4
+# Calls of a sweep that together cost less than compiling a loop over members into its program.
+_FEW_CALLS = 200
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,8 +38,11 @@ def choose_parallelism(
     members_at_once: int | None,
     threads: int | None,
     stops_early: bool,
+    stages: int = 1,
 ) -> Parallelism:
     """Spreads members as the strategy says, or as was measured to be fastest on such a device.
+
+    `stages` is how often all members wait for each other.
 
     Raises:
         TypeError: A number is no int, or the strategy no text.
@@ -76,6 +81,7 @@ def choose_parallelism(
     return spread(
         members,
         Parallelism(per_call=members, width=width, threads=threads, devices=devices),
+        stages=stages,
     )
 
 
@@ -105,12 +111,19 @@ def draws_alike(*kinds: Any) -> bool:
     return {*map(str, kinds), str(config.jax_default_prng_impl)} == {"threefry2x32"}
 
 
-def spread(members: int, like: Parallelism) -> Parallelism:
-    """Cuts members into calls that end together on all devices and in all threads."""
+def spread(members: int, like: Parallelism, *, stages: int = 1) -> Parallelism:
+    """Cuts members into calls that end together on all devices and in all threads.
+
+    A call takes what is computed at once where that makes few calls, and else several such parts
+    in a loop.
+    """
     width = min(like.width, -(-members // like.devices))
     at_once = width * like.devices
     calls = like.threads * _CALLS_PER_THREAD if like.threads > 1 else 1
-    per_call = at_once * -(-members // (at_once * calls))
+    parts = -(-members // at_once)
+    if like.threads > 1 and parts * stages <= _FEW_CALLS:
+        calls = parts
+    per_call = at_once * -(-parts // calls)
     return dataclasses.replace(like, per_call=per_call, width=width)
 
 

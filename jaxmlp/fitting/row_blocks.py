@@ -116,6 +116,9 @@ def _fill(rows: Any, *, block: int, size: int) -> Any:
     count = len(rows)
     if not isinstance(rows, np.ndarray):
         return jnp.concatenate([rows, jnp.repeat(rows[-1:], size - count, axis=0)])
+    # In the type that JAX computes in: else all that is sent is cast, also what is not filled, and
+    # NumPy warns of numbers that overflow.
+    rows = rows.astype(jax.dtypes.canonicalize_dtype(rows.dtype), copy=False)
     filled = np.empty((size, *rows.shape[1:]), rows.dtype)
     filled[:count] = rows
     filled[count : -(-count // block) * block] = rows[-1]

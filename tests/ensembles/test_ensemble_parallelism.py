@@ -44,6 +44,15 @@ def test_on_cpu_members_go_four_at_once_and_one_by_one_where_they_stop_early():
     assert choose(6).width == 3
 
 
+@pytest.mark.parametrize(("members", "stages"), [(800, 1), (400, 2), (3, 60)])
+def test_a_sweep_of_few_calls_has_no_loop_over_members_in_its_program(members, stages):
+    few = choose(members, stages=stages)
+    assert few.per_call == few.width
+    # What many calls cost would be more than the loop compiles.
+    many = choose(members, stages=201)
+    assert many.per_call == max(many.width, -(-members // many.width // 8) * many.width)
+
+
 def test_vmap_computes_all_members_in_one_call():
     parallelism = choose(100, strategy="vmap", threads=None)
     assert parallelism == Parallelism(per_call=100, width=100, threads=1)

@@ -1,6 +1,8 @@
 """Tests of `evaluate` and `predict`: the numbers of all rows together, however they are cut."""
 
 import dataclasses
+import warnings
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,7 @@ from compilations import compilations
 from fits import CONFIG, LOSS, PARAMS, VALIDATION, WEIGHT, X, Y, fit, make_loader
 
 import jaxmlp
-from jaxmlp.fitting import evaluation
+from jaxmlp.fitting import evaluation, row_blocks
 
 # Forward passes in another program, and sums in another order.
 RTOL = 1e-5
@@ -97,6 +99,22 @@ def test_predict_gives_what_apply_gives(count, batch_size):
     expected = jaxmlp.apply(PARAMS, X[:count], config=CONFIG)
     assert outputs.shape == expected.shape
     np.testing.assert_allclose(outputs, expected, rtol=RTOL, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16"])
+def test_rows_that_are_not_filled_are_never_looked_at(dtype, monkeypatch):
+    # What memory holds may overflow in a cast, of which NumPy warns: an error in these tests.
+    def whatever(shape, dtype):
+        return np.full(shape, np.finfo(dtype).max, dtype)
+
+    fake = SimpleNamespace(**vars(np) | {"empty": whatever})
+    rows = np.ones((3, X.shape[1]), dtype)
+    expected = jaxmlp.predict(PARAMS, rows, config=CONFIG)
+    monkeypatch.setattr(row_blocks, "np", fake)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        outputs = jaxmlp.predict(PARAMS, rows, config=CONFIG)
+        np.testing.assert_array_equal(outputs, expected)
 
 
 def test_predictions_do_not_depend_on_the_rows_beside():
