@@ -124,7 +124,7 @@ def search_functions(table: Table, epochs: int) -> tuple[float, Any]:
         candidates=grid({"config": configs, "alpha": ALPHAS, "learning_rate": RATES}),
         folds=FOLDS,
         stratify=table.y if table.classes else None,
-        halving=Halving(first_epochs=max(1, epochs // 10)),
+        halving=Halving(first_epochs=max(1, epochs // 40)),
         monitor="accuracy" if table.classes else "loss",
         mode="max" if table.classes else "min",
         epochs=epochs,
