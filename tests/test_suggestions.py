@@ -103,7 +103,11 @@ def test_a_criterion_by_name_suggests_the_function(criterion, ours):
 @pytest.mark.bad_input
 @pytest.mark.parametrize(
     ("optimizer", "remedy"),
-    [(optax.adam, r"Call it: adam\(1e-3\)"), ("Adam", r"optax.adam\(1e-3\)")],
+    [
+        (optax.adam, r"Call it: adam\(1e-3\)"),
+        ("Adam", r"optax.adam\(1e-3\)"),
+        (LINEAR["loss_fn"], "loss function, that comes before the optimizer"),
+    ],
 )
 def test_an_optimizer_that_was_not_called_is_told_to_be(optimizer, remedy):
     with pytest.raises(TypeError, match=f"optimizer must be an optax optimizer.*{remedy}"):

@@ -117,7 +117,14 @@ def require_optimizer(optimizer: Any) -> None:
         )
     if callable(optimizer):
         shown = getattr(optimizer, "__name__", repr(optimizer))
-        raise TypeError(f"{requirement}; got the function {shown} itself. Call it: {shown}(1e-3).")
+        remedy = f"Call it: {shown}(1e-3)."
+        try:
+            inspect.signature(optimizer).bind(1e-3)
+        except TypeError:
+            remedy = "If it is the loss function, that comes before the optimizer."
+        except ValueError:
+            pass  # of some builtin functions it is not known
+        raise TypeError(f"{requirement}; got the function {shown} itself. {remedy}")
     raise TypeError(f"{requirement}; got {optimizer!r}.")
 
 
