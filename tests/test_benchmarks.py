@@ -43,6 +43,7 @@ QUICK = {"fit", "ensemble", "machines", "scale", "gpu"}
 )
 def test_a_benchmark_runs_at_its_smallest_size(name, tmp_path):
     from figures import read
+    from questions import QUESTIONS
 
     command = [sys.executable, BENCHMARKS / "all.py", "--smoke", "--output", tmp_path]
     done = subprocess.run([*command, "--only", name], capture_output=True, text=True, check=False)
@@ -50,6 +51,9 @@ def test_a_benchmark_runs_at_its_smallest_size(name, tmp_path):
     found = read(tmp_path / f"{name}.jsonl")
     assert found
     assert all(np.isfinite([f.value, f.ratio]).all() and f.ratio > 0 for f in found)
+    # A question about somebody who has no figures would never be answered.
+    asked = {q.ours for q in QUESTIONS if q.benchmark == name and q.of is None}
+    assert asked <= {f.contestant for f in found}
     assert "| question | ours |" in (tmp_path / "README.md").read_text()
 
 
