@@ -38,7 +38,7 @@ def choose_parallelism(
     members_at_once: int | None,
     threads: int | None,
     stops_early: bool,
-    stages: int = 1,
+    stages: int,
 ) -> Parallelism:
     """Spreads members as the strategy says, or as was measured to be fastest on such a device.
 
@@ -111,11 +111,11 @@ def draws_alike(*kinds: Any) -> bool:
     return {*map(str, kinds), str(config.jax_default_prng_impl)} == {"threefry2x32"}
 
 
-def spread(members: int, like: Parallelism, *, stages: int = 1) -> Parallelism:
+def spread(members: int, like: Parallelism, *, stages: int) -> Parallelism:
     """Cuts members into calls that end together on all devices and in all threads.
 
-    A call takes what is computed at once where that makes few calls, and else several such parts
-    in a loop.
+    A call takes what is computed at once where that makes few calls in all stages together, and
+    else several such parts in a loop.
     """
     width = min(like.width, -(-members // like.devices))
     at_once = width * like.devices

@@ -12,7 +12,13 @@ from jaxmlp.ensembles.parallelism import Parallelism, choose_parallelism, with_l
 from jaxmlp.ensembles.programs import MemberInputs, make_programs
 from jaxmlp.fitting import Plan
 
-OPTIONS = {"strategy": "auto", "members_at_once": None, "threads": 2, "stops_early": False}
+OPTIONS = {
+    "strategy": "auto",
+    "members_at_once": None,
+    "threads": 2,
+    "stops_early": False,
+    "stages": 1,
+}
 
 
 def choose(members, **options):
