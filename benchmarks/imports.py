@@ -45,10 +45,9 @@ def main() -> None:
     figures.add_option(parser)
     options = parser.parse_args()
     names = [name for name in STATEMENTS if name != "torch" or find_spec(name)]
-    # The first round reads files, and does not count.
-    rounds = [{name: start(STATEMENTS[name]) for name in names} for _ in range(options.rounds + 1)][
-        1:
-    ]
+    for name in names:
+        start(STATEMENTS[name])  # reads files, and does not count
+    rounds = [{name: start(STATEMENTS[name]) for name in names} for _ in range(options.rounds)]
     print(f"{describe_machine()}\n\n| import | s | by that of jax and optax |\n|---|---|---|")
     found = []
     for name in names:
