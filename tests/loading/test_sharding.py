@@ -18,9 +18,9 @@ from jaxmlp import DataLoader
 
 def run_processes(count, devices, axes, chunk_rows=None):
     """What each of `count` processes with `devices` devices printed."""
-    flags = f"--xla_force_host_platform_device_count={devices}"
     script = Path(__file__).parents[1] / "processes.py"
-    return run_script(script, count, axes, chunk_rows, timeout=120, XLA_FLAGS=flags)
+    variables = {"JAX_NUM_CPU_DEVICES": str(devices)}
+    return run_script(script, count, axes, chunk_rows, timeout=120, **variables)
 
 
 LAYOUTS = {
