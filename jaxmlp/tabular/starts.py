@@ -85,9 +85,13 @@ def init_tabular(
         own_key = jax.random.fold_in(layer_key, number)
         layer, h = _init_layer(config, h, weight, units, slope, own_key)
         layers.append(_with_members(layer, config) if config.sharing == "all" else layer)
+
+    def draw_head(key: Key[Array, ""]) -> SharedDense:
+        return _init_layer(config, h, weight, outputs, None, key)[0]
+
+    # In a loop, whose body is compiled once for all heads.
     head_keys = jax.random.split(jax.random.fold_in(layer_key, len(layers)), config.members)
-    heads = [_init_layer(config, h, weight, outputs, None, own_key)[0] for own_key in head_keys]
-    head = heads[0] if len(heads) == 1 else jax.tree.map(lambda *a: jnp.stack(a), *heads)
+    head = draw_head(head_keys[0]) if config.members == 1 else jax.lax.map(draw_head, head_keys)
     if config.members > 1 and layers:
         scales = _draw_scales(config, rows, features, member_key)
         layers[0] = layers[0]._replace(input_scale=scales)

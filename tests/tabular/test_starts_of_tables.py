@@ -7,7 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tables_and_networks import CONFIGS, REALMLP, TABM, compute, make_bins, make_params, make_rows
+from tables_and_networks import (
+    CODES,
+    CONFIGS,
+    REALMLP,
+    TABM,
+    compute,
+    make_bins,
+    make_params,
+    make_rows,
+)
 
 from jaxmlp.tabular import (
     TabularParams,
@@ -137,6 +146,17 @@ def test_members_agree_at_the_start_but_for_the_first_scale_and_heads(name):
     for changed in (params._replace(output=head), params._replace(hidden=alike.hidden)):
         outputs = np.asarray(compute(changed, rows, config=config, bins=bins))
         assert (np.ptp(outputs, axis=1) > 1e-6).all()
+
+
+@pytest.mark.parametrize("name", ["tabm", "tabm_mini"])
+def test_the_program_does_not_grow_with_members(name):
+    def equations(members):
+        config, rows = dataclasses.replace(CONFIGS[name], members=members), make_rows()
+        settings = {"outputs": 2, "codes": CODES, "bins": make_bins(rows, config)}
+        draw = functools.partial(init_tabular, config, rows, **settings)
+        return str(jax.make_jaxpr(lambda key: draw(key=key))(jax.random.key(0))).count(" = ")
+
+    assert equations(12) == equations(3)
 
 
 def test_later_scales_are_ones_and_biases_alike():
