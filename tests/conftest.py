@@ -33,7 +33,7 @@ jax.config.update("jax_traceback_in_locations_limit", 0)
 
 if jax.__version_info__ < (0, 12):
     # As JAX 0.12 does itself: one context of MLIR for ten programs of a thread, where making it
-    # takes half of the time of lowering a small one.
+    # takes two thirds of the time of lowering a small one.
     from jax._src.interpreters import mlir
 
     _make_context, _of_thread = mlir.make_ir_context, threading.local()

@@ -19,8 +19,9 @@ from jaxmlp import DataLoader
 def run_processes(count, devices, axes, chunk_rows=None):
     """What each of `count` processes with `devices` devices printed."""
     script = Path(__file__).parents[1] / "processes.py"
-    variables = {"JAX_NUM_CPU_DEVICES": str(devices)}
-    return run_script(script, count, axes, chunk_rows, timeout=120, **variables)
+    return run_script(
+        script, count, axes, chunk_rows, timeout=120, JAX_NUM_CPU_DEVICES=str(devices)
+    )
 
 
 LAYOUTS = {
