@@ -4,9 +4,10 @@
 
 What it makes opens from the disk: output/site/index.html. A second run takes less time, since
 examples and pages of the course that have not changed are not run again; without docs/gallery/ and
-output/ all are.
+output/ all are. With `--smoke` the examples are run as they are tested, in seconds each.
 """
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -32,13 +33,16 @@ STEPS = {
 
 def main() -> int:
     """Runs the steps and the checks, and returns the first exit status that is not 0."""
+    parser = argparse.ArgumentParser(description="Builds the site and checks it.")
+    parser.add_argument("--smoke", action="store_true", help="run the examples with --smoke")
+    tags = ["-t", "smoke"] if parser.parse_args().smoke else []
     environment = os.environ | {"MPLBACKEND": "Agg", "JAXMLP_COMPILATION_CACHE": "off"}
     for folder in ("site", "gettext"):
         shutil.rmtree(OUTPUT / folder, ignore_errors=True)
     for name, (*options, folder) in STEPS.items():
         begin = time.monotonic()
         command = [sys.executable, "-m", "sphinx", "-n", "-W", "-a", "--keep-going", "-q"]
-        status = subprocess.call([*command, *options, str(DOCS), folder], env=environment)
+        status = subprocess.call([*command, *tags, *options, str(DOCS), folder], env=environment)
         print(f"{name}: {time.monotonic() - begin:.0f} s", flush=True)
         if status != 0:
             return status

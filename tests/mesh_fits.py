@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import scipy.sparse
-from fits import LINEAR
+from fits import LINEAR, LINEAR_CONFIG
 
 import jaxmlp
 from jaxmlp.loading import permutation
@@ -30,6 +30,11 @@ ACCURACY = {"accuracy": jaxmlp.metrics.accuracy}
 CRITERION = jaxmlp.losses.softmax_cross_entropy
 LOSS = jaxmlp.make_loss(CONFIG, CRITERION, metrics=ACCURACY)
 BINARY = jaxmlp.MLPConfig(in_features=4, hidden_features=(8,), out_features=1)
+# For cases of which layers, norms and dropout are no part: it compiles in less time.
+QUICK = {
+    "loss_fn": jaxmlp.make_loss(LINEAR_CONFIG, CRITERION, metrics=ACCURACY),
+    "params": LINEAR["params"],
+}
 
 
 def own_loss(params, batch, key):
@@ -114,16 +119,20 @@ def scaled(batch):
 CASES = {
     "dropout and weights": ({}, {}),
     "validation": ({}, {"validation": VALIDATION, "patience": 2}),
-    "validation by a loader": ({}, {"validation": "loader"}),
+    "validation by a loader": ({}, {**QUICK, "validation": "loader"}),
     "exponential average": ({}, {"ema_decay": 0.8, "validation": VALIDATION}),
-    "average of epochs": ({}, {"swa_start": 1, "validation": VALIDATION}),
+    "average of epochs": ({}, {**QUICK, "swa_start": 1, "validation": VALIDATION}),
     "micro-batches": ({}, {"accumulate_steps": 2}),
-    "skipped steps": (bad_rows, {"nonfinite": "skip"}),
+    "skipped steps": (bad_rows, {**QUICK, "nonfinite": "skip"}),
     "standardization": (
         {},
-        {"params": jaxmlp.with_standardization(PARAMS, X), "validation": VALIDATION},
+        {
+            **QUICK,
+            "params": jaxmlp.with_standardization(QUICK["params"], X),
+            "validation": VALIDATION,
+        },
     ),
-    "class weights": ({"weight": jaxmlp.class_weights(Y)}, {}),
+    "class weights": ({"weight": jaxmlp.class_weights(Y)}, QUICK),
     "area under the curve": (
         {"y": (Y > 0).astype(np.int32)},
         {
@@ -138,21 +147,19 @@ CASES = {
             "mode": "max",
         },
     ),
-    "transform": ({"transform": scaled}, {}),
+    "transform": ({"transform": scaled}, QUICK),
     "sampler": (
         {"sampler": jaxmlp.WeightedSampler(WEIGHT, seed=1), "shuffle": False, "seed": 0},
-        {},
+        QUICK,
     ),
-    "no short batch": ({"drop_last": True}, {}),
+    "no short batch": ({"drop_last": True}, QUICK),
     "own loss": ({"drop_last": True}, {"loss_fn": own_loss, "params": jnp.ones(4)}),
-    "files": (npy_files, {"validation": VALIDATION}),
-    "callback": ({}, {"on_epoch": lambda _, metrics: metrics["epoch"] == 1}),
+    "files": (npy_files, {**QUICK, "validation": VALIDATION}),
+    "callback": ({}, {**QUICK, "on_epoch": lambda _, metrics: metrics["epoch"] == 1}),
 }
-# In addition, a network that compiles in less time.
-QUICK = {"loss_fn": LINEAR["loss_fn"], "params": LINEAR["params"]}
 SMALL_CASES = {"small": ({}, QUICK), "bad row": (bad_rows, QUICK)}
 # Of two processes each with its own rows, and the same order of all rows in one.
-VALIDATED = {"validation": VALIDATION}
+VALIDATED = {**QUICK, "validation": VALIDATION}
 LOCAL_CASES = {
     "own rows": (local_rows, VALIDATED),
     "own rows, no short batch": (lambda: {**local_rows(), "drop_last": True}, VALIDATED),

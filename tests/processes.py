@@ -1,4 +1,4 @@
-"""One of several processes that read the same rows: prints its parts of batches as JSON."""
+"""One of several processes that read the same rows: prints its parts of batches, job by job."""
 
 import functools
 import json
@@ -83,9 +83,9 @@ def run(axes, chunk_rows=None):
 
 
 if __name__ == "__main__":
-    address, number, count, axes, chunk_rows = sys.argv[1], *map(json.loads, sys.argv[2:])
+    address, number, count, jobs = sys.argv[1], *map(json.loads, sys.argv[2:])
     jax.config.update("jax_platforms", "cpu")
     if count > 1:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         jax.distributed.initialize(address, num_processes=count, process_id=number)
-    print(json.dumps(run(tuple(axes), chunk_rows)))
+    print(json.dumps([run(tuple(axes), *chunk_rows) for axes, *chunk_rows in jobs]))

@@ -4,11 +4,12 @@ import jax
 import numpy as np
 import optax
 import pytest
-from fits import CONFIG, LOSS, OPTIMIZER, make_loader
+from fits import CONFIG, LOSS, make_loader
 
 import jaxmlp
 
 SETTINGS = {"epochs": 2}
+OPTIMIZER = optax.sgd(0.1)
 
 
 def init(key):

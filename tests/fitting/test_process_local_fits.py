@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from compiled_text import collectives_of
 from fits import LINEAR, assert_same, fit
-from mesh_fits import DRIVERS, VALIDATION, WEIGHT, X, Y, make_sharding
+from mesh_fits import DRIVERS, VALIDATION, WEIGHT, X, Y, make_sharding, run_case, shown
 from mesh_jobs import run_processes
 
 import jaxmlp
@@ -28,8 +28,8 @@ def two():
 
 @pytest.fixture(scope="module")
 def one():
-    jobs = [[stated, [2], "Explicit", driver] for driver, _, stated in JOBS]
-    return run_processes(1, 2, jobs, connected=False)[0]
+    sharding = make_sharding([2])
+    return [shown(run_case(stated, sharding, driver)) for driver, _, stated in JOBS]
 
 
 @pytest.mark.parametrize("job", range(len(JOBS)), ids=lambda i: " ".join(JOBS[i][:2]))

@@ -79,8 +79,11 @@ def close(shown, expected, tolerance, name):
     )
 
 
+# Where `residual` goes with `half`, every norm, activation and output occurs.
 CASES = [
-    (norm, residual, half, output)
+    pytest.param(
+        *(norm, residual, half, output), marks=[] if residual == bool(half) else [pytest.mark.slow]
+    )
     for number, (norm, residual, half) in enumerate(
         (norm, residual, half)
         for norm in (None, "layer", "rms")

@@ -9,7 +9,7 @@ from onnx_served import model_of, require_same
 from jaxmlp.sklearn import MLPClassifier, MLPRegressor
 
 # Of every preset with every kind of table one, and more where there is time.
-FIRST, MANY = 18, 200
+FIRST, MORE, MANY = 18, 72, 200
 OPSETS = range(13, 26)
 
 
@@ -17,7 +17,8 @@ OPSETS = range(13, 26)
     "seed",
     [
         *range(FIRST),
-        *(pytest.param(seed, marks=pytest.mark.long) for seed in range(FIRST, MANY)),
+        *(pytest.param(seed, marks=pytest.mark.long) for seed in range(FIRST, MORE)),
+        *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(MORE, MANY)),
     ],
 )
 def test_a_model_says_what_its_estimator_says(seed, tmp_path):
