@@ -33,6 +33,7 @@ QUICK = ("--rounds", "2", "--seconds", "0.02")
 BENCHMARKS = {
     "step": Benchmark(smoke=QUICK),
     "fit": Benchmark(smoke=(*QUICK, "--workloads", "W1", "--peers", "scan", "sklearn")),
+    "xla_options": Benchmark(smoke=(*QUICK, "--workloads", "W1", "--options", "none", "--peers")),
     "ensemble": Benchmark(
         arguments=("--tasks", "W1x128", "W2x32"),
         smoke=(*QUICK, "--tasks", "W1x2", "--peers", "vmap"),

@@ -71,7 +71,9 @@ def main() -> None:
         plain = ask(key, "")
         bits = {name: ask(key, OPTIONS[name]) for name in arguments.options}
         fits = {
-            name: Peer(f"fit, {flags or 'again'}", "peers_fit", "prepare_jaxmlp", {"XLA_FLAGS": flags})
+            name: Peer(
+                f"fit, {flags or 'again'}", "peers_fit", "prepare_jaxmlp", {"XLA_FLAGS": flags}
+            )
             for name, flags in OPTIONS.items()
             if bits.get(name)
         }

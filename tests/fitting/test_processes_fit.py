@@ -43,7 +43,7 @@ def test_two_processes_give_the_bits_of_one_with_two_devices(two):
     assert one == two[0]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_eight_devices_of_one_process_give_what_one_gives():
     names = [*CASES]
     check(run_processes(1, 8, jobs_of(names, [8]), connected=False), names)
