@@ -14,6 +14,9 @@ Strategy: TypeAlias = Literal["vmap", "map", "shard"]
 _MAPPED_WIDTH = 4
 # Calls per thread, so that threads end together though members stop at epochs of their own.
 _CALLS_PER_THREAD = 4
+# Parts of a call in a loop: it holds states before and after it, and orders of rows. More save no
+# time.
+_MOST_PARTS = 32
 # Calls of a sweep that together cost less than compiling a loop over members into its program.
 _FEW_CALLS = 200
 
@@ -115,7 +118,7 @@ def spread(members: int, like: Parallelism, *, stages: int) -> Parallelism:
     """Cuts members into calls that end together on all devices and in all threads.
 
     A call takes what is computed at once where that makes few calls in all stages together, and
-    else several such parts in a loop.
+    else several such parts, up to 32, in a loop.
     """
     width = min(like.width, -(-members // like.devices))
     at_once = width * like.devices
@@ -123,7 +126,7 @@ def spread(members: int, like: Parallelism, *, stages: int) -> Parallelism:
     parts = -(-members // at_once)
     if like.threads > 1 and parts * stages <= _FEW_CALLS:
         calls = parts
-    per_call = at_once * -(-parts // calls)
+    per_call = at_once * min(-(-parts // calls), _MOST_PARTS)
     return dataclasses.replace(like, per_call=per_call, width=width)
 
 

@@ -64,6 +64,13 @@ def test_vmap_computes_all_members_in_one_call():
     assert parallelism == Parallelism(per_call=100, width=100, threads=1)
 
 
+def test_a_call_takes_no_more_parts_than_pay():
+    """It holds the states of its members, before and after, and their orders of rows."""
+    for members in (2_000, 10_000, 100_000):
+        parallelism = choose(members, threads=2)
+        assert parallelism.per_call == 32 * parallelism.width
+
+
 def test_shard_spreads_members_over_all_devices():
     parallelism = choose(100, strategy="shard", threads=None)
     assert parallelism == Parallelism(per_call=104, width=4, threads=1, devices=2)
