@@ -3,9 +3,8 @@
     python3 run.py benchmarks/xla_options.py --workloads W1 W2 W3
 
 Each option is a contestant: `fit` in a process of its own that has it in `XLA_FLAGS`; they take
-turns as in `fit.py`. Then each trains for two epochs once more, and a row says whether the
-parameters are those without options, bit for bit. An option that this XLA does not know, as YNNPACK
-before 0.11, drops its row.
+turns as in `fit.py`. Before, each trains for two epochs, and a line says which end at the bits that
+none ends at. An option that this XLA does not know, as those of YNNPACK before 0.11, has no row.
 """
 
 import argparse

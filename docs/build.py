@@ -4,7 +4,8 @@
 
 What it makes opens from the disk: output/site/index.html. A second run takes less time, since
 examples and pages of the course that have not changed are not run again; without docs/gallery/ and
-output/ all are. With `--smoke` the examples are run as they are tested, in seconds each.
+output/ all are. With `--without-outputs` none is, so that their pages show code alone; tests run them
+as well.
 """
 
 import argparse
@@ -34,15 +35,19 @@ STEPS = {
 def main() -> int:
     """Runs the steps and the checks, and returns the first exit status that is not 0."""
     parser = argparse.ArgumentParser(description="Builds the site and checks it.")
-    parser.add_argument("--smoke", action="store_true", help="run the examples with --smoke")
-    tags = ["-t", "smoke"] if parser.parse_args().smoke else []
+    parser.add_argument("--without-outputs", action="store_true", help="run no examples or cells")
+    runs = not parser.parse_args().without_outputs
+    settings = [] if runs else ["-D", "nb_execution_mode=off"]
     environment = os.environ | {"MPLBACKEND": "Agg", "JAXMLP_COMPILATION_CACHE": "off"}
     for folder in ("site", "gettext"):
         shutil.rmtree(OUTPUT / folder, ignore_errors=True)
     for name, (*options, folder) in STEPS.items():
         begin = time.monotonic()
         command = [sys.executable, "-m", "sphinx", "-n", "-W", "-a", "--keep-going", "-q"]
-        status = subprocess.call([*command, *tags, *options, str(DOCS), folder], env=environment)
+        # The other steps have no gallery.
+        gallery = ["-D", "plot_gallery=0"] if name == "English" and not runs else []
+        arguments = [*settings, *gallery, *options, str(DOCS), folder]
+        status = subprocess.call([*command, *arguments], env=environment)
         print(f"{name}: {time.monotonic() - begin:.0f} s", flush=True)
         if status != 0:
             return status

@@ -1,8 +1,7 @@
 """Turns the pages of this folder, the docstrings and the examples into the site, by Sphinx.
 
 `python3 run.py docs/build.py` builds it in both languages and checks it. With the tag `es` it is
-the Spanish half: the course, and a home page of its own; all else is English. With the tag `smoke`
-the examples are run with `--smoke`.
+the Spanish half: the course, and a home page of its own; all else is English.
 """
 
 import sys
@@ -76,7 +75,7 @@ napoleon_use_rtype = False
 english = ROOT / "output" / "site" / "objects.inv"
 intersphinx_mapping = {"english": ("..", str(english))} if spanish else {}
 
-sphinx_gallery_conf = example_pages.settings(ROOT, smoke=tags.has("smoke"))  # pyright: ignore[reportUndefinedVariable]
+sphinx_gallery_conf = example_pages.settings(ROOT)
 
 llms_txt_title = "jaxmlp"
 llms_txt_summary = (

@@ -31,7 +31,7 @@ def test_every_benchmark_of_the_readme_is_in_the_table():
 
 
 # The others take longer, or are like one of these.
-QUICK = {"fit", "machines", "gpu"}
+QUICK = {"fit", "gpu"}
 
 
 @pytest.mark.parametrize(

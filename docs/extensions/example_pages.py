@@ -13,7 +13,7 @@ SHORTENED = {"streaming", "sweep"}
 NOTE = """
 .. note::
 
-   What stands here was made with ``--smoke``, in seconds; the whole takes longer:
+   What stands here was made with ``--smoke``, in seconds; the whole takes some minutes:
    ``python3 run.py examples/{name}.py``.
 """
 HEAD = """
@@ -26,15 +26,14 @@ print and draw here was made when this page was built.
 """
 
 
-def settings(root: Path, *, smoke: bool = False) -> dict[str, Any]:
+def settings(root: Path) -> dict[str, Any]:
     """Returns the settings of sphinx-gallery, after writing what it reads.
 
     Args:
         root: The checkout.
-        smoke: Whether all examples are run with `--smoke`.
     """
     sources = root / "output" / "gallery"
-    write_sources(root / "examples", sources, smoke=smoke)
+    write_sources(root / "examples", sources)
     thumbnail = draw_thumbnail(sources / "words.png")
     return {
         "examples_dirs": str(sources),
@@ -44,7 +43,7 @@ def settings(root: Path, *, smoke: bool = False) -> dict[str, Any]:
         "default_thumb_file": str(thumbnail),
         "image_scrapers": (scrape_figures,),
         "reset_modules": (reset_jax,),
-        "reset_argv": smoke_arguments if smoke else arguments,
+        "reset_argv": arguments,
         "abort_on_example_error": True,
         "only_warn_on_example_error": False,
         "download_all_examples": False,
@@ -54,20 +53,18 @@ def settings(root: Path, *, smoke: bool = False) -> dict[str, Any]:
     }
 
 
-def write_sources(examples: Path, folder: Path, *, smoke: bool) -> None:
+def write_sources(examples: Path, folder: Path) -> None:
     """Writes every example with its name as a title, and the titles of cells as headings.
 
     Args:
         examples: Where they are.
         folder: Where those of sphinx-gallery go; what is the same already is left, for its cache.
-        smoke: Whether all are run in short, which their pages say: so they are run anew where the
-            build before was not of this kind.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted(examples.glob("*.py")):
         title = path.stem.replace("_", " ").capitalize()
         docstring, rest = path.read_text(encoding="utf-8").removeprefix('"""').split('"""', 1)
-        note = NOTE.format(name=path.stem) if smoke or path.stem in SHORTENED else ""
+        note = NOTE.format(name=path.stem) if path.stem in SHORTENED else ""
         cells = re.sub(r"^# %% (.*)$", heading, rest, flags=re.MULTILINE)
         head = f'"""\n{title}\n{"=" * len(title)}\n\n{docstring}\n{note}"""'
         _write(folder / path.name, head + cells)
@@ -107,19 +104,11 @@ def scrape_figures(_block: Any, variables: dict[str, Any], conf: dict[str, Any])
 
 def arguments(conf: dict[str, Any], script: dict[str, Any]) -> list[str]:
     """Returns the command line of an example: where it writes, if it does, and whether in short."""
-    is_short = Path(script["src_file"]).stem in SHORTENED
-    return [*(["--smoke"] if is_short else []), *_output(conf, script)]
-
-
-def smoke_arguments(conf: dict[str, Any], script: dict[str, Any]) -> list[str]:
-    """Returns the command line of an example that is run in short."""
-    return ["--smoke", *_output(conf, script)]
-
-
-def _output(conf: dict[str, Any], script: dict[str, Any]) -> list[str]:
-    if '"--output"' not in Path(script["src_file"]).read_text(encoding="utf-8"):
-        return []
-    return ["--output", str(Path(conf["src_dir"]).parent / "output" / "gallery" / "files")]
+    path = Path(script["src_file"])
+    writes = '"--output"' in path.read_text(encoding="utf-8")
+    folder = Path(conf["src_dir"]).parent / "output" / "gallery" / "files"
+    smoke = ["--smoke"] if path.stem in SHORTENED else []
+    return [*smoke, "--output", str(folder)] if writes else smoke
 
 
 def reset_jax(_conf: dict[str, Any], _name: str) -> None:

@@ -26,7 +26,7 @@ RESIDUAL = jaxmlp.MLPConfig(
 
 
 @pytest.mark.parametrize(
-    ("numbers", "count"), [((0, 150), 80), pytest.param((150, 600), 267, marks=pytest.mark.long)]
+    ("numbers", "count"), [((0, 150), 80), pytest.param((150, 600), 267, marks=pytest.mark.slow)]
 )
 def test_networks_compute_the_same_and_come_back_bit_for_bit(numbers, count):
     """Under Keras' NumPy backend, since JAX would compile each layer of each network."""

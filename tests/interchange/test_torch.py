@@ -59,7 +59,7 @@ def assert_computes_the_same(module, net):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("numbers", [(0, 150), pytest.param((150, 600), marks=pytest.mark.long)])
+@pytest.mark.parametrize("numbers", [(0, 150), pytest.param((150, 600), marks=pytest.mark.slow)])
 def test_networks_compute_the_same_and_come_back_bit_for_bit(numbers):
     for net in family(start=numbers[0], stop=numbers[1]):
         module = to_torch(net.config, net.params)
