@@ -4,8 +4,8 @@
 
 What it makes opens from the disk: output/site/index.html. A second run takes less time, since
 examples and pages of the course that have not changed are not run again; without docs/gallery/ and
-output/ all are. With `--without-outputs` none is, so that their pages show code alone; tests run them
-as well.
+output/ all are. With `--without-outputs` none is, so that their pages show code alone; tests run
+them as well.
 """
 
 import argparse
