@@ -13,7 +13,6 @@ from .data import DataLoader
 from .fitting import (
     FitResult,
     NonFiniteError,
-    compile_predict,
     enable_compilation_cache,
     evaluate,
     param_shardings,
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from . import ensembles, tabular
     from .ensembles import MembersResult, SearchResult, fit_members, search
     from .inspection import Recorder, deltas, per_example_grad_norms, summary
+    from .interchange.ahead_of_time import compile_predict
     from .tabular import with_standardization
 
 __all__ = [
@@ -98,6 +98,7 @@ __all__ = [
 _LAZY = {
     "ensembles": ("MembersResult", "SearchResult", "ensembles", "fit_members", "search"),
     "inspection": ("Recorder", "deltas", "per_example_grad_norms", "summary"),
+    "interchange.ahead_of_time": ("compile_predict",),
     "tabular": ("tabular", "with_standardization"),
 }
 # They need extras, or say so: modules of their own.

@@ -7,13 +7,12 @@ functions are the same), `program_cache`, `layouts` (where arrays lie between pr
 (compiled for one run); `looks` (when the host wants to see the state), `pace`, `epoch_calls`,
 `chunk_calls`, `step_calls`, and `drivers`, which chooses one of them; `validation`, `nonfinite`,
 `progress`, `signals`, `run_files` (checkpoints of a run), `agreement`, `callbacks` and `decisions`
-(of processes that share a run), `results`, and `loop`, in which they meet; `row_blocks`, `scoring`
-and `ahead_of_time` (of what was trained); `wide_layers` (parameters over several devices);
+(of processes that share a run), `results`, and `loop`, in which they meet; `row_blocks` and
+`scoring` (of what was trained); `wide_layers` (parameters over several devices);
 `cache_directories`, `compilation_cache`.
 """
 
 from . import program
-from .ahead_of_time import compile_predict
 from .buckets import (
     bucket,
     bucket_of_rows,
@@ -66,7 +65,6 @@ __all__ = [
     "check_counted",
     "check_settings",
     "choose_block",
-    "compile_predict",
     "complete",
     "compute_by_rows",
     "count_cores",

@@ -2,8 +2,9 @@
 
 In reading order: `operations` (a network as a list of plain operations), `layer_parts` and
 `recognition` (such a list as a network), `partners` (imports other libraries when they are needed).
-What runs without them: `numpy_functions` and `numpy_module` (a network as one Python module), `c`
-(as one C header), `stablehlo` (as a program for JAX), `onnx` and its door `onnx_files`. Other
+What runs without them: `numpy_functions` and `numpy_outputs` (such a list as a function),
+`ahead_of_time` (programs in this process), `numpy_module` (a network as one Python module), `c` (as
+one C header), `stablehlo` (as a program for JAX), `onnx` and its door `onnx_files`. Other
 libraries: `torch`, `scikit_learn`, `keras`; of those that compute by JAX, with its `jax_functions`,
 `equinox_mlp` and `flax`. And `orbax`, a module of its own.
 """

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from ..checks import __version__, require_path
 from ..network import MLPConfig, Params
 from ..storage import write_atomically
 from . import numpy_functions
+from .numpy_outputs import ALIASES, GATES
 from .operations import (
     Activate,
     AddSkip,
@@ -33,8 +33,6 @@ from .operations import (
     with_types,
 )
 
-# Other names of the same functions.
-ALIASES = {"celu": "elu", "hard_swish": "hard_silu", "swish": "silu"}
 _TEMPLATE = string.Template('''"""$title.
 
 Written by jaxmlp $version. It needs NumPy alone; `predict` computes outputs.
@@ -62,7 +60,6 @@ $steps
 
 $arrays
 ''')
-GATES = {"geglu": "gelu", "glu": "sigmoid", "reglu": "relu", "swiglu": "silu"}
 
 
 def to_numpy(path: str | Path, config: MLPConfig, params: Params) -> None:
@@ -98,38 +95,6 @@ def to_numpy(path: str | Path, config: MLPConfig, params: Params) -> None:
     members = tuple(map(widened, member_operations(config, params)))
     text = module_text(members, config, joins=is_ensemble(params))
     write_atomically(path, [text.encode()], follow_links=True)
-
-
-def compute(
-    operations: Operations, x: Float[np.ndarray, "rows in_features"], dtype: str
-) -> Float[np.ndarray, "rows out_features"]:
-    """Computes operations in NumPy in one type throughout, as what `to_numpy` writes does."""
-    h, kept = x.astype(dtype), None
-
-    def typed(array: Any) -> Any:
-        return None if array is None else array.astype(dtype)
-
-    with np.errstate(all="ignore"):
-        for operation in operations:
-            match operation:
-                case Standardise(mean, scale):
-                    h = (h - typed(mean)) / typed(scale)
-                case Affine(kernel, bias):
-                    h = h @ typed(kernel)
-                    h = h if bias is None else h + typed(bias)
-                case Normalise(kind, scale, bias, epsilon):
-                    h = getattr(numpy_functions, f"{kind}_norm")(h, epsilon)
-                    h = h if scale is None else h * typed(scale)
-                    h = h if bias is None else h + typed(bias)
-                case Activate(name):
-                    h = getattr(numpy_functions, ALIASES.get(name, name))(h)
-                case Gate(name):
-                    h = numpy_functions.gated(h, getattr(numpy_functions, GATES[name]))
-                case StartSkip():
-                    kept = h
-                case AddSkip():
-                    h = kept + h
-    return h
 
 
 def module_text(members: tuple[Operations, ...], config: MLPConfig, *, joins: bool) -> str:

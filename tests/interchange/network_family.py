@@ -11,7 +11,7 @@ import numpy as np
 import reference
 
 import jaxmlp
-from jaxmlp.interchange.numpy_module import compute
+from jaxmlp.interchange.numpy_outputs import numpy_function
 from jaxmlp.interchange.operations import with_types
 from jaxmlp.network import (
     ELEMENTWISE_ACTIVATIONS,
@@ -143,7 +143,7 @@ def rounding(operations, x, wanted):
     What rounding to single precision changes tells how much a network magnifies it; sums in another
     order, and other libraries' functions, get room beside.
     """
-    single = compute(operations, x, "float32")
+    single = numpy_function(operations, "float32")(x)
     eps = float(np.finfo(np.float32).eps)
     error = 16 * np.abs(single - wanted).max() + 64 * eps * np.abs(wanted).max()
     types = {dtype for dtype, _ in with_types(operations)}

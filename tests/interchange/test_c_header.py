@@ -14,7 +14,7 @@ from jaxmlp.interchange import numpy_functions, to_c
 from jaxmlp.interchange.c.functions import Functions
 from jaxmlp.interchange.c.header import header_text
 from jaxmlp.interchange.c.steps import c_array, c_number
-from jaxmlp.interchange.numpy_module import ALIASES, GATES, compute
+from jaxmlp.interchange.numpy_outputs import ALIASES, GATES, numpy_function
 from jaxmlp.interchange.operations import input_dtype, member_operations, operations_of, widened
 from jaxmlp.network import ELEMENTWISE_ACTIVATIONS, GATED_ACTIVATIONS, activate
 
@@ -136,7 +136,7 @@ def test_ten_thousand_rows_equal_those_in_float64(compiler, tmp_path):
     x = np.random.default_rng(1).normal(3, 5, size=(10_000, 6)).astype(np.float32)
     got = np.frombuffer(run(tmp_path, x.tobytes()), np.float32).reshape(10_000, 5)
     operations = operations_of(CONFIG, PARAMS)
-    wanted = compute(operations, x, "float64")
+    wanted = numpy_function(operations, "float64")(x)
     np.testing.assert_allclose(got, wanted, rtol=0, atol=rounding(operations, x, wanted))
 
 
@@ -148,7 +148,7 @@ def test_an_ensemble_gives_the_mean_and_the_deviation_of_its_members(compiler, t
     build(compiler, tmp_path, *SANITIZED)
     x = np.random.default_rng(1).normal(3, 5, size=(100, 6)).astype(np.float32)
     got = np.frombuffer(run(tmp_path, x.tobytes()), np.float32).reshape(100, 2, 5)
-    members = [compute(each, x, "float64") for each in member_operations(CONFIG, STACKED)]
+    members = [numpy_function(each, "float64")(x) for each in member_operations(CONFIG, STACKED)]
     # Probabilities, rounded to float32 after norms that magnify a little.
     np.testing.assert_allclose(got[:, 0], np.mean(members, axis=0), rtol=0, atol=2e-5)
     np.testing.assert_allclose(got[:, 1], np.std(members, axis=0), rtol=0, atol=2e-5)

@@ -11,7 +11,8 @@ from network_family import family, params_of, rounding, wanted_outputs
 
 import jaxmlp
 from jaxmlp.interchange import to_numpy
-from jaxmlp.interchange.numpy_module import compute, module_text
+from jaxmlp.interchange.numpy_module import module_text
+from jaxmlp.interchange.numpy_outputs import numpy_function
 from jaxmlp.interchange.operations import member_operations, operations_of, widened
 
 CONFIG = jaxmlp.MLPConfig(
@@ -70,7 +71,7 @@ STACKED = jax.tree.map(lambda a: np.stack([a, 2 * a, -a]), PARAMS)
 
 def test_an_ensemble_gives_the_mean_and_the_deviation_of_its_members(written):
     mean, deviation = written(CONFIG, STACKED)["predict"](X)
-    members = [compute(each, X, "float64") for each in member_operations(CONFIG, STACKED)]
+    members = [numpy_function(each, "float64")(X) for each in member_operations(CONFIG, STACKED)]
     # Rounding in float32 of numbers of size 1.
     np.testing.assert_allclose(mean, np.mean(members, axis=0), atol=1e-5)
     np.testing.assert_allclose(deviation, np.std(members, axis=0), atol=1e-5)

@@ -2,7 +2,7 @@
 
 import re
 
-from ..numpy_module import ALIASES, GATES
+from ..numpy_outputs import ALIASES, GATES
 
 # What each returns for z. `@name` is one of these functions, `~name` one of <math.h>, and `#` ends
 # a number in the type. NaN goes through each.

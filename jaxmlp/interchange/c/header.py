@@ -9,7 +9,7 @@ import numpy as np
 from ...checks import __version__, require_path
 from ...network import MLPConfig, Params
 from ...storage import write_atomically
-from ..numpy_module import compute
+from ..numpy_outputs import numpy_function
 from ..operations import (
     Operations,
     Standardise,
@@ -198,7 +198,7 @@ def _self_test(
     rows = draws.astype(input_dtype(operations))
 
     def outputs(dtype: str) -> np.ndarray:
-        of_members = np.stack([compute(each, rows, dtype) for each in members])
+        of_members = np.stack([numpy_function(each, dtype)(rows) for each in members])
         if not joins:
             return of_members[0]
         return np.concatenate([of_members.mean(axis=0), of_members.std(axis=0)], axis=-1)

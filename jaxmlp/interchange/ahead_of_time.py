@@ -1,4 +1,4 @@
-"""Turns trained parameters into programs compiled ahead of time: `compile_predict`."""
+"""Turns trained parameters into what computes the outputs of a few rows: `compile_predict`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,7 +9,12 @@ from jaxtyping import Float, Real
 
 from ..checks import is_real_array, require_int
 from ..forward import apply
-from ..network import MLPConfig, Params, check_inputs, require_config
+from ..network import Activation, MLPConfig, Params, check_inputs, require_config
+from .numpy_outputs import numpy_function
+from .operations import operations_of
+
+# NumPy takes some 3 us per layer, XLA 10 to 60 for any number of layers: benchmarks/NOTES.md.
+_LAYERS_IN_NUMPY = 4
 
 Predict = Callable[[Any], Float[np.ndarray, "rows out_features"]]
 
@@ -23,10 +28,14 @@ def compile_predict(
     last; more rows than the largest are cut. Nothing is traced, compiled or looked up then. A row's
     outputs do not depend on the rows beside it; programs of two sizes may round differently.
 
+    On a CPU one row is computed in NumPy, whose calls are shorter than XLA's; unless the network
+    has more than four hidden layers, computes in 16 bits, or has "gelu_exact", which NumPy lacks,
+    or an activation of your own.
+
     Args:
         params: Parameters of `config`; they become constants of the programs.
         config: The network.
-        batch_sizes: Numbers of rows, at least 1 each; one program is compiled for each.
+        batch_sizes: Numbers of rows, at least 1 each; there is one program for each.
 
     Returns:
         A function from rows, shape (rows, in_features), to outputs as a NumPy array, shape (rows,
@@ -63,7 +72,12 @@ def compile_predict(
         int(size): jax.ShapeDtypeStruct((int(size), config.in_features), dtype)
         for size in sorted(set(batch_sizes))
     }
-    programs = {size: outputs.lower(shape).compile() for size, shape in shapes.items()}
+    programs: dict[int, Predict] = {}
+    for size, shape in shapes.items():
+        if size == 1 and _suits_numpy(config, constants):
+            programs[size] = numpy_function(operations_of(config, params), dtype.name)
+        else:
+            programs[size] = outputs.lower(shape).compile()
     largest = max(programs)
 
     def predict(x: Real[np.ndarray | jax.Array, "rows in_features"]) -> Any:
@@ -74,6 +88,17 @@ def compile_predict(
         return np.concatenate([_of_block(programs, block) for block in blocks])
 
     return predict
+
+
+def _suits_numpy(config: MLPConfig, params: Params) -> bool:
+    """Whether NumPy computes a row sooner than XLA, and in the same types."""
+    leaves = jax.tree.leaves(params)
+    platforms = {device.platform for leaf in leaves for device in leaf.devices()}
+    types = {leaf.dtype.name for leaf in leaves} | {config.compute_dtype or config.param_dtype}
+    activations = (*config.hidden_activations, config.output_activation)
+    slow = any(isinstance(each, Activation) or each == "gelu_exact" for each in activations)
+    short = len(config.hidden_features) <= _LAYERS_IN_NUMPY and not slow
+    return short and platforms == {"cpu"} and types in ({"float32"}, {"float64"})
 
 
 def _as_rows(x: Any, in_features: int, dtype: np.dtype) -> np.ndarray:
@@ -90,7 +115,7 @@ def _as_rows(x: Any, in_features: int, dtype: np.dtype) -> np.ndarray:
     return np.asarray(x, dtype)
 
 
-def _of_block(programs: dict[int, Any], rows: np.ndarray) -> np.ndarray:
+def _of_block(programs: dict[int, Predict], rows: np.ndarray) -> np.ndarray:
     """Outputs of no more rows than the largest program takes."""
     if len(rows) in programs:
         return np.asarray(programs[len(rows)](rows))
