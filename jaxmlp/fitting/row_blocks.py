@@ -8,6 +8,7 @@ calls run at a time as there are cores: products of a block are too small to kee
 import collections
 import functools
 import os
+import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -19,6 +20,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Int, PyTree
 
 from ..loading import with_settings_of_this_thread
+from ..sources.ingestion import empty_aligned
 
 # benchmarks/NOTES.md has what other sizes cost.
 _CPU_ROWS, _ACCELERATOR_ROWS = 256, 8192
@@ -41,6 +43,7 @@ def compute_by_rows(
     params: PyTree,
     pieces: Iterable[PyTree],
     *settings: Hashable,
+    count: int,
     block: int,
     size: int,
 ) -> Array | np.ndarray:
@@ -53,6 +56,7 @@ def compute_by_rows(
         pieces: Trees of arrays of the same `size` rows, the last of them of at least one; at least
             one piece.
         settings: What else it is given.
+        count: Rows of all pieces.
         block: Rows that are computed at once.
         size: Rows of a call, a multiple of `block`.
 
@@ -63,17 +67,32 @@ def compute_by_rows(
     least = size if _computes_on_cpu(params) else block
 
     def run(piece: PyTree) -> Array | np.ndarray:
-        count = len(jax.tree.leaves(piece)[0])
-        filled, places = -(-count // block), least if count <= block else size
-        if count < places:
+        rows = len(jax.tree.leaves(piece)[0])
+        filled, places = -(-rows // block), least if rows <= block else size
+        if rows < places:
             piece = jax.tree.map(functools.partial(_fill, block=block, size=places), piece)
         outputs = _run(compute, settings, block, params, piece, np.int32(filled))
-        return (np.asarray(outputs) if _on_cpu(outputs) else outputs)[:count]
+        return (np.asarray(outputs) if _on_cpu(outputs) else outputs)[:rows]
 
-    outputs = [*_map_in_order(run, pieces)]
-    if len(outputs) == 1:
-        return outputs[0]
-    return np.concatenate(outputs) if _on_cpu(outputs[0]) else jnp.concatenate(outputs)
+    pieces = iter(pieces)
+    # Alone, so that the program is compiled once.
+    first = run(next(pieces))
+    if len(first) == count:
+        return first
+    if not isinstance(first, np.ndarray):
+        return jnp.concatenate([first, *map(run, pieces)])
+    # Each thread writes what it has in its cache, where `jax.device_put` takes it over as it is.
+    joined = empty_aligned((count, *first.shape[1:]), first.dtype)
+    joined[: len(first)] = first
+
+    memory = _AlignedMemory(size)
+
+    def write(number: int, piece: PyTree) -> None:
+        outputs = run(memory.hold(piece))
+        joined[number * size :][: len(outputs)] = outputs
+
+    _call_in_threads(write, enumerate(pieces, 1))
+    return joined
 
 
 def cut(x: np.ndarray | jax.Array, size: int) -> Iterator[np.ndarray | jax.Array]:
@@ -88,6 +107,36 @@ def count_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+class _AlignedMemory(threading.local):
+    """Memory of each thread for the rows of one call, which XLA on a CPU reads where they are.
+
+    Rows elsewhere it would copy into new memory, at each call.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._arrays: Any = None
+
+    def hold(self, piece: PyTree) -> PyTree:
+        """Copies the rows of a whole call there; others are returned as they are."""
+        leaves = jax.tree.leaves(piece)
+        if not all(isinstance(a, np.ndarray) and len(a) == self._size for a in leaves):
+            return piece
+        if self._arrays is None:
+            self._arrays = jax.tree.map(_empty_like, piece)
+        return jax.tree.map(_copy_into, self._arrays, piece)
+
+
+def _empty_like(rows: np.ndarray) -> np.ndarray:
+    # In the type that JAX computes in, as it would cast them.
+    return empty_aligned(rows.shape, np.dtype(jax.dtypes.canonicalize_dtype(rows.dtype)))
+
+
+def _copy_into(memory: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    memory[...] = rows
+    return memory
 
 
 def _native(rows: Any) -> Any:
@@ -149,27 +198,15 @@ def _run(
     return jax.lax.fori_loop(0, filled, fill_in, jnp.empty((size, *form.shape[1:]), form.dtype))
 
 
-def _map_in_order(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-    """Maps over items in as many threads as cores where JAX computes on a CPU, the first alone.
-
-    So the program is compiled once. Few items are held at a time.
-    """
-    items = iter(items)
-    first = function(next(items))
-    yield first
-    if not isinstance(first, np.ndarray):
-        yield from map(function, items)
-        return
-    following, threads = next(items, None), count_cores()
-    if following is None:
-        return
-    waiting: collections.deque[Future[Any]] = collections.deque()
+def _call_in_threads(function: Callable[..., None], arguments: Iterable[tuple[Any, ...]]) -> None:
+    """Calls a function of each tuple in as many threads as cores; few tuples are held at a time."""
+    threads = count_cores()
+    waiting: collections.deque[Future[None]] = collections.deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="jaxmlp.predict") as pool:
         call = with_settings_of_this_thread(function)
-        while following is not None:
+        for each in arguments:
             if len(waiting) == 2 * threads:
-                yield waiting.popleft().result()
-            waiting.append(pool.submit(call, following))
-            following = next(items, None)
+                waiting.popleft().result()
+            waiting.append(pool.submit(call, *each))
         while waiting:
-            yield waiting.popleft().result()
+            waiting.popleft().result()

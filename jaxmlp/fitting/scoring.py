@@ -119,11 +119,11 @@ def predict_rows(
     params = with_automatic_axes(params)
     block = batch_size or choose_block(params)
     size = rows_per_call(block, max(_numbers_of_row(x), config.in_features, config.out_features))
-    pieces = _pieces(x, size, config.in_features)
+    pieces, count = _pieces(x, size, config.in_features)
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((params, x))):
         rows = jnp.concatenate([*pieces])
         return jax.lax.map(lambda x: compute(params, x[None], config)[0], rows, batch_size=block)
-    return compute_by_rows(compute, params, pieces, config, block=block, size=size)
+    return compute_by_rows(compute, params, pieces, config, count=count, block=block, size=size)
 
 
 def put_beside(params: PyTree, outputs: Array | np.ndarray) -> Array:
@@ -142,19 +142,18 @@ def _numbers_of_row(x: Any) -> int:
     return math.prod(x.shape[1:]) if isinstance(x, jax.Array | np.ndarray) else 1
 
 
-def _pieces(x: Any, size: int, in_features: int) -> Iterator[Any]:
-    """Iterates over so many rows each, the last of which may be fewer."""
+def _pieces(x: Any, size: int, in_features: int) -> tuple[Iterator[Any], int]:
+    """Returns what iterates over so many rows each, the last of which may be fewer, and of all."""
     if isinstance(x, jax.Array | np.ndarray) and not isinstance(x, np.ma.MaskedArray):
         if x.ndim < 2 or not len(x):
             raise ValueError(
                 f"x must have at least one row, shape (rows, ..., {in_features}); got shape "
                 f"{x.shape}. For a single row use x[None]."
             )
-        yield from cut(x, size)
-        return
+        return cut(x, size), len(x)
     loader = x if isinstance(x, DataLoader) else DataLoader(x, batch_size=1, check_finite=False)
-    for batch in _read_in_order(loader, size, check_finite=False):
-        yield batch.x
+    batches = _read_in_order(loader, size, check_finite=False)
+    return (batch.x for batch in batches), len(loader.source)
 
 
 def _read_in_order(loader: DataLoader, size: int, *, check_finite: bool) -> Iterator[Batch]:

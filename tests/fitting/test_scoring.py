@@ -127,6 +127,26 @@ def test_predictions_do_not_depend_on_the_rows_beside():
         np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", ">f4", "int16"])
+@pytest.mark.parametrize("offset", [0, 4])
+def test_many_calls_take_rows_from_memory_of_any_kind(dtype, offset):
+    rows = 10 * np.random.default_rng(0).normal(size=(1000, X.shape[1]))
+    memory = np.zeros(rows.nbytes + 128, np.uint8)
+    start = -memory.ctypes.data % 64 + offset
+    placed = np.ndarray(rows.shape, dtype, memory, start)
+    placed[...] = rows
+    # 32 blocks of 4 rows in a call.
+    got = jaxmlp.predict(PARAMS, placed, config=CONFIG, batch_size=4)
+    kept = np.array(got)
+    parts = [
+        jaxmlp.predict(PARAMS, placed[i : i + 4], config=CONFIG, batch_size=4)
+        for i in range(0, 1000, 4)
+    ]
+    np.testing.assert_array_equal(got, np.concatenate(parts))
+    jaxmlp.predict(PARAMS, -placed, config=CONFIG, batch_size=4)
+    np.testing.assert_array_equal(got, kept)
+
+
 @pytest.mark.parametrize(
     "kind", [pd.DataFrame, scipy.sparse.csr_matrix, list, lambda x: make_loader(x, Y, None)]
 )

@@ -185,8 +185,8 @@ def compute_in_blocks(
     size = rows_per_call(block, sum(math.prod(array.shape[1:]) for array in rows))
     places = (slice(first, first + size) for first in range(0, count, size))
     pieces = (_dense([array[place] for array in rows]) for place in places)
-    computed = compute_by_rows(compute, params, pieces, *settings, block=block, size=size)
-    return np.asarray(computed)
+    sizes = {"count": count, "block": block, "size": size}
+    return np.asarray(compute_by_rows(compute, params, pieces, *settings, **sizes))
 
 
 def _dense(rows: Sequence[Any]) -> tuple[np.ndarray, ...]:
