@@ -96,6 +96,7 @@ BENCHMARKS = {
     ),
 }
 TORCH = ("torch-1", "torch")
+ON_GPU = ("torch", "torch-compile", "torch-func")
 COMPILED = ("torch-compile", "torch-func")
 QUESTIONS = (
     Question(
@@ -191,4 +192,19 @@ QUESTIONS = (
              task="memory", target=1.2, of="features 10000"),
     Question(text="peak memory of layers of 4,096, by what is needed", benchmark="scale",
              task="memory", target=1.2, of="width 4096"),
+    # Not measured where `gpu.py` finds none.
+    Question(text="on a GPU: a step of `fit`, digits (W1), by PyTorch", benchmark="gpu",
+             task="W1: digits 64-64-10, batch 32", target=10, peers=ON_GPU),
+    Question(text="the same, by JAX by hand", benchmark="gpu",
+             task="W1: digits 64-64-10, batch 32", target=1, peers=("scan",)),
+    Question(text="on a GPU: a step of `fit`, MNIST-shaped (W3), by PyTorch", benchmark="gpu",
+             task="W3: MNIST-shaped 784-512-512-10, batch 128", target=1.5, peers=ON_GPU),
+    Question(text="the same, by JAX by hand", benchmark="gpu",
+             task="W3: MNIST-shaped 784-512-512-10, batch 128", target=1, peers=("scan",)),
+    Question(text="on a GPU: a step of one of 128 members of W1, by all others", benchmark="gpu",
+             task="128 members of W1", target=2.5),
+    Question(text="on a GPU: a million rows predicted, W1", benchmark="gpu",
+             task="W1's network, 1,000,000 rows", target=1),
+    Question(text="on a GPU: a step of `fit` over `.npy` files, by rows in memory",
+             benchmark="gpu", task="W3 from files", target=0.9, peers=("memory",)),
 )  # fmt: skip

@@ -82,6 +82,28 @@ def test_the_smallest_ratio_of_the_peers_is_compared_with_the_target():
     assert answer(Question(**asked, target=1.0, peers=("keras",)), found) is None
 
 
+def test_questions_about_a_gpu_are_asked_of_tables_that_it_has(tmp_path):
+    from gpu_parts import PARTS, Setting
+    from questions import QUESTIONS
+    from workloads import WORKLOADS
+
+    setting = Setting(
+        environment={},
+        torch_device="cuda",
+        on_gpu=True,
+        workloads=[*WORKLOADS],
+        folder=tmp_path,
+        smoke=False,
+        without=frozenset(),
+    )
+    # Files are written for the last part.
+    parts = {p.title: p.peers for name in PARTS if name != "files" for p in PARTS[name](setting)}
+    asked = [q for q in QUESTIONS if q.benchmark == "gpu" and q.task != "W3 from files"]
+    assert len(asked) == 6
+    for question in asked:
+        assert set(question.peers) | {question.ours} <= set(parts[question.task])
+
+
 def test_the_table_replaces_only_what_lies_between_the_marks(tmp_path):
     module = importlib.import_module("all")
     path = tmp_path / "README.md"
