@@ -43,7 +43,7 @@ def compute_by_rows(
     params: PyTree,
     pieces: Iterable[PyTree],
     *settings: Hashable,
-    count: int,
+    count: int | None,
     block: int,
     size: int,
 ) -> Array | np.ndarray:
@@ -56,7 +56,7 @@ def compute_by_rows(
         pieces: Trees of arrays of the same `size` rows, the last of them of at least one; at least
             one piece.
         settings: What else it is given.
-        count: Rows of all pieces.
+        count: Rows of all pieces; `None` where they may have any number.
         block: Rows that are computed at once.
         size: Rows of a call, a multiple of `block`.
 
@@ -81,17 +81,20 @@ def compute_by_rows(
         return first
     if not isinstance(first, np.ndarray):
         return jnp.concatenate([first, *map(run, pieces)])
+    memory = _AlignedMemory()
+    if count is None:
+        others = _map_in_threads(lambda piece: run(memory.hold(piece)), pieces)
+        return np.concatenate([first, *others])
     # Each thread writes what it has in its cache, where `jax.device_put` takes it over as it is.
     joined = empty_aligned((count, *first.shape[1:]), first.dtype)
     joined[: len(first)] = first
 
-    memory = _AlignedMemory(size)
-
-    def write(number: int, piece: PyTree) -> None:
+    def write(numbered: tuple[int, PyTree]) -> None:
+        number, piece = numbered
         outputs = run(memory.hold(piece))
         joined[number * size :][: len(outputs)] = outputs
 
-    _call_in_threads(write, enumerate(pieces, 1))
+    _map_in_threads(write, enumerate(pieces, 1))
     return joined
 
 
@@ -112,31 +115,30 @@ def count_cores() -> int:
 class _AlignedMemory(threading.local):
     """Memory of each thread for the rows of one call, which XLA on a CPU reads where they are.
 
-    Rows elsewhere it would copy into new memory, at each call.
+    Rows that are not aligned, or of a type that JAX casts, it would copy into new memory.
     """
 
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._arrays: Any = None
+    def __init__(self) -> None:
+        # By place in a piece; a user's transform may change shapes and types.
+        self._arrays: dict[int, np.ndarray] = {}
 
     def hold(self, piece: PyTree) -> PyTree:
-        """Copies the rows of a whole call there; others are returned as they are."""
-        leaves = jax.tree.leaves(piece)
-        if not all(isinstance(a, np.ndarray) and len(a) == self._size for a in leaves):
-            return piece
-        if self._arrays is None:
-            self._arrays = jax.tree.map(_empty_like, piece)
-        return jax.tree.map(_copy_into, self._arrays, piece)
+        """Copies there what XLA would copy, and returns the rest as it is."""
+        leaves, structure = jax.tree.flatten(piece)
+        return structure.unflatten([self._place(*each) for each in enumerate(leaves)])
 
-
-def _empty_like(rows: np.ndarray) -> np.ndarray:
-    # In the type that JAX computes in, as it would cast them.
-    return empty_aligned(rows.shape, np.dtype(jax.dtypes.canonicalize_dtype(rows.dtype)))
-
-
-def _copy_into(memory: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    memory[...] = rows
-    return memory
+    def _place(self, number: int, rows: Any) -> Any:
+        if not isinstance(rows, np.ndarray):
+            return rows
+        dtype = np.dtype(jax.dtypes.canonicalize_dtype(rows.dtype))
+        is_ready = rows.dtype == dtype and rows.flags.c_contiguous
+        if is_ready and rows.ctypes.data % 64 == 0:
+            return rows
+        memory = self._arrays.get(number)
+        if memory is None or (memory.shape, memory.dtype) != (rows.shape, dtype):
+            memory = self._arrays[number] = empty_aligned(rows.shape, dtype)
+        memory[...] = rows
+        return memory
 
 
 def _native(rows: Any) -> Any:
@@ -198,15 +200,14 @@ def _run(
     return jax.lax.fori_loop(0, filled, fill_in, jnp.empty((size, *form.shape[1:]), form.dtype))
 
 
-def _call_in_threads(function: Callable[..., None], arguments: Iterable[tuple[Any, ...]]) -> None:
-    """Calls a function of each tuple in as many threads as cores; few tuples are held at a time."""
-    threads = count_cores()
-    waiting: collections.deque[Future[None]] = collections.deque()
+def _map_in_threads(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    """Maps over items in as many threads as cores; few items are held at a time."""
+    threads, results = count_cores(), []
+    waiting: collections.deque[Future[Any]] = collections.deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="jaxmlp.predict") as pool:
         call = with_settings_of_this_thread(function)
-        for each in arguments:
+        for item in items:
             if len(waiting) == 2 * threads:
-                waiting.popleft().result()
-            waiting.append(pool.submit(call, *each))
-        while waiting:
-            waiting.popleft().result()
+                results.append(waiting.popleft().result())
+            waiting.append(pool.submit(call, item))
+        return results + [each.result() for each in waiting]

@@ -142,8 +142,11 @@ def _numbers_of_row(x: Any) -> int:
     return math.prod(x.shape[1:]) if isinstance(x, jax.Array | np.ndarray) else 1
 
 
-def _pieces(x: Any, size: int, in_features: int) -> tuple[Iterator[Any], int]:
-    """Returns what iterates over so many rows each, the last of which may be fewer, and of all."""
+def _pieces(x: Any, size: int, in_features: int) -> tuple[Iterator[Any], int | None]:
+    """Returns what iterates over so many rows each, the last of which may be fewer, and of all.
+
+    A transform may give any number of rows, so that of all is not known.
+    """
     if isinstance(x, jax.Array | np.ndarray) and not isinstance(x, np.ma.MaskedArray):
         if x.ndim < 2 or not len(x):
             raise ValueError(
@@ -153,7 +156,8 @@ def _pieces(x: Any, size: int, in_features: int) -> tuple[Iterator[Any], int]:
         return cut(x, size), len(x)
     loader = x if isinstance(x, DataLoader) else DataLoader(x, batch_size=1, check_finite=False)
     batches = _read_in_order(loader, size, check_finite=False)
-    return (batch.x for batch in batches), len(loader.source)
+    count = None if loader.transform else len(loader.source)
+    return (batch.x for batch in batches), count
 
 
 def _read_in_order(loader: DataLoader, size: int, *, check_finite: bool) -> Iterator[Batch]:

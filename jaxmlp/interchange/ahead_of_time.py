@@ -22,25 +22,25 @@ Predict = Callable[[Any], Float[np.ndarray, "rows out_features"]]
 def compile_predict(
     params: Params, config: MLPConfig, batch_sizes: Sequence[int] = (1, 64)
 ) -> Predict:
-    """Compiles what computes the outputs of rows at once, for fixed numbers of rows.
+    """Prepares what computes the outputs of rows at once, for fixed numbers of rows.
 
     A call runs the program of the smallest size that holds its rows, filled up with copies of its
     last; more rows than the largest are cut. Nothing is traced, compiled or looked up then. A row's
     outputs do not depend on the rows beside it; programs of two sizes may round differently.
 
-    On a CPU one row is computed in NumPy, whose calls are shorter than XLA's; unless the network
-    has more than four hidden layers, computes in 16 bits, or has "gelu_exact", which NumPy lacks,
-    or an activation of your own.
+    Programs are XLA's, compiled here; but on a CPU that of one row is NumPy's, whose calls are
+    shorter, unless the network has more than four hidden layers, parameters of 16 bits or of
+    several types, a `compute_dtype`, "gelu_exact", which NumPy lacks, or an activation of your own.
 
     Args:
-        params: Parameters of `config`; they become constants of the programs.
+        params: Parameters of `config`; the programs hold copies of them.
         config: The network.
         batch_sizes: Numbers of rows, at least 1 each; there is one program for each.
 
     Returns:
         A function from rows, shape (rows, in_features), to outputs as a NumPy array, shape (rows,
-        out_features). Rows are cast to float32, or float64 for parameters of float64. It may be
-        called from several threads.
+        out_features), which may be read-only. Rows are cast to float32, or float64 for parameters
+        of float64. It may be called from several threads.
 
     Raises:
         TypeError: `params` are no `Params`, `config` is no `MLPConfig`, or `batch_sizes` holds no
@@ -68,16 +68,11 @@ def compile_predict(
     # Constants, since a call that is handed many arrays costs half as much again.
     constants = jax.device_put(params)
     outputs = jax.jit(lambda x: apply(constants, x, config=config))
-    shapes = {
-        int(size): jax.ShapeDtypeStruct((int(size), config.in_features), dtype)
-        for size in sorted(set(batch_sizes))
-    }
     programs: dict[int, Predict] = {}
-    for size, shape in shapes.items():
-        if size == 1 and _suits_numpy(config, constants):
-            programs[size] = numpy_function(operations_of(config, params), dtype.name)
-        else:
-            programs[size] = outputs.lower(shape).compile()
+    for size in sorted(set(map(int, batch_sizes))):
+        program = _in_numpy(constants, config, dtype) if size == 1 else None
+        shape = jax.ShapeDtypeStruct((size, config.in_features), dtype)
+        programs[size] = program or outputs.lower(shape).compile()
     largest = max(programs)
 
     def predict(x: Real[np.ndarray | jax.Array, "rows in_features"]) -> Any:
@@ -90,15 +85,23 @@ def compile_predict(
     return predict
 
 
-def _suits_numpy(config: MLPConfig, params: Params) -> bool:
-    """Whether NumPy computes a row sooner than XLA, and in the same types."""
+def _in_numpy(params: Params, config: MLPConfig, dtype: np.dtype) -> Predict | None:
+    """What computes a row in NumPy, if that is sooner than by XLA and in the same types."""
     leaves = jax.tree.leaves(params)
     platforms = {device.platform for leaf in leaves for device in leaf.devices()}
     types = {leaf.dtype.name for leaf in leaves} | {config.compute_dtype or config.param_dtype}
     activations = (*config.hidden_activations, config.output_activation)
     slow = any(isinstance(each, Activation) or each == "gelu_exact" for each in activations)
-    short = len(config.hidden_features) <= _LAYERS_IN_NUMPY and not slow
-    return short and platforms == {"cpu"} and types in ({"float32"}, {"float64"})
+    if slow or len(config.hidden_features) > _LAYERS_IN_NUMPY:
+        return None
+    if platforms != {"cpu"} or types != {dtype.name}:
+        return None
+    try:
+        operations = operations_of(config, params)
+    except ValueError:
+        # Shapes that `apply` takes nonetheless, such as one number for a layer's biases.
+        return None
+    return numpy_function(operations, dtype.name)
 
 
 def _as_rows(x: Any, in_features: int, dtype: np.dtype) -> np.ndarray:

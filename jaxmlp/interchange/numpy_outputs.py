@@ -42,7 +42,8 @@ def numpy_function(operations: Operations, dtype: str) -> Callable[[Rows], Rows]
     steps = tuple(_steps(iter(operations), number))
 
     def outputs(x: Rows) -> Rows:
-        h = x.astype(number, copy=False)
+        # Sums depend on how rows lie in memory.
+        h = np.ascontiguousarray(x, number)
         with np.errstate(all="ignore"):
             for step in steps:
                 h = step(h)
@@ -55,7 +56,7 @@ def _steps(operations: Iterator[Operation], dtype: np.dtype) -> Iterator[Step]:
     """Gives a function for each operation up to an `AddSkip` without its `StartSkip`."""
 
     def typed(array: Any) -> Any:
-        return None if array is None else array.astype(dtype)
+        return None if array is None else array.astype(dtype, copy=False)
 
     for operation in operations:
         match operation:

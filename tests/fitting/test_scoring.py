@@ -186,6 +186,26 @@ def test_predict_takes_rows_through_the_transform_of_a_loader(count):
     np.testing.assert_array_equal(got, jaxmlp.predict(PARAMS, rows / 2, config=CONFIG))
 
 
+def test_a_transform_may_change_the_number_of_rows_and_their_type():
+    rows = 10 * np.random.default_rng(0).normal(size=(1000, X.shape[1])).astype(np.float32)
+
+    def pair(batch):
+        x = batch.x[::2] + batch.x[1::2]
+        # Of another type in some calls.
+        return batch._replace(x=np.rint(x).astype(np.int8) if x[0, 0] > 0 else x)
+
+    def wanted(first):
+        x = pair(jaxmlp.Batch(rows[first:][:128], None, None)).x
+        return jaxmlp.apply(PARAMS, x.astype(np.float32), config=CONFIG)
+
+    loader = jaxmlp.DataLoader(rows, batch_size=4, transform=pair)
+    got = jaxmlp.predict(PARAMS, loader, config=CONFIG, batch_size=4)
+    assert got.shape == (500, CONFIG.out_features)
+    # 32 blocks of 4 rows are read for a call.
+    expected = np.concatenate([wanted(first) for first in range(0, 1000, 128)])
+    np.testing.assert_allclose(got, expected, rtol=RTOL, atol=1e-5)
+
+
 def test_predictions_lie_on_the_device_of_the_parameters():
     first, second = jax.devices()
     bound = jax.device_put(PARAMS, second)

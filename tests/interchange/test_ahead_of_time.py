@@ -73,14 +73,53 @@ def test_one_row_is_computed_in_numpy_where_that_is_sooner(case):
     np.testing.assert_allclose(outputs, wanted, rtol=tolerance, atol=tolerance)
 
 
-def test_parameters_are_those_of_the_moment():
+@pytest.mark.parametrize("size", [1, 64])
+def test_parameters_are_those_of_the_moment(size):
     config = make_config(hidden_features=(6,))
     params = make_params(config)
-    predict = jaxmlp.compile_predict(params, config=config, batch_sizes=(1,))
-    before = predict(X[:1])
+    predict = jaxmlp.compile_predict(params, config=config, batch_sizes=(size,))
+    before = predict(X)
     for leaf in jax.tree.leaves(params):
         leaf += 1
-    np.testing.assert_array_equal(predict(X[:1]), before)
+    np.testing.assert_array_equal(predict(X), before)
+
+
+@pytest.mark.parametrize("size", [1, 64])
+def test_parameters_of_other_types_and_shapes_that_apply_takes_are_taken(size):
+    config = make_config(hidden_features=(6,))
+    doubles = make_params(config)
+    doubles = jax.tree.map(lambda a: a.astype(np.float64), doubles)
+    one_bias = doubles._replace(output=doubles.output._replace(bias=np.ones(1, np.float32)))
+    halves = jax.tree.map(lambda a: a.astype(np.float16), doubles)
+    for params in (doubles, one_bias, halves):
+        predict = jaxmlp.compile_predict(params, config=config, batch_sizes=(size,))
+        wanted = jaxmlp.apply(params, X, config=config)
+        # Sums in another order.
+        np.testing.assert_allclose(predict(X), wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 8])
+def test_a_row_is_computed_alike_wherever_it_lies(size):
+    predict = jaxmlp.compile_predict(PARAMS, config=CONFIG, batch_sizes=(size,))
+    wanted = predict(X)
+    wide = np.zeros((2 * len(X), 10), np.float32)
+    wide[::2, ::2] = X
+    unaligned = np.ndarray(X.shape, np.float32, bytearray(X.nbytes + 1), 1)
+    unaligned[...] = X
+    for rows in (np.asfortranarray(X), wide[::2, ::2], X[:, ::-1].copy()[:, ::-1], unaligned):
+        np.testing.assert_array_equal(predict(rows), wanted)
+
+
+@pytest.mark.parametrize("size", [1, 8])
+def test_what_is_not_finite_comes_out_as_apply_gives_it(size):
+    rows = X[:6].copy()
+    rows[0, 0], rows[1, 1], rows[2, 2], rows[3] = np.nan, np.inf, -np.inf, 3e38
+    config = make_config(hidden_features=(6,), activation="relu")
+    params = make_params(config)
+    predict = jaxmlp.compile_predict(params, config=config, batch_sizes=(size,))
+    wanted = np.asarray(jaxmlp.apply(params, rows, config=config))
+    np.testing.assert_allclose(predict(rows), wanted, rtol=1e-5, atol=1e-5)
+    assert np.isnan(wanted).any()
 
 
 def test_integers_and_doubles_are_cast():
@@ -89,11 +128,12 @@ def test_integers_and_doubles_are_cast():
 
 
 @pytest.mark.usefixtures("x64")
-def test_double_parameters_take_double_rows():
+@pytest.mark.parametrize("size", [1, 64])
+def test_double_parameters_take_double_rows(size):
     config = make_config(hidden_features=(6,), param_dtype="float64")
     params = make_params(config)
     x = X.astype(np.float64)
-    outputs = jaxmlp.compile_predict(params, config=config, batch_sizes=(64,))(x)
+    outputs = jaxmlp.compile_predict(params, config=config, batch_sizes=(size,))(x)
     assert outputs.dtype == np.float64
     np.testing.assert_allclose(outputs, jaxmlp.apply(params, x, config=config), rtol=1e-12)
 
@@ -107,6 +147,7 @@ def test_threads_share_a_function():
         thread.start()
     for thread in threads:
         thread.join()
+    assert len(got) == 2
     for outputs in got.values():
         np.testing.assert_array_equal(outputs, wanted)
 
