@@ -19,7 +19,6 @@ from .operations import (
     StartSkip,
 )
 
-Rows: TypeAlias = Float[np.ndarray, "rows features"]
 Step: TypeAlias = Callable[[Any], Any]
 
 # Other names of the same functions.
@@ -27,7 +26,9 @@ ALIASES = {"celu": "elu", "hard_swish": "hard_silu", "swish": "silu"}
 GATES = {"geglu": "gelu", "glu": "sigmoid", "reglu": "relu", "swiglu": "silu"}
 
 
-def numpy_function(operations: Operations, dtype: str) -> Callable[[Rows], Rows]:
+def numpy_function(
+    operations: Operations, dtype: str
+) -> Callable[[Any], Float[np.ndarray, "rows out_features"]]:
     """Prepares what computes operations in one type throughout, as what `to_numpy` writes does.
 
     Args:
@@ -41,7 +42,9 @@ def numpy_function(operations: Operations, dtype: str) -> Callable[[Rows], Rows]
     number = np.dtype(dtype)
     steps = tuple(_steps(iter(operations), number))
 
-    def outputs(x: Rows) -> Rows:
+    def outputs(
+        x: Float[np.ndarray, "rows in_features"],
+    ) -> Float[np.ndarray, "rows out_features"]:
         # Sums depend on how rows lie in memory.
         h = np.ascontiguousarray(x, number)
         with np.errstate(all="ignore"):
