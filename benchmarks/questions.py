@@ -96,8 +96,8 @@ BENCHMARKS = {
     ),
 }
 TORCH = ("torch-1", "torch")
-ON_GPU = ("torch", "torch-compile", "torch-func")
 COMPILED = ("torch-compile", "torch-func")
+ON_GPU = ("torch", *COMPILED)
 QUESTIONS = (
     Question(
         text="the jitted step, by one written by hand",
