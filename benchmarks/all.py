@@ -4,10 +4,10 @@
     python3 run.py benchmarks/all.py
 
 Each script runs in a process of its own, one after the other, and gives its figures as lines of
-JSON (`figures.py`); `questions.py` says what is asked of them. The table goes into README.md, the
-picture beside it; with `--output`, both go to that folder. With `--only`, questions of the other
-benchmarks stay as they were the last time in the files of that folder. It takes hours: nothing else
-should run meanwhile.
+JSON (`figures.py`); `questions.py` says what is asked of them, and those of which nothing is asked
+run with `--smoke` or `--only` alone. The table goes into README.md, the picture beside it; with
+`--output`, both go to that folder. With `--only`, questions of the other benchmarks stay as they
+were the last time in the files of that folder. It takes hours: nothing else should run meanwhile.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import figures
 import matplotlib
 from machine import describe_machine
 from matplotlib.figure import Figure
-from questions import BENCHMARKS, QUESTIONS, Question
+from questions import ASKED, BENCHMARKS, QUESTIONS, Question
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- begin of all.py's table -->", "<!-- end of all.py's table -->"
@@ -131,7 +131,7 @@ def write_between(text: str, path: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS))
+    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, help="all asked by default")
     parser.add_argument("--smoke", action="store_true", help="smallest sizes; wants --output")
     parser.add_argument("--output", type=Path, help="folder instead of benchmarks/")
     parser.add_argument(
@@ -145,7 +145,7 @@ def main() -> int:
     for path in (output, folder):
         path.mkdir(parents=True, exist_ok=True)
     problems = []
-    for name in arguments.only:
+    for name in arguments.only or (BENCHMARKS if arguments.smoke else ASKED):
         start = time.perf_counter()
         problem = run_benchmark(name, folder / f"{name}.jsonl", smoke=arguments.smoke)
         problems += [problem] if problem else []

@@ -32,7 +32,10 @@ class Question:
 QUICK = ("--rounds", "2", "--seconds", "0.02")
 BENCHMARKS = {
     "step": Benchmark(smoke=QUICK),
-    "fit": Benchmark(smoke=(*QUICK, "--workloads", "W1", "--peers", "scan", "sklearn")),
+    "fit": Benchmark(
+        arguments=("--rounds", "7"),
+        smoke=(*QUICK, "--workloads", "W1", "--peers", "scan", "sklearn"),
+    ),
     "xla_options": Benchmark(smoke=(*QUICK, "--workloads", "W1", "--options", "none", "--peers")),
     "ensemble": Benchmark(
         arguments=("--tasks", "W1x128", "W2x32"),
@@ -208,3 +211,4 @@ QUESTIONS = (
     Question(text="on a GPU: a step of `fit` over `.npy` files, by rows in memory",
              benchmark="gpu", task="W3 from files", target=0.9, peers=("memory",)),
 )  # fmt: skip
+ASKED = tuple(dict.fromkeys(question.benchmark for question in QUESTIONS))

@@ -14,7 +14,10 @@ from optax_names import (
     EPOCHS,
     KEY,
     REFUSED,
+    TARGETS,
     WORKING,
+    X,
+    batches,
     filled,
     loader,
     loss_fn,
@@ -200,6 +203,38 @@ def test_a_schedule_advances_with_every_step():
     _, state, _ = train_by_step(make("inject_hyperparams"))
     # The last of 8 steps is number 7, of a line from 0.1 to 0.01 over 8.
     close(state.opt_state.hyperparams["learning_rate"], 0.1 - 7 / 8 * 0.09)
+
+
+def test_a_plateau_lowers_the_learning_rate():
+    # No loss is below a tenth of another, so that two steps after the first are too many.
+    plateau = optax.contrib.reduce_on_plateau(patience=2, rtol=0.9, factor=0.5)
+    _, state, _ = train_by_step(optax.chain(optax.sgd(0.01), plateau))
+    assert state.opt_state[-1].scale < 1
+
+
+def test_params_change_in_every_second_of_two_accumulated_steps():
+    optimizer = optax.MultiSteps(optax.adam(0.1), 2)
+    step = jaxmlp.make_train_step(loss_fn, optimizer)
+    state = jaxmlp.init_state(params(), optimizer, key=KEY)
+    changed = []
+    for batch in batches()[:4]:
+        before = np.array(state.params["kernel"])
+        state, _ = step(state, batch)
+        changed.append(bool(np.any(before != state.params["kernel"])))
+    assert changed == [False, True, False, True]
+
+
+def test_lbfgs_reaches_the_least_squares_solution():
+    optimizer = optax.lbfgs()
+    step = jaxmlp.make_train_step(loss_fn, optimizer)
+    state = jaxmlp.init_state(params(), optimizer, key=KEY)
+    for _ in range(12):
+        state, _ = step(state, jaxmlp.Batch(X, TARGETS))
+    # The targets are a linear function of x, up to the rounding of float32. Twelve steps on eight
+    # coefficients; the loss is flat to float32 at the square root of its eps.
+    solution, *_ = np.linalg.lstsq(np.c_[np.float64(X), np.ones(12)], np.float64(TARGETS))
+    np.testing.assert_allclose(state.params["kernel"], solution[:3], atol=1e-3)
+    np.testing.assert_allclose(state.params["bias"], solution[3], atol=1e-3)
 
 
 def test_a_nonfinite_step_is_skipped_by_apply_if_finite():
