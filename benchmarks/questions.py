@@ -29,11 +29,14 @@ class Question:
     ours: str = "jaxmlp"
 
 
+# Peers that a question names; the scripts have more.
+TORCH = ("torch-1", "torch")
+COMPILED = ("torch-compile", "torch-func")
 QUICK = ("--rounds", "2", "--seconds", "0.02")
 BENCHMARKS = {
     "step": Benchmark(smoke=QUICK),
     "fit": Benchmark(
-        arguments=("--rounds", "7"),
+        arguments=("--rounds", "7", "--peers", "scan", "sklearn", *TORCH, *COMPILED),
         smoke=(*QUICK, "--workloads", "W1", "--peers", "scan", "sklearn"),
     ),
     "xla_options": Benchmark(smoke=(*QUICK, "--workloads", "W1", "--options", "none", "--peers")),
@@ -42,7 +45,8 @@ BENCHMARKS = {
         smoke=(*QUICK, "--tasks", "W1x2", "--peers", "vmap"),
     ),
     "start_to_trained": Benchmark(
-        smoke=("--rounds", "1", "--contestants", "jaxmlp", "jaxmlp-warm", "sklearn")
+        arguments=("--contestants", "jaxmlp", "jaxmlp-warm", *TORCH, "keras"),
+        smoke=("--rounds", "1", "--contestants", "jaxmlp", "jaxmlp-warm", "sklearn"),
     ),
     "imports": Benchmark(smoke=("--rounds", "1")),
     "first_fit": Benchmark(smoke=("--rounds", "1")),
@@ -98,8 +102,6 @@ BENCHMARKS = {
         )
     ),
 }
-TORCH = ("torch-1", "torch")
-COMPILED = ("torch-compile", "torch-func")
 ON_GPU = ("torch", *COMPILED)
 QUESTIONS = (
     Question(

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, PyTree
 
 from ..data import DataLoader
-from ..fitting import CALL_SECONDS, Plan, bucket, padded_steps, seconds_per_step
+from ..fitting import Plan, bucket, padded_steps, seconds_per_step
 from ..loading import with_settings_of_this_thread
 from ..network import Batch
 from .factories import Factory, ProgramSpec
@@ -34,6 +34,8 @@ from .runs import (
 )
 from .weight_effects import require_weighed
 
+# Between calls members that have stopped are left out, and an interrupt is answered.
+CALL_SECONDS = 0.5
 # Row numbers in one call: 64 MB.
 _INDEX_NUMBERS = 2**24
 

@@ -29,7 +29,7 @@ from .fit_state import FitState, init_fit_state
 from .looks import OnEpoch
 from .loop import first_epoch_of, start_of_run, train
 from .nonfinite import NonFiniteError
-from .pace import CALL_SECONDS, seconds_per_step
+from .pace import seconds_per_step
 from .program_cache import ProgramCache
 from .progress import ProgressBar
 from .results import FitResult, as_frame
@@ -44,7 +44,6 @@ from .validation import as_validation
 from .wide_layers import param_shardings
 
 __all__ = [
-    "CALL_SECONDS",
     "FIT_SETTINGS",
     "Driver",
     "FitResult",

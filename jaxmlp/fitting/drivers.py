@@ -98,7 +98,7 @@ def choose_driver(params: PyTree, loader: DataLoader, *, each_epoch: bool) -> Dr
     if go_in_blocks(loader):
         return "chunk"
     epoch_seconds = _estimate(params, loader) * len(loader)
-    if epoch_seconds > 2 * CALL_SECONDS:
+    if epoch_seconds > CALL_SECONDS:
         return "chunk"
     return "epochs" if epoch_seconds < 0.05 and not each_epoch else "epoch"
 
@@ -139,7 +139,7 @@ def run_loader(
         yield from run_batches(run, state, unfinished, functools.partial(_read_epoch, loader))
         return
     if driver == "chunk" and go_in_blocks(loader):
-        # Blocks are not cut to a measured pace: half a second, if the estimate holds.
+        # Blocks are not cut to a measured pace: a second, if the estimate holds.
         yield from run_blocks(run, state, unfinished, loader, Pace(0.2 * seconds))
         return
     # The loader's arrays cannot change, so that the devices may use their memory.

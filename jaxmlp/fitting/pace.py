@@ -3,8 +3,9 @@
 import jax
 from jaxtyping import PyTree
 
-# An interrupt waits for the end of a call, so that a call must be short.
-CALL_SECONDS = 0.5
+# An interrupt waits for the end of a call, so that a call must be short; but it begins with a copy
+# of the state, which of a wide network takes up to a fifth of a step.
+CALL_SECONDS = 1.0
 
 
 def seconds_per_step(params: PyTree, batch_rows: int, *, backend: str | None = None) -> float:

@@ -177,7 +177,7 @@ def test_rows_are_not_copied_on_the_cpu():
 
 
 class TestPace:
-    """A call takes about half a second, whatever the estimate was."""
+    """A call takes about a second, whatever the estimate was."""
 
     def calls(self, estimate, seconds, number):
         pace, sizes = Pace(estimate), []
@@ -188,9 +188,9 @@ class TestPace:
 
     @pytest.mark.parametrize("estimate", [1e-6, 1e-4, 1e-2, 10.0])
     @pytest.mark.parametrize("seconds", [1e-5, 1e-3, 0.1])
-    def test_calls_come_to_last_half_a_second(self, estimate, seconds):
+    def test_calls_come_to_last_a_second(self, estimate, seconds):
         # Growing by at most 4 in a call, 12 calls suffice for a factor of 4**10.
-        assert self.calls(estimate, seconds, 12)[-1] * seconds == pytest.approx(0.5, rel=0.01)
+        assert self.calls(estimate, seconds, 12)[-1] * seconds == pytest.approx(1, rel=0.01)
 
     def test_a_step_longer_than_a_call_is_taken_alone(self):
         assert self.calls(1e-3, 3.0, 4)[-1] == 1
@@ -199,7 +199,7 @@ class TestPace:
         pace = Pace(1e-3)
         first = pace.steps
         pace.observe(first, 100.0)
-        assert pace.steps == first == 100
+        assert pace.steps == first == 200
 
 
 def test_the_config_has_dropout_to_make_keys_matter():
