@@ -45,7 +45,7 @@ BENCHMARKS = {
         smoke=(*QUICK, "--tasks", "W1x2", "--peers", "vmap"),
     ),
     "start_to_trained": Benchmark(
-        arguments=("--contestants", "jaxmlp", "jaxmlp-warm", *TORCH, "keras"),
+        arguments=("--contestants", "jaxmlp", "jaxmlp-warm", *TORCH, "keras", "sklearn"),
         smoke=("--rounds", "1", "--contestants", "jaxmlp", "jaxmlp-warm", "sklearn"),
     ),
     "imports": Benchmark(smoke=("--rounds", "1")),

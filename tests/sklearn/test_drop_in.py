@@ -165,7 +165,7 @@ def test_l_bfgs_reaches_a_loss_as_low_as_theirs(kind):
 def test_l_bfgs_ends_near_theirs_with_hidden_layers(kind, load, settings, seed):
     """Of these networks minima lie near one another: of eight seeds all ended within 0.4 %.
 
-    Where they do not, as on iris, rounding decides where either ends.
+    Where they do not, as on iris, each ends in others; benchmarks/NOTES.md has the losses.
     """
     x, y = load(return_X_y=True)
     x = (x - x.mean(axis=0)) / x.std(axis=0)
