@@ -169,8 +169,8 @@ def test_one_that_comes_too_late_is_named_in_time(two):
     kind, message, seconds = two[1][0]["lateness"]
     assert kind == "TimeoutError"
     assert "waited 1 s for the end, and these processes have not come: 1" in message
-    # It looks once a second.
-    assert seconds < 2.5
+    # It looks once a second, and the late one comes after six.
+    assert seconds < 5.5
 
 
 @pytest.mark.long
