@@ -41,7 +41,19 @@ BENCHMARKS = {
     ),
     "xla_options": Benchmark(smoke=(*QUICK, "--workloads", "W1", "--options", "none", "--peers")),
     "ensemble": Benchmark(
-        arguments=("--tasks", "W1x128", "W2x32"),
+        # A second is one epoch of 128 members and the drawing of their parameters.
+        arguments=(
+            "--tasks",
+            "W1x128",
+            "W2x32",
+            "--seconds",
+            "4",
+            "--peers",
+            "vmap",
+            *TORCH,
+            "processes",
+            "sklearn",
+        ),
         smoke=(*QUICK, "--tasks", "W1x2", "--peers", "vmap"),
     ),
     "start_to_trained": Benchmark(
@@ -138,6 +150,8 @@ QUESTIONS = (
              task="digits", target=1.25, peers=("torch", "torch-1", "keras")),
     Question(text="the same with a warm cache, by cold", benchmark="start_to_trained",
              task="digits", target=0.5, of="jaxmlp-warm"),
+    Question(text="the same, by scikit-learn", benchmark="start_to_trained", task="digits",
+             target=1.25, peers=("sklearn",), ours="jaxmlp-warm"),
     Question(text="`import jaxmlp`, by `import jax, optax`", benchmark="imports", task="import",
              target=1.1, of="jaxmlp"),
     Question(text="an estimator's first fit with kept programs, by without",

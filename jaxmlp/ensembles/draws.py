@@ -17,9 +17,9 @@ _BLOCK = 256
 _BLOCK_BYTES = 64 * 2**20
 # Members that are drawn both ways: where rounding differs, it does so in one of them.
 _COMPARED = 8
-# From so many on, the program takes less time to compile than they take without it: half a
-# millisecond each on a CPU, two on a GPU.
-_MANY, _MANY_ON_ACCELERATOR = 2000, 500
+# From so many on, the program takes less time to compile than they take without it
+# (benchmarks/NOTES.md).
+_MANY = 500
 # Members that wait for each other on their way to the host, where each way takes its time.
 _FETCHED = 64
 
@@ -50,8 +50,7 @@ class ParamsDrawer:
         self._init, self._static, self._key_kind, self._read = init, static, key_kind, read
         self._fold = jnp.uint32(INIT_FOLD)
         # `None` until the first members have been drawn both ways.
-        many = _MANY if jax.default_backend() == "cpu" else _MANY_ON_ACCELERATOR
-        self._in_blocks: bool | None = None if members >= many else False
+        self._in_blocks: bool | None = None if members >= _MANY else False
         self._draw_block = jax.jit(
             lambda *block: jax.lax.map(lambda member: self._draw(*member), block)
         )
