@@ -64,7 +64,10 @@ BENCHMARKS = {
     "first_fit": Benchmark(smoke=("--rounds", "1")),
     "estimators": Benchmark(smoke=("--rounds", "2", "--quick")),
     "recipes": Benchmark(
-        arguments=("--sets", "diabetes/breast cancer"),
+        arguments=(
+            *("--sets", "diabetes/breast cancer"),
+            *("--only", "auto,scikit-learn,boosting,CatBoost,pytabkit RealMLP"),
+        ),
         smoke=("--seeds", "1", "--sets", "wine", "--only", "auto,scikit-learn,boosting"),
     ),
     "searches": Benchmark(

@@ -100,11 +100,12 @@ def search(
 
     A candidate is trained once per fold, as a member of `fit_members`; its score is the mean over
     the folds of the best value that the monitored metric of the validation rows reached, each fold
-    at an epoch of its own, which flatters all candidates alike. They share what is random: fold f
-    draws from `fold_in(key, f)` and has the order of rows of `data`. So the difference of two is
-    not one of luck, and the score of a candidate does not depend on which others there are, beyond
-    rounding and where `halving` drops it. The best of many scores is too good: judge the result by
-    rows that the search has not seen.
+    at an epoch of its own. This flatters all candidates, and most those whose metric leaps from
+    epoch to epoch, as with high learning rates; `ema_decay` evens them. They share what is random:
+    fold f draws from `fold_in(key, f)` and has the order of rows of `data`. So the difference of
+    two is not one of luck, and the score of a candidate does not depend on which others there are,
+    beyond rounding and where `halving` drops it. The best of many scores is too good: judge the
+    result by rows that the search has not seen.
 
     The best candidate is then trained on all rows, from `fold_in(key, folds)`, for the mean over
     the folds of the number of epochs that was best, `best_epoch + 1`, rounded; an epoch has as many
