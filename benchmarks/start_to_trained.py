@@ -118,8 +118,9 @@ def main() -> None:
             f"| {title} | {np.median(first):.2f} | {middle:.2f} ({low:.2f} to {high:.2f}) | "
             f"{np.median(epochs):.0f} | {'' if ratio is None else f'{ratio:.2f}'} |"
         )
-        if ratio is not None:
-            found.append(figures.Figure("digits", contestant, float(middle), "s", ratio))
+        for task, of in (("digits", "jaxmlp"), ("digits, warm", "jaxmlp-warm")):
+            if (ratio := _ratio(trained, runs.get(of))) is not None:
+                found.append(figures.Figure(task, contestant, float(middle), "s", ratio))
     figures.write(arguments.json, found)
 
 
