@@ -4,6 +4,7 @@ import ast
 import functools
 import os
 import re
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -229,11 +230,11 @@ def test_importing_jaxmlp_costs_little_more_than_jax_and_optax(tmp_path):
             check=True,
             env=environment,
         )
-        for _ in range(6)
+        for _ in range(10)
     ]
-    # The first run compiles to byte code.
-    theirs, ours = zip(*(map(float, run.stdout.split()) for run in runs[1:]), strict=True)
-    assert min(ours) <= 0.1 * min(theirs)
+    # The first run compiles to byte code. Clocks differ between runs, hardly within one.
+    pairs = [tuple(map(float, run.stdout.split())) for run in runs[1:]]
+    assert statistics.median(ours / theirs for theirs, ours in pairs) <= 0.1
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import statistics
 import time
 import tracemalloc
 import warnings
@@ -270,32 +269,6 @@ def test_layers_that_share_an_array_do_not_multiply_memory(tmp_path):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 20 * path.stat().st_size
-
-
-def seconds_of_a_chain(path, length):
-    """Of this thread's own, so that neither a busy machine nor a slow one counts."""
-    nodes, x = [], "x"
-    for number in range(length):
-        a, b, c = (f"{letter}{number}" for letter in "abc")
-        nodes += [node("Softplus", [x], [a]), node("Tanh", [a], [b]), node("Mul", [x, b], [c])]
-        x = c
-    nodes.append(node("Identity", [x], ["z"]))
-    model = a_model(nodes=nodes)
-    model.graph.output[0].name = "z"
-    path.write_bytes(model.SerializeToString())
-    most = "at most 5000 operations; got more"
-    begin = time.thread_time()
-    with pytest.raises(ValueError, match=most if length > 5000 else "before the first"):
-        from_onnx(path)
-    return time.thread_time() - begin
-
-
-def test_time_grows_no_faster_than_chains_and_ends_at_their_limit(tmp_path):
-    path = tmp_path / "n.onnx"
-    seconds_of_a_chain(path, 100)  # imports, and what is kept by the first call
-    short = statistics.median(seconds_of_a_chain(path, 1_000) for _ in range(3))
-    # Eight times as long: 5 to 8 times the seconds, since the limit comes first; with squares, 25.
-    assert seconds_of_a_chain(path, 8_000) < 16 * short
 
 
 def test_what_is_no_regular_file_is_not_opened(tmp_path):
