@@ -43,16 +43,8 @@ BENCHMARKS = {
     "ensemble": Benchmark(
         # A second is one epoch of 128 members and the drawing of their parameters.
         arguments=(
-            "--tasks",
-            "W1x128",
-            "W2x32",
-            "--seconds",
-            "4",
-            "--peers",
-            "vmap",
-            *TORCH,
-            "processes",
-            "sklearn",
+            *("--tasks", "W1x128", "W2x32", "--seconds", "4"),
+            *("--peers", "vmap", *TORCH, "processes", "sklearn"),
         ),
         smoke=(*QUICK, "--tasks", "W1x2", "--peers", "vmap"),
     ),
