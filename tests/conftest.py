@@ -3,11 +3,12 @@
 import gc
 import os
 import threading
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 
 import jaxlib.version
 import pytest
+from cases import choose
 
 # Programs of tests compile longer than they run; .ci/run has the tests of numbers run with what
 # users have, too.
@@ -50,7 +51,11 @@ if jax.__version_info__ < (0, 12):
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--every", type=int, default=1, metavar="N", help="of a test's cases run every Nth"
+        "--every",
+        type=int,
+        default=1,
+        metavar="N",
+        help="of a test's cases run about every Nth, and each value of several parameters",
     )
 
 
@@ -66,14 +71,16 @@ def pytest_collection():
 
 
 def pytest_collection_modifyitems(config, items):
-    seen, kept, left_out = Counter(), [], []
     # A process takes files in turn. Those outside of rooms take longest: they would be the last.
-    for item in sorted(items, key=lambda item: len(item.path.parts)):
-        test = item.nodeid.partition("[")[0]
-        (left_out if seen[test] % config.getoption("--every") else kept).append(item)
-        seen[test] += 1
-    items[:] = kept
-    config.hook.pytest_deselected(items=left_out)
+    items.sort(key=lambda item: len(item.path.parts))
+    every = config.getoption("--every")
+    if every > 1:
+        tests = defaultdict(list)
+        for item in items:
+            tests[item.nodeid.partition("[")[0]].append(item)
+        chosen = {name for cases in tests.values() for name in choose(cases, every)}
+        config.hook.pytest_deselected(items=[i for i in items if i.nodeid not in chosen])
+        items[:] = [item for item in items if item.nodeid in chosen]
 
 
 MAPS = Path("/proc/self/maps")
