@@ -70,6 +70,8 @@ def pytest_collection():
     return collected
 
 
+# Last, of what marks leave.
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
     # A process takes files in turn. Those outside of rooms take longest: they would be the last.
     items.sort(key=lambda item: len(item.path.parts))
