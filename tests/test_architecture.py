@@ -51,9 +51,10 @@ ROOMS = (
     *("sklearn.export",),
     *("sources", "storage", "tabular"),
 )
-# The doors of a room are the names that its `__init__` lists in `__all__`. Three rooms are public
+# The doors of a room are the names that its `__init__` lists in `__all__`. Four rooms are public
 # as they are: there that is what users see, and these modules are the doors for the others.
 DOOR_MODULES = {
+    "ensembles": {"ensembles.planned"},
     "interchange": {"interchange.ahead_of_time", "interchange.onnx"},
     "losses": {"losses.accumulation", "losses.loss_function", "losses.weights"},
     "sources": {

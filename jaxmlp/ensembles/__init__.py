@@ -2,11 +2,12 @@
 
 In reading order: `parallelism` (members to calls, threads, devices), `settings`, `factories` (loss
 and optimizer of one member), `draws` (its parameters), `checks`, `weights`, `programs` (compiled,
-with a member axis), `weight_effects`, `runs` (one call after the other), `memory`, `machines`,
-`sweeps` (calls that fit into memory, in threads), `results`, `sweep_files`; `piece_plans`, `cuts`,
-`workers`, `executors` and `remote_stages` (the same by workers elsewhere), `piece_files`; `stages`,
-and `members`, in which they meet; then `candidates`, `scores`, `halving`, `trials` and `searching`;
-`member_outputs`, `predictions`, `selection`, `widths`.
+with a member axis), `weight_effects`, `shared_orders`, `runs` (one call after the other), `memory`,
+`machines`, `sweeps` (calls that fit into memory, in threads), `results`, `sweep_files`;
+`piece_plans`, `cuts`, `workers`, `executors` and `remote_stages` (the same by workers elsewhere),
+`piece_files`; `stages`, and `planned`, in which they meet; `members`, which makes the plan; then
+`candidates`, `scores`, `halving`, `trials` and `searching`; `member_outputs`, `predictions`,
+`selection`, `widths`.
 """
 
 from ..checks import did_you_mean as _did_you_mean

@@ -42,7 +42,7 @@ class Trainers:
             f"who trained them: {'; '.join(differing)}. Use workers of one kind, or pin "
             "instructions that all have, as XLA_FLAGS=--xla_cpu_max_isa=AVX2.",
             RuntimeWarning,
-            stacklevel=7,
+            stacklevel=8,
         )
 
 

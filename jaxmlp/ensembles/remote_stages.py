@@ -92,7 +92,7 @@ class Workers:
                 "others go on. Such a worker mostly lacks memory: give less members_at_once, or "
                 "workers with more of it; a sweep that is resumed tries them again.",
                 RuntimeWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
 
     def _cut(self, groups: list[MemberGroup], until: int, dropped: Any) -> list[Cut]:

@@ -9,20 +9,22 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, PyTree
 
 from ..data import DataLoader
-from ..fitting import FitState, padded_index, places_for, seconds_per_step
+from ..fitting import FitState, places_for, seconds_per_step
 from ..loading import cut_order, permutations
 from ..network import Batch
 from .programs import MemberInputs, Programs
+from .shared_orders import SharedOrders
 
 # More than compiling the program for another number of members usually takes.
 COMPILE_SECONDS = 5.0
 
 
 class GroupSetup(NamedTuple):
-    """What all members of a group share; `seeds` is `None` where they share the loader's order."""
+    """What all members of a group share; `orders`, too, where `seeds` is `None`."""
 
     programs: Programs
     loader: DataLoader
+    orders: SharedOrders
     rows: Batch
     validation: PyTree | None
     seeds: np.ndarray | None
@@ -239,7 +241,7 @@ def draw_index(
     numbers = range(first, min(first + setup.epochs_per_call, until))
     if setup.seeds is None:
         for place, epoch in enumerate(numbers):
-            index[place] = padded_index(setup.loader, epoch)
+            index[place] = setup.orders.index(epoch)
         return index
     loader = setup.loader
     orders = permutations(len(loader.source), seeds=setup.seeds[members.numbers], epochs=numbers)

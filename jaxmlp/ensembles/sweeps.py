@@ -32,6 +32,7 @@ from .runs import (
     take_members,
     train_member_batch,
 )
+from .shared_orders import SharedOrders
 from .weight_effects import require_weighed
 
 # Between calls members that have stopped are left out, and an interrupt is answered.
@@ -140,6 +141,7 @@ def make_setup(
     return GroupSetup(
         programs,
         sweep.loader,
+        SharedOrders(sweep.loader),
         sweep.rows,
         sweep.validation,
         sweep.seeds,

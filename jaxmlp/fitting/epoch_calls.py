@@ -42,6 +42,9 @@ def run_epochs(
     first = int(state.epoch)
     # Rounded, so that other numbers of epochs share the program, which skips those behind the last.
     joined = min(bucket(joined + 1) // 2, max(bucket(run.epochs - first), _FEWEST_PLACES))
+    if run.plan.stop_rule is not None:
+        # It may end long before: orders are then drawn for nothing, and all ends share a program.
+        joined = min(joined, _FEWEST_PLACES)
 
     def cut() -> Generator[tuple[int, np.ndarray]]:
         start = first

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from ..losses.weights import wide_type
 from ..train_step import TrainState
-from .settings import Plan
+from .settings import Plan, StopRule
 
 
 class Counted(NamedTuple):
@@ -24,7 +24,8 @@ class FitState(NamedTuple):
 
     `average` are averaged parameters and `averaged` how many went into them; `best_params` those
     with the best monitored value so far, in epoch `best_epoch`; `stopped` whether patience ran out
-    or an epoch was not finite. `counted` is what patience goes by where that is not the best value.
+    or an epoch was not finite. `counted` is what patience goes by where that is not the best value;
+    `stopping` is what the plan's `StopRule` remembers, if it has one.
     """
 
     train: TrainState
@@ -36,6 +37,7 @@ class FitState(NamedTuple):
     epoch: Int[Array, ""]
     stopped: Bool[Array, ""]
     counted: Counted | None = None
+    stopping: PyTree | None = None
 
 
 def init_fit_state(train: TrainState, plan: Plan, *, validated: bool) -> FitState:
@@ -47,14 +49,23 @@ def init_fit_state(train: TrainState, plan: Plan, *, validated: bool) -> FitStat
         mode=plan.mode,
         validated=validated,
         counts=plan.min_delta > 0,
+        stop_rule=plan.stop_rule,
     )
     return FitState(train=train, **records)
 
 
 # Jitted, since eager operations compile a program each.
-@functools.partial(jax.jit, static_argnames=("averages", "mode", "validated", "counts"))
+@functools.partial(
+    jax.jit, static_argnames=("averages", "mode", "validated", "counts", "stop_rule")
+)
 def _init_records(
-    params: PyTree, *, averages: bool, mode: str, validated: bool, counts: bool
+    params: PyTree,
+    *,
+    averages: bool,
+    mode: str,
+    validated: bool,
+    counts: bool,
+    stop_rule: StopRule | None,
 ) -> dict[str, Any]:
     worst = jnp.asarray(jnp.inf if mode == "min" else -jnp.inf, float)
     never = jnp.asarray(-1, jnp.int32)
@@ -67,6 +78,7 @@ def _init_records(
         "epoch": jnp.zeros((), jnp.int32),
         "stopped": jnp.zeros((), bool),
         "counted": Counted(worst, never) if counts else None,
+        "stopping": None if stop_rule is None else stop_rule.init(params),
     }
 
 

@@ -189,12 +189,17 @@ def end_epoch(
     if plan.patience is not None:
         counted_epoch = state.best_epoch if state.counted is None else state.counted.epoch
         stopped = stopped | (state.epoch - counted_epoch >= plan.patience)
+    stopping = state.stopping
+    if plan.stop_rule is not None:
+        stopping, ends = plan.stop_rule.update(stopping, state.train.params, monitored)
+        stopped = stopped | ends
     return state._replace(
         average=average,
         averaged=averaged,
         best_params=best_params,
         epoch=state.epoch + 1,
         stopped=stopped,
+        stopping=stopping,
     ), {**metrics, "finite": finite}
 
 

@@ -229,8 +229,8 @@ def plan_settings(plan: Plan, validation: PyTree | None) -> dict[str, Any]:
     settings = {f.name: getattr(plan, f.name) for f in dataclasses.fields(plan)}
     # A function has no name that could be compared.
     settings["transform"] = plan.transform is not None
-    # A run may go on over other devices.
-    del settings["batch_sharding"], settings["validation_parts"]
+    # A run may go on over other devices. Only runs without files have rules.
+    del settings["batch_sharding"], settings["validation_parts"], settings["stop_rule"]
     return {**settings, "validation": hash_tree(validation)}
 
 

@@ -3,9 +3,10 @@
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, Protocol, TypedDict
 
 from jax.sharding import Sharding
+from jaxtyping import Array, Bool, Float, PyTree
 
 from ..checks import require_int, require_number
 from ..loading import Transform
@@ -54,10 +55,28 @@ FIT_SETTINGS = SettingsGroup(
 )
 
 
+class StopRule(Protocol):
+    """When to stop, where `patience` and `min_delta` cannot say it; equal rules share programs.
+
+    Both functions are traced. Numbers may be among the parameters, so that members differ in them.
+    """
+
+    def init(self, params: PyTree) -> PyTree:
+        """Returns what the rule remembers before the first epoch."""
+        ...
+
+    def update(
+        self, state: PyTree, params: PyTree, value: Float[Array, ""]
+    ) -> tuple[PyTree, Bool[Array, ""]]:
+        """Takes note of an epoch's monitored value, and says whether to stop after it."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
     """The settings of a run that are compiled into it; see `FitSettings` for their meaning.
 
+    `stop_rule` is there instead of `patience`, if at all.
     `transform` is applied to the batches of every step, and not to the validation rows. Over
     several devices, `batch_sharding` is how a batch's rows are cut, and `validation_parts` into how
     many parts the validation rows are.
@@ -68,12 +87,18 @@ class Plan:
     mode: Literal["min", "max"] = "min"
     patience: int | None = None
     min_delta: float = 0.0
+    stop_rule: StopRule | None = None
     ema_decay: float | None = None
     swa_start: int | None = None
     skip_nonfinite: bool = False
     transform: Transform | None = None
     batch_sharding: Sharding | None = None
     validation_parts: int = 1
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether a run may end before its last epoch, all being finite."""
+        return self.patience is not None or self.stop_rule is not None
 
 
 def make_plan(

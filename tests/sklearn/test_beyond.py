@@ -201,10 +201,27 @@ def test_a_warm_start_may_look_at_what_the_fit_before_did_not(first, early_stopp
 
 
 def test_orders_of_epochs_that_are_over_are_forgotten():
-    orders = ShuffledOrders(1000, np.random.RandomState(0))
-    drawn = [orders.order(epoch) for epoch in range(100)]
-    assert len({order.tobytes() for order in drawn}) == 100
+    orders = ShuffledOrders(2**17, np.random.RandomState(0))
+    drawn = [orders.order(epoch) for epoch in range(40)]
+    assert len({order.tobytes() for order in drawn}) == 40
     tracked = sum(order.nbytes for order in orders._orders)
-    assert tracked == 2 * drawn[0].nbytes
-    again = ShuffledOrders(1000, np.random.RandomState(0))
-    np.testing.assert_array_equal(again.order(99), drawn[99])
+    assert tracked == 8 * drawn[0].nbytes
+    again = ShuffledOrders(2**17, np.random.RandomState(0))
+    np.testing.assert_array_equal(again.order(39), drawn[39])
+
+
+def test_orders_that_were_forgotten_are_drawn_again():
+    orders = ShuffledOrders(2**17, np.random.RandomState(0))
+    drawn = [orders.order(epoch) for epoch in range(12)]
+    for epoch in (11, 4, 3, 5):
+        np.testing.assert_array_equal(orders.order(epoch), drawn[epoch])
+
+
+@pytest.mark.parametrize("drawn", [3, 20, 80])
+def test_a_generator_is_wound_back_over_any_number_of_orders(drawn):
+    generators = [np.random.RandomState(0) for _ in range(2)]
+    for generator, epochs in zip(generators, (3, drawn), strict=True):
+        orders = ShuffledOrders(5, generator)
+        orders.order(epochs - 1)
+        orders.wind_back(3)
+    assert generators[0].randint(2**31) == generators[1].randint(2**31)

@@ -28,7 +28,18 @@ def test_a_search_by_an_executor_finds_the_same():
         found.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"]
     )
     np.testing.assert_array_equal(found.predict_proba(X), alone.predict_proba(X))
-    assert sorted(executor.members[0]) == [0, 1, 2]
+    # One by one, of both splits.
+    assert sorted(executor.members) == [[0], [0], [1], [1], [2], [2]]
+
+
+@pytest.mark.filterwarnings("ignore:1 of 3 members were given up")
+def test_members_that_were_lost_are_fitted_alone():
+    executor = Deadly(1)
+    found, alone = search(executor=executor), search()
+    assert executor.deaths > 2
+    np.testing.assert_array_equal(
+        found.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"]
+    )
 
 
 def test_a_copy_of_a_search_has_the_same_executor():

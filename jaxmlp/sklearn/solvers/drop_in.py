@@ -148,10 +148,11 @@ class DropIn(Calibration, Arguments, ABC):
             adaptive=self.solver == "sgd" and self.learning_rate == "adaptive",
             by_score=bool(self.early_stopping),
             verbose=bool(self.verbose),
+            dtype=dtype,
             learning_rate=float(self._rate if goes_on else self.learning_rate_init),
         )
         optimizer = Optimizer(self.solver, bool(self.nesterovs_momentum), inverse_scaling)
-        settings = self._settings(stopping.learning_rate, rows, len(loader), dtype)
+        settings = self._settings(stopping, rows, len(loader))
         callbacks = as_callbacks(self.callbacks)
 
         def observe(reached: Reached, metrics: Any) -> bool:
@@ -253,19 +254,22 @@ class DropIn(Calibration, Arguments, ABC):
             return y.argmax(axis=1).astype(np.int32)
         return y.astype(dtype)
 
-    def _settings(self, learning_rate: float, rows: int, steps: int, dtype: Any) -> jax.Array:
+    def _settings(self, stopping: Stopping, rows: int, steps: int) -> jax.Array:
         numbers = Settings(
-            *(
-                self.alpha,
-                self.dropout or 0.0,
-                learning_rate,
-                self.learning_rate_init,
-                self.power_t,
-                self.momentum,
-            ),
-            *(self.beta_1, self.beta_2, self.epsilon, self.t_, rows, steps),
+            alpha=self.alpha,
+            dropout=self.dropout or 0.0,
+            learning_rate_init=self.learning_rate_init,
+            power_t=self.power_t,
+            momentum=self.momentum,
+            beta_1=self.beta_1,
+            beta_2=self.beta_2,
+            epsilon=self.epsilon,
+            seen=self.t_,
+            rows=rows,
+            steps=steps,
+            **stopping.numbers(),
         )
-        return jnp.asarray([*numbers, *self._options], dtype)
+        return jnp.asarray([*numbers, *self._options], stopping.dtype)
 
     def _history(self, *, validates: bool) -> History:
         """Returns what a former fit left, or the beginning of what it did not look at."""

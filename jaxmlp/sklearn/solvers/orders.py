@@ -8,9 +8,10 @@ import numpy as np
 
 from ...fitting import bucket_of_rows
 
-# A run asks for an epoch ahead at most, and a call of several epochs, which may end within, has 16.
-_KEPT_ORDERS = 2
-_KEPT_STATES = 32
+# A call of several epochs, which may end within, has 16, and those of the next are drawn meanwhile.
+_KEPT = 32
+# Row numbers of the orders that are kept, or two orders: 8 MB.
+_KEPT_NUMBERS = 2**20
 
 
 class ShuffledOrders:
@@ -21,27 +22,21 @@ class ShuffledOrders:
     """
 
     def __init__(self, rows: int, random_state: np.random.RandomState) -> None:
-        self._random_state = random_state
-        self._latest = np.arange(rows)
-        self._count = self._begin = 0
+        self._random_state, self._begin = random_state, 0
+        self._first_state = random_state.get_state(legacy=False)
         # The latest orders, and the generator's state after each of the latest draws.
-        self._orders: deque[np.ndarray] = deque(maxlen=_KEPT_ORDERS)
-        self._states: deque[Any] = deque(maxlen=_KEPT_STATES)
+        kept = min(_KEPT, max(2, _KEPT_NUMBERS // rows))
+        self._orders: deque[np.ndarray] = deque(maxlen=kept)
+        self._states: deque[Any] = deque(maxlen=_KEPT)
+        self._rows, self._count = rows, 0
 
     def __len__(self) -> int:
-        return len(self._latest)
+        return self._rows
 
     def order(self, epoch: int) -> np.ndarray:
-        """Returns the order in an epoch of the run that is going on, not long before the latest."""
+        """Returns the order in an epoch of the run that is going on."""
         number = self._begin + epoch
-        while self._count <= number:
-            # What sklearn.utils.shuffle does, without its checks.
-            places = np.arange(len(self))
-            self._random_state.shuffle(places)
-            self._latest = self._latest[places]
-            self._orders.append(self._latest)
-            self._states.append(self._random_state.get_state(legacy=False))
-            self._count += 1
+        self._draw(number, len(self._orders))
         return self._orders[number - self._count]
 
     def draws_like(self, other: "ShuffledOrders") -> bool:
@@ -59,7 +54,23 @@ class ShuffledOrders:
 
     def wind_back(self, epochs: int) -> None:
         """Gives the generator the state that it had after so many epochs' orders, at least 1."""
+        self._draw(epochs - 1, len(self._states))
         self._random_state.set_state(self._states[epochs - 1 - self._count])
+
+    def _draw(self, number: int, kept: int) -> None:
+        """Draws up to an order of all, anew from the first one if it is none of the latest."""
+        if number < self._count - kept:
+            self._random_state.set_state(self._first_state)
+            self._orders.clear()
+            self._states.clear()
+            self._count = 0
+        while self._count <= number:
+            # What sklearn.utils.shuffle does, without its checks.
+            places = np.arange(self._rows)
+            self._random_state.shuffle(places)
+            self._orders.append(self._orders[-1][places] if self._orders else places)
+            self._states.append(self._random_state.get_state(legacy=False))
+            self._count += 1
 
 
 def choose_batch_size(batch_size: Any, rows: int) -> int:

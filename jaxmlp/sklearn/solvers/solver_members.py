@@ -1,8 +1,7 @@
 """Turns fits of scikit-learn's solvers that differ in numbers into members of one program."""
 
 import threading
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,12 +10,16 @@ import numpy as np
 import optax
 
 from ...data import DataLoader
-from ...ensembles import fit_members
+from ...ensembles.planned import fit_planned_members
+from ...fitting import Plan
 from .orders import ShuffledOrders
-from .training_loop import Reached, SolverRun, Trained
+from .stopping import LossRule
+from .training_loop import Ended, Reached, SolverRun, Trained
 
 # Row numbers of all epochs, which are kept while members are trained: 512 MB.
 _MOST_NUMBERS = 2**26
+# What a fit calls its end, by what `MembersResult.stopped_by` calls it.
+_ENDS: dict[str, Ended] = {"patience": "stop", "epochs": "epochs", "nonfinite": "nonfinite"}
 
 
 class _KeptOrders:
@@ -69,6 +72,7 @@ def train_solver_members(runs: Sequence[SolverRun], **settings: Any) -> list[Tra
 
     Raises:
         KeyboardInterrupt: An interrupt ended them.
+        KeyError: One was lost with its workers.
     """
     first = runs[0]
     rows: Any = first.loader.rows
@@ -80,45 +84,29 @@ def train_solver_members(runs: Sequence[SolverRun], **settings: Any) -> list[Tra
             sampler=_KeptOrders(first.orders),
             check_finite=False,
         )
-    stops = np.zeros(len(runs), bool)
-
-    def keep(epochs: int, history: Mapping[str, np.ndarray]) -> np.ndarray:
-        for number, run in enumerate(runs):
-            for loss in history["loss"][number, run.stopping.epochs : epochs].tolist():
-                if stops[number] or np.isnan(loss):
-                    break
-                stops[number] = run.stopping.after_epoch(loss, None) != "go on"
-        return ~stops
-
-    # Nothing can be decided before; from then on, after every epoch.
-    certain = min(run.stopping.n_iter_no_change for run in runs) + 1
-    stages = range(int(certain), first.epochs) if certain < first.epochs else ()
     # On the host: what depends on the number of runs is compiled for each.
     key_data = [np.asarray(jax.random.key_data(run.key)) for run in runs]
-    with warnings.catch_warnings():
-        # Of members that met NaN, whose own fits raise an error.
-        warnings.simplefilter("ignore")
-        result = fit_members(
-            first.loss_fn,
-            optax.GradientTransformation(first.optimizer.init, first.optimizer.update),
-            jax.tree.map(lambda *leaves: np.stack(leaves), *(run.model for run in runs)),
-            loader,
-            epochs=first.epochs,
-            keys=jax.random.wrap_key_data(jnp.asarray(np.stack(key_data))),
-            stages=tuple(stages),
-            keep=keep if stages else None,
-            progress=False,
-            **settings,
-        )
+    result = fit_planned_members(
+        Plan(stop_rule=LossRule()),
+        first.loss_fn,
+        optax.GradientTransformation(first.optimizer.init, first.optimizer.update),
+        jax.tree.map(lambda *leaves: np.stack(leaves), *(run.model for run in runs)),
+        loader,
+        epochs=first.epochs,
+        keys=jax.random.wrap_key_data(jnp.asarray(np.stack(key_data))),
+        progress=False,
+        **settings,
+    )
     if (result.stopped_by == "interrupt").any():
         raise KeyboardInterrupt
-    keep(first.epochs, result.history)
     models: Any = jax.tree.map(np.asarray, result.params)
     trained = []
     for number, run in enumerate(runs):
-        ended = "stop" if stops[number] else "epochs"
-        if result.bad_step[number] >= 0:
-            ended = "nonfinite"
+        losses = result.history["loss"][number]
+        for loss in losses[~np.isnan(losses)].tolist():
+            run.stopping.after_epoch(loss, None)
+        ended = _ENDS[result.stopped_by[number]]
+        if ended == "nonfinite":
             run.stopping.after_epoch(np.nan, None)
         # Copies, that what is kept of one run does not keep all.
         params = jax.tree.map(lambda leaf, at=number: leaf[at].copy(), models.params)

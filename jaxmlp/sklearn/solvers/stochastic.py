@@ -22,7 +22,7 @@ class Settings(NamedTuple):
     """Numbers of scikit-learn's arguments.
 
     `learning_rate` is that of the first epoch; `seen` are rows trained on before, `rows` those of
-    an epoch and `steps` its steps.
+    an epoch and `steps` its steps. The last two are how things stand before the first epoch.
     """
 
     alpha: Any
@@ -37,6 +37,10 @@ class Settings(NamedTuple):
     seen: Any
     rows: Any
     steps: Any
+    tol: Any
+    n_iter_no_change: Any
+    best_loss: Any
+    no_improvement_count: Any
 
 
 class Model(NamedTuple):

@@ -3,10 +3,14 @@
 import dataclasses
 from typing import Any, Literal, NamedTuple
 
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from .stochastic import Model
+
 # Where "adaptive" stops to divide by 5.
 _SMALLEST_RATE = 1e-6
-# With verbose, lines come after so many epochs at the latest.
-_MOST_AT_ONCE = 16
 
 
 @dataclasses.dataclass
@@ -41,7 +45,10 @@ class Validation(NamedTuple):
 
 @dataclasses.dataclass(kw_only=True)
 class Stopping:
-    """Watches over the epochs of one fit; `learning_rate` is the one at present."""
+    """Watches over the epochs of one fit.
+
+    `dtype` is that of the losses, `learning_rate` the one at present.
+    """
 
     history: History
     tol: float
@@ -49,6 +56,7 @@ class Stopping:
     adaptive: bool
     by_score: bool
     verbose: bool
+    dtype: np.dtype
     learning_rate: float
 
     def __post_init__(self) -> None:
@@ -59,11 +67,17 @@ class Stopping:
         """Epochs of this fit."""
         return len(self.history.loss_curve) - self._before
 
-    @property
-    def certain_epochs(self) -> int:
-        """Epochs from now to the first after which something else than "go on" may be decided."""
-        certain = self.n_iter_no_change + 1 - self.history.no_improvement_count
-        return int(min(max(certain, 1), _MOST_AT_ONCE))
+    def numbers(self) -> dict[str, Any]:
+        """Returns those of `Settings` that `LossRule` goes by, and the learning rate."""
+        best = self.history.best_loss
+        numbers = {
+            "learning_rate": self.learning_rate,
+            "tol": self.tol,
+            "n_iter_no_change": self.n_iter_no_change,
+            "best_loss": np.inf if best is None else best,
+            "no_improvement_count": self.history.no_improvement_count,
+        }
+        return {name: self._typed(number) for name, number in numbers.items()}
 
     def after_epoch(
         self, loss: float, validation: Validation | None
@@ -105,7 +119,12 @@ class Stopping:
         if best is None:
             return False
         self.history.best_loss = min(best, loss)
-        return not loss > best - self.tol
+        # As `LossRule` does, rounding included.
+        return not self._typed(best) - self._typed(loss) < self._typed(self.tol)
+
+    def _typed(self, number: float) -> Any:
+        # Parameters, among which the numbers are, must be finite.
+        return self.dtype.type(min(number, float(np.finfo(self.dtype).max)))
 
     def _note_validation(self, validation: Validation) -> bool:
         history, score = self.history, validation.score
@@ -125,3 +144,20 @@ class Stopping:
     def _tell(self, message: str) -> None:
         if self.verbose:
             print(message)
+
+
+@dataclasses.dataclass(frozen=True)
+class LossRule:
+    """What `Stopping` decides by the training loss, within the program: a `StopRule`."""
+
+    def init(self, params: Model) -> tuple[Array, Array]:
+        """Returns the best loss, and the number of epochs without an improvement."""
+        return params.settings.best_loss, params.settings.no_improvement_count
+
+    def update(
+        self, state: tuple[Array, Array], params: Model, value: Float[Array, ""]
+    ) -> tuple[tuple[Array, Array], Bool[Array, ""]]:
+        """Takes note of an epoch's loss; stops after more than `n_iter_no_change` epochs."""
+        best, count = state
+        count = jnp.where(best - value < params.settings.tol, count + 1, 0)
+        return (jnp.minimum(best, value), count), count > params.settings.n_iter_no_change

@@ -13,19 +13,33 @@ from jaxtyping import Array, Key, PyTree
 from sklearn.exceptions import ConvergenceWarning
 
 from ...data import DataLoader
-from ...fitting import NonFiniteError, ProgressBar
+from ...fitting import (
+    FitResult,
+    NonFiniteError,
+    OnEpoch,
+    Plan,
+    ProgressBar,
+    first_epoch_of,
+    start_of_run,
+)
+from ...fitting import train as train_by_plan
 from ...network import Params
 from ...train_step import TrainState, init_state
-from ...training import fit
 from ..splitting import Rows
 from .orders import ShuffledOrders
 from .stochastic import Loss, Model, Optimizer, Settings, SolverState
-from .stopping import Stopping, Validation
+from .stopping import LossRule, Stopping, Validation
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."
 )
+
+
+# With verbose or a bar, lines come after so many epochs at the latest.
+_MOST_AT_ONCE = 16
+
+Ended: TypeAlias = Literal["epochs", "stop", "callback", "interrupt", "nonfinite"]
 
 
 class Reached(NamedTuple):
@@ -43,7 +57,7 @@ class Trained(NamedTuple):
     """What was learned, and how a fit ended."""
 
     reached: Reached
-    ended: Literal["epochs", "stop", "callback", "interrupt", "nonfinite"]
+    ended: Ended
 
 
 Observe: TypeAlias = Callable[[Reached, Mapping[str, int | float]], bool]
@@ -79,11 +93,11 @@ class SolverRun(NamedTuple):
 def train(run: SolverRun) -> Trained:
     """Trains alone.
 
-    Whenever the learning rate is lowered, `fit` begins anew with the state that was reached: the
-    rate is part of what it is given.
+    Whenever the learning rate is lowered, training begins anew with the state that was reached: the
+    rate is part of what it is given. Where nobody is told of each epoch, the program itself stops.
     """
     optimizer = optax.GradientTransformation(run.optimizer.init, run.optimizer.update)
-    loader, orders, stopping, epochs = run.loader, run.orders, run.stopping, run.epochs
+    orders, stopping, epochs = run.orders, run.stopping, run.epochs
     validate, observe = run.validate, run.observe
     state = init_state(run.model, optimizer, key=run.key)
     if run.optimizer_state is not None:
@@ -108,16 +122,17 @@ def train(run: SolverRun) -> Trained:
         return decision != "go on"
 
     each_epoch = validate is not None or observe is not None
+    plan = Plan(stop_rule=None if each_epoch else LossRule())
+    shown = stopping.verbose or run.progress is not False
     with ProgressBar(epochs, show=run.progress) as bar:
         while ended is None:
             left = epochs - stopping.epochs
-            if not each_epoch:
-                # Several epochs in one call, as nothing can be decided before the last of them.
-                left = min(left, stopping.certain_epochs)
-            on_epoch = after_epoch if each_epoch else None
-            settings = {"epochs": left, "state": state, "on_epoch": on_epoch, "progress": False}
+            if shown and not each_epoch:
+                left = min(left, _MOST_AT_ONCE)
             try:
-                result = fit(run.loss_fn, optimizer, None, loader, **settings)
+                result = _fit(
+                    run, optimizer, state, plan, left, after_epoch if each_epoch else None
+                )
             except NonFiniteError as error:
                 reached: Any = error.result
                 result, ended = reached, "nonfinite"
@@ -137,13 +152,42 @@ def train(run: SolverRun) -> Trained:
             elif stopping.epochs == epochs:
                 ended = "epochs"
             state = result.state
+            if ended is None:
+                state = _with_numbers(state, stopping)
             if decision == "lower":
-                state = _begin_again(state, stopping.learning_rate)
+                state = _begin_again(state)
                 if orders is not None:
                     orders.begin(stopping.epochs)
     if orders is not None and stopping.epochs:
         orders.wind_back(stopping.epochs)
     return Trained(_reached(state, best), ended)
+
+
+def _fit(
+    run: SolverRun,
+    optimizer: optax.GradientTransformation,
+    state: TrainState,
+    plan: Plan,
+    epochs: int,
+    on_epoch: OnEpoch | None,
+) -> FitResult:
+    """Does what `fit` does with `state`, by a plan."""
+    return train_by_plan(
+        run.loss_fn,
+        optimizer,
+        run.loader,
+        start=start_of_run(None, optimizer, key=None, state=state),
+        first_epoch=first_epoch_of(state, run.loader),
+        plan=plan,
+        epochs=epochs,
+        validation=None,
+        nonfinite="raise",
+        on_epoch=on_epoch,
+        progress=False,
+        driver="auto",
+        checkpoints=None,
+        resume=False,
+    )
 
 
 def _reached(state: TrainState, best: Params | None) -> Reached:
@@ -171,10 +215,14 @@ def warn_of_end(ended: str, iterations: int, most: int) -> None:
         warnings.warn(messages[ended], kind, stacklevel=7)
 
 
-def _begin_again(state: TrainState, learning_rate: float) -> TrainState:
+def _with_numbers(state: TrainState, stopping: Stopping) -> TrainState:
     packed = np.array(state.params.packed)
-    packed[Settings._fields.index("learning_rate")] = learning_rate
-    params = state.params._replace(packed=jnp.asarray(packed))
+    for name, number in stopping.numbers().items():
+        packed[Settings._fields.index(name)] = number
+    return state._replace(params=state.params._replace(packed=jnp.asarray(packed)))
+
+
+def _begin_again(state: TrainState) -> TrainState:
     # Steps are counted anew, and draw from another key.
     key = jax.random.fold_in(state.key, state.step)
-    return state._replace(params=params, step=jnp.zeros((), jnp.int32), key=key)
+    return state._replace(step=jnp.zeros((), jnp.int32), key=key)

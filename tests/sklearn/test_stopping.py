@@ -1,0 +1,149 @@
+"""When fits of scikit-learn's solvers stop: on the host, in the program, and by scikit-learn."""
+
+import contextlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import sklearn.neural_network
+from compilations import compilations
+from sklearn.datasets import load_iris
+
+import jaxmlp.sklearn
+from jaxmlp.sklearn.solvers.stochastic import Model, Settings
+from jaxmlp.sklearn.solvers.stopping import History, LossRule, Stopping
+
+X, Y = load_iris(return_X_y=True)
+EPOCHS, RUNS = 40, 400
+
+pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer:Warning")
+
+
+def make_stopping(tol, most, dtype, best=np.inf, count=0):
+    return Stopping(
+        history=History([], best, None, None, count, None),
+        tol=tol,
+        n_iter_no_change=most,
+        adaptive=False,
+        by_score=False,
+        verbose=False,
+        dtype=np.dtype(dtype),
+        learning_rate=0.1,
+    )
+
+
+def draw_losses(generator, dtype):
+    """Losses that fall by some of `tol` = 1e-3, and whose differences are often just that."""
+    steps = generator.choice([-2e-3, -1e-3, -5e-4, 0.0, 1e-3], size=EPOCHS)
+    steps += generator.choice([0.0, 1e-5], size=EPOCHS) * generator.normal(size=EPOCHS)
+    return (0.5 + np.cumsum(steps)).astype(dtype)
+
+
+def stop_of(stopping, losses):
+    """The number of epochs after which it ends, or all."""
+    for epoch, loss in enumerate(losses.tolist()):
+        if stopping.after_epoch(loss, None) == "stop":
+            return epoch + 1
+    return len(losses)
+
+
+def stop_of_theirs(tol, most, losses, best, count):
+    model = sklearn.neural_network.MLPClassifier(tol=tol, n_iter_no_change=most)
+    model.loss_curve_, model.best_loss_, model._no_improvement_count = [], best, count
+    for epoch, loss in enumerate(losses.tolist()):
+        model.loss_curve_.append(loss)
+        model._update_no_improvement_count(False, None, None, None)
+        if model._no_improvement_count > most:
+            return epoch + 1
+    return len(losses)
+
+
+@jax.jit
+@jax.vmap
+def stop_in_program(packed, losses):
+    rule, params = LossRule(), Model(None, packed)
+
+    def body(carry, loss):
+        state, going, epochs = carry
+        state, ends = rule.update(state, params, loss)
+        return (state, going & ~ends, epochs + going.astype(int)), None
+
+    start = (rule.init(params), jnp.ones((), bool), jnp.zeros((), int))
+    return jax.lax.scan(body, start, losses)[0][2]
+
+
+def pack(stopping):
+    given = dict.fromkeys(Settings._fields, 0.0) | stopping.numbers()
+    return np.array([given[name] for name in Settings._fields], stopping.dtype)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_program_stops_where_the_host_and_scikit_learn_do(dtype, begun):
+    generator = np.random.default_rng(0)
+    losses = np.stack([draw_losses(generator, dtype) for _ in range(RUNS)])
+    tols = generator.choice([0.0, 1e-4, 1e-3, 5e-3, 1e300], size=RUNS)
+    most = generator.choice([1, 2, 5, 10, np.inf], size=RUNS)
+    best = losses[:, 0].astype(float) + 1e-3 if begun else np.full(RUNS, np.inf)
+    counts = generator.integers(0, 2, RUNS) if begun else np.zeros(RUNS, int)
+    given = list(zip(tols, most, best.tolist(), counts.tolist(), strict=True))
+    hosts = [make_stopping(tol, n, dtype, b, c) for tol, n, b, c in given]
+    context = jax.enable_x64(True) if dtype == "float64" else contextlib.nullcontext()
+    with context:
+        program = stop_in_program(np.stack([pack(host) for host in hosts]), losses)
+    ours = [stop_of(host, own) for host, own in zip(hosts, losses, strict=True)]
+    np.testing.assert_array_equal(program, ours)
+    theirs = [
+        stop_of_theirs(tol, n, own, b, c) for (tol, n, b, c), own in zip(given, losses, strict=True)
+    ]
+    # Where a loss is below the best by `tol` up to rounding, they decide by another rounding.
+    near = (np.array(tols) > 0) & (np.array(ours) != np.array(theirs))
+    assert near.mean() < 0.1
+    for place in np.flatnonzero(near):
+        before = np.minimum.accumulate([best[place], *losses[place]])[:-1]
+        gains = before - losses[place]
+        assert np.isclose(gains, tols[place], rtol=0, atol=1e-7).any()
+    np.testing.assert_array_equal(np.array(ours)[tols == 0], np.array(theirs)[tols == 0])
+    assert len(set(ours)) > 5
+
+
+@pytest.mark.parametrize("stops_after", [2, 3, 15, 16, 17, 18, 31, 32, 33, 49])
+def test_a_fit_that_stops_within_a_call_leaves_what_theirs_leaves(stops_after):
+    """Orders of rows are drawn ahead, for a whole call and for the next."""
+    settings = {"tol": 1e9, "n_iter_no_change": stops_after - 2, "max_iter": 60}
+    settings["n_iter_no_change"] = max(1, settings["n_iter_no_change"])
+    states, fitted = [np.random.RandomState(0) for _ in range(2)], []
+    for module, state in zip((sklearn.neural_network, jaxmlp.sklearn), states, strict=True):
+        model = module.MLPClassifier((3,), random_state=state, **settings)
+        if module is jaxmlp.sklearn:
+            model.set_params(preset="sklearn")
+        fitted.append(model.fit(X, Y))
+    theirs, ours = fitted
+    assert ours.n_iter_ == theirs.n_iter_ == settings["n_iter_no_change"] + 2
+    np.testing.assert_allclose(ours.coefs_[0], theirs.coefs_[0], rtol=1e-9)
+    assert states[0].randint(2**31) == states[1].randint(2**31)
+
+
+def test_numbers_of_stopping_share_programs():
+    model = jaxmlp.sklearn.MLPClassifier((3,), preset="sklearn", random_state=0, max_iter=20)
+    model.fit(X, Y)
+    with compilations() as counts:
+        model.set_params(tol=0.1, n_iter_no_change=np.inf, max_iter=70).fit(X, Y)
+        model.set_params(tol=1e300, n_iter_no_change=3, max_iter=60).fit(X, Y)
+    assert not counts
+    assert model.n_iter_ == 5
+
+
+@pytest.mark.parametrize("told", [{"verbose": True}, {"progress": True}])
+def test_what_is_shown_changes_nothing(told, capsys):
+    settings = {"tol": 0.01, "n_iter_no_change": 9, "max_iter": 80, "random_state": 0}
+    quiet, shown = (
+        jaxmlp.sklearn.MLPClassifier((3,), preset="sklearn", **settings, **own).fit(X, Y)
+        for own in ({}, told)
+    )
+    assert 16 < quiet.n_iter_ < 80
+    assert shown.loss_curve_ == quiet.loss_curve_
+    for a, b in zip(quiet.coefs_, shown.coefs_, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert sum(map(len, capsys.readouterr())) > 0
