@@ -58,6 +58,8 @@ CLASSIFIERS = {
     "labels": (LABELLED, LABELS, {}),
     "texts": (X, np.array(["a", "b", "c"])[Y], {}),
     "early stopping": (X, Y, {"early_stopping": True, "max_iter": 60}),
+    "two classes, early stopping": (X, Y == 1, {"early_stopping": True}),
+    "labels, early stopping": (LABELLED, LABELS, {"early_stopping": True}),
     "deep": (DIGITS, DIGIT, {"hidden_layer_sizes": (20, 10), "activation": "tanh"}),
     "no hidden layer": (X, Y, {"hidden_layer_sizes": ()}),
     "sparse": (csr_array(DIGITS), DIGIT, {"max_iter": 5}),
