@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
 from jax.sharding import Sharding
 from jaxtyping import Array, Bool, Float, PyTree
@@ -55,6 +55,7 @@ FIT_SETTINGS = SettingsGroup(
 )
 
 
+@runtime_checkable
 class StopRule(Protocol):
     """When to stop, where `patience` and `min_delta` cannot say it; equal rules share programs.
 
