@@ -75,7 +75,7 @@ class Stopping:
             "tol": self.tol,
             "n_iter_no_change": self.n_iter_no_change,
             "best_loss": np.inf if best is None else best,
-            "no_improvement_count": self.history.no_improvement_count,
+            "no_improvement_count": float(self.history.no_improvement_count),
         }
         return {name: self._typed(number) for name, number in numbers.items()}
 
