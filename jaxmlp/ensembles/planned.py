@@ -43,6 +43,7 @@ from .remote_stages import Workers
 from .results import MembersResult, make_result
 from .runs import Members, take_members
 from .settings import SWEEP_SETTINGS, SweepSettings
+from .shared_orders import SharedOrders
 from .stages import Keep, run_stages
 from .sweep_files import SweepFiles, hash_static
 from .sweeps import SweepSetup, plan_group, train_stage
@@ -72,7 +73,8 @@ def fit_planned_members(
 ) -> MembersResult:
     """Does what `fit_members` does, by a plan, which may have a `StopRule`; warns of no bad member.
 
-    A rule is no part of checkpoints.
+    What the plan says of NaN and infinity counts, and not `nonfinite`; a rule is no part of
+    checkpoints.
 
     Raises:
         Exception: As for `fit_members`.
@@ -132,6 +134,7 @@ def fit_planned_members(
     sweep = SweepSetup(
         dataclasses.replace(plan, transform=data.transform),
         data,
+        SharedOrders(data),
         padded,
         validation,
         as_seeds(seeds, members, data),

@@ -1,6 +1,7 @@
 """Turns epochs of a loader into padded row numbers, drawn once for all calls that share them."""
 
 import threading
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -13,7 +14,7 @@ _MOST_NUMBERS = 2**24
 
 
 class SharedOrders:
-    """The orders of rows of the members of a group that take the loader's.
+    """The orders of rows of the members of a sweep that take the loader's.
 
     Threads share it. Those of the first epochs are kept, since each call begins with them.
     """
@@ -22,6 +23,10 @@ class SharedOrders:
         self._loader, self._lock = loader, threading.Lock()
         self._kept: dict[int, np.ndarray] = {}
         self._left = _MOST_NUMBERS
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Workers draw their own: a lock is of one process.
+        return SharedOrders, (self._loader,)
 
     def index(self, epoch: int) -> Int[np.ndarray, "steps batch"]:
         """Returns what `padded_index` does; nothing may be written to it."""

@@ -49,6 +49,7 @@ class SweepSetup(NamedTuple):
 
     plan: Plan
     loader: DataLoader
+    orders: SharedOrders
     rows: Batch
     validation: PyTree | None
     seeds: np.ndarray | None
@@ -141,7 +142,7 @@ def make_setup(
     return GroupSetup(
         programs,
         sweep.loader,
-        SharedOrders(sweep.loader),
+        sweep.orders,
         sweep.rows,
         sweep.validation,
         sweep.seeds,

@@ -1,9 +1,11 @@
 """Tests that the orders of rows that members share are drawn once."""
 
+import pickle
+
 import numpy as np
 import pytest
 from fits import make_loader
-from sweeps import MEMBERS, assert_same_members, fit_members
+from sweeps import MEMBERS, assert_same_members, fit_members, make_optimizer
 
 from jaxmlp.ensembles import shared_orders
 from jaxmlp.ensembles.shared_orders import SharedOrders
@@ -49,3 +51,22 @@ def test_calls_of_a_sweep_share_orders(drawn, monkeypatch):
     del drawn[:]
     assert_same_members(fit_members(seeds=None, threads=2), once)
     assert len(drawn) == MEMBERS * len(set(drawn))
+
+
+def test_groups_share_orders(drawn):
+    kinds = {"learning_rate": np.full(MEMBERS, 0.1), "kind": ["a", "b", "c"] + ["a"] * 4}
+    fit_members(
+        seeds=None,
+        threads=1,
+        hyperparameters=kinds,
+        optimizer=lambda h: make_optimizer(h) if h["kind"] else None,
+    )
+    assert drawn == [0, 1, 2, 3]
+
+
+def test_workers_draw_their_own(drawn):
+    orders = SharedOrders(make_loader())
+    orders.index(0)
+    copied = pickle.loads(pickle.dumps(orders))
+    np.testing.assert_array_equal(copied.index(0), orders.index(0))
+    assert drawn == [0, 0]
