@@ -77,10 +77,9 @@ class StopRule(Protocol):
 class Plan:
     """The settings of a run that are compiled into it; see `FitSettings` for their meaning.
 
-    `stop_rule` is there instead of `patience`, if at all.
-    `transform` is applied to the batches of every step, and not to the validation rows. Over
-    several devices, `batch_sharding` is how a batch's rows are cut, and `validation_parts` into how
-    many parts the validation rows are.
+    `stop_rule` stands in the place of `patience`. `transform` is applied to the batches of every
+    step, and not to the validation rows. Over several devices, `batch_sharding` is how a batch's
+    rows are cut, and `validation_parts` into how many parts the validation rows are.
     """
 
     accumulate_steps: int = 1

@@ -13,6 +13,7 @@ from sklearn.datasets import load_iris
 import jaxmlp.sklearn
 from jaxmlp.sklearn.solvers.stochastic import Model, Settings
 from jaxmlp.sklearn.solvers.stopping import History, LossRule, Stopping
+from jaxmlp.sklearn.solvers.training_loop import _with_numbers
 
 X, Y = load_iris(return_X_y=True)
 EPOCHS, RUNS = 40, 400
@@ -108,11 +109,11 @@ def test_the_program_stops_where_the_host_and_scikit_learn_do(dtype, begun):
     assert len(set(ours)) > 5
 
 
-@pytest.mark.parametrize("stops_after", [2, 3, 15, 16, 17, 18, 31, 32, 33, 49])
+@pytest.mark.parametrize("stops_after", [3, 15, 16, 17, 18, 31, 32, 33, 49])
 def test_a_fit_that_stops_within_a_call_leaves_what_theirs_leaves(stops_after):
     """Orders of rows are drawn ahead, for a whole call and for the next."""
+    # The first epoch is an improvement on nothing, no other is one.
     settings = {"tol": 1e9, "n_iter_no_change": stops_after - 2, "max_iter": 60}
-    settings["n_iter_no_change"] = max(1, settings["n_iter_no_change"])
     states, fitted = [np.random.RandomState(0) for _ in range(2)], []
     for module, state in zip((sklearn.neural_network, jaxmlp.sklearn), states, strict=True):
         model = module.MLPClassifier((3,), random_state=state, **settings)
@@ -120,9 +121,22 @@ def test_a_fit_that_stops_within_a_call_leaves_what_theirs_leaves(stops_after):
             model.set_params(preset="sklearn")
         fitted.append(model.fit(X, Y))
     theirs, ours = fitted
-    assert ours.n_iter_ == theirs.n_iter_ == settings["n_iter_no_change"] + 2
+    assert ours.n_iter_ == theirs.n_iter_ == stops_after
     np.testing.assert_allclose(ours.coefs_[0], theirs.coefs_[0], rtol=1e-9)
     assert states[0].randint(2**31) == states[1].randint(2**31)
+
+
+def test_what_goes_on_has_the_numbers_of_then():
+    stopping = make_stopping(tol=0.1, most=1, dtype="float32")
+    stopping.adaptive = True
+    state = jaxmlp.TrainState(Model(None, jnp.asarray(pack(stopping))), None, None, None)
+    for loss, decision in ((1.0, "go on"), (0.95, "go on"), (0.96, "lower"), (0.99, "go on")):
+        assert stopping.after_epoch(loss, None) == decision
+    settings = _with_numbers(state, stopping).params.settings
+    assert settings.learning_rate == pytest.approx(0.1 / 5)
+    assert settings.best_loss == pytest.approx(0.95)
+    assert settings.no_improvement_count == 1
+    assert settings.tol == pytest.approx(0.1)
 
 
 def test_numbers_of_stopping_share_programs():

@@ -34,8 +34,6 @@ NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."
 )
-
-
 # With verbose or a bar, lines come after so many epochs at the latest.
 _MOST_AT_ONCE = 16
 
