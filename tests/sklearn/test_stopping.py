@@ -127,7 +127,7 @@ def test_a_fit_that_stops_within_a_call_leaves_what_theirs_leaves(stops_after):
 
 
 def test_what_goes_on_has_the_numbers_of_then():
-    stopping = make_stopping(tol=0.1, most=1, dtype="float32")
+    stopping = make_stopping(tol=0.1, most=1.0, dtype="float32")
     stopping.adaptive = True
     state = jaxmlp.TrainState(Model(None, jnp.asarray(pack(stopping))), None, None, None)
     for loss, decision in ((1.0, "go on"), (0.95, "go on"), (0.96, "lower"), (0.99, "go on")):
