@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, Key, PyTree, Shaped
+from jaxtyping import Array, Float, Int, Key, PyTree, Shaped, UInt32
 
 from ..data import DataLoader
 from .factories import as_init, split_hyperparameters
@@ -98,7 +98,7 @@ def make_folds(folds: Any, stratify: Any, validation: PyTree | None, data: DataL
     return Folds(len(training), training, data, *rows_of_weights(weights))
 
 
-def make_keys(key: Any, folds: int) -> Key[jax.Array, " keys"]:
+def make_keys(key: Any, folds: int) -> Key[Array, " keys"]:
     """Returns the keys of the folds, and a last one to refit with.
 
     Raises:
@@ -107,7 +107,11 @@ def make_keys(key: Any, folds: int) -> Key[jax.Array, " keys"]:
     dtype = getattr(key, "dtype", None)
     if dtype is None or not jnp.issubdtype(dtype, jax.dtypes.prng_key) or key.shape != ():
         raise TypeError(f"key must be one typed JAX random key, as jax.random.key(0); got {key!r}.")
-    numbers = np.arange(folds + 1, dtype=np.uint32)
+    return _fold_in_each(key, np.arange(folds + 1, dtype=np.uint32))
+
+
+@jax.jit
+def _fold_in_each(key: Key[Array, ""], numbers: UInt32[Array, " keys"]) -> Key[Array, " keys"]:
     # One by one: under vmap, keys of some kinds give others.
     return jax.lax.map(functools.partial(jax.random.fold_in, key), numbers)
 

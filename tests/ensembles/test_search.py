@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pandas as pd
 import pytest
+from compilations import compilations
 from fits import LINEAR_CONFIG, ROWS, WEIGHT, X, Y, make_loader
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
@@ -252,3 +253,10 @@ def test_one_bad_fold_is_enough_for_a_score_of_nan():
         pytest.raises(ValueError, match=r"one of 1 candidates.*got none: 1 of 2 members met NaN"),
     ):
         search([0.1], data=poisoned, folds=tuple(dealt))
+
+
+def test_a_search_again_compiles_nothing():
+    search()
+    with compilations() as counts:
+        search(key=jax.random.key(8))
+    assert not counts
