@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Int, Shaped
 
 from ..checks import as_real_array, require_function, require_int
+from ..fitting import ProgramCache
 from ..losses.weights import wide_type
 
 
@@ -66,10 +67,7 @@ def select_greedily(
     if jnp.shape(shape) != ():
         raise TypeError(f"loss must return a scalar; got {shape}. Average over rows.")
 
-    # One member at a time, so that no array of the size of all predictions is made anew.
-    @jax.jit
-    def losses_with(predictions: Array, total: Array, count: Array) -> Array:
-        return jax.lax.map(lambda added: loss((total + added.astype(wide)) / count), predictions)
+    losses_with = _make_losses(loss)
 
     def rank(total: Array, count: int) -> np.ndarray:
         losses = np.asarray(losses_with(predictions, total, jnp.asarray(count, total.dtype)))
@@ -94,3 +92,23 @@ def select_greedily(
         if count >= start and losses[picked] < best_loss:
             best, best_loss = counts.copy(), losses[picked]
     return best
+
+
+def _make_losses(loss: Callable[[Any], Any]) -> Callable[..., Shaped[Array, " members"]]:
+    """Returns what computes the loss of each mean that one more pick could give."""
+
+    # One member at a time, so that no array of the size of all predictions is made anew.
+    def losses_with(
+        predictions: Shaped[Array, "members *batch outputs"],
+        total: Shaped[Array, "*batch outputs"],
+        count: Shaped[Array, ""],
+    ) -> Shaped[Array, " members"]:
+        def of_mean(added: Array) -> Array:
+            return loss((total + added.astype(total.dtype)) / count)
+
+        return jax.lax.map(of_mean, predictions)
+
+    return _PROGRAMS.get(loss, "losses", lambda traced: jax.jit(traced(losses_with)))
+
+
+_PROGRAMS = ProgramCache(8)

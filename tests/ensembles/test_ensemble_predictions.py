@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compilations import compilations
 
 from jaxmlp import ensembles
 
@@ -244,6 +245,21 @@ def test_greedy_selection_leaves_out_members_that_are_not_finite():
     best = int(np.argmin([squared(p) for p in predictions]))
     predictions[best, 0] = np.nan
     assert ensembles.select_greedily(predictions, squared, picks=5)[best] == 0
+
+
+def test_greedy_selection_by_an_equal_loss_compiles_nothing_by_another_it_does():
+    def select(power):
+        def loss(p):
+            return jnp.mean(jnp.abs(p - TARGETS) ** power)
+
+        return ensembles.select_greedily(PREDICTIONS, loss, picks=3).tolist()
+
+    first = select(2)
+    with compilations() as counts:
+        assert select(2) == first
+        assert not counts
+        assert select(8) != first
+    assert counts["losses_with"] == 1
 
 
 @pytest.mark.bad_input
