@@ -37,6 +37,8 @@ from .weight_effects import require_weighed
 
 # Between calls members that have stopped are left out, and an interrupt is answered.
 CALL_SECONDS = 0.5
+# With a rule that may stop members long before: orders are then drawn for nothing.
+_EPOCHS_BEFORE_A_STOP = 64
 # Row numbers in one call: 64 MB.
 _INDEX_NUMBERS = 2**24
 
@@ -256,6 +258,8 @@ def epochs_per_call(sweep: SweepSetup, params: PyTree, parallelism: Parallelism)
     own = parallelism.per_call if sweep.seeds is not None else 1
     by_memory = _INDEX_NUMBERS // (own * padded_steps(steps) * batch_size)
     most = max(1, min(int(CALL_SECONDS / seconds), by_memory))
+    if sweep.plan.stop_rule is not None:
+        most = min(most, _EPOCHS_BEFORE_A_STOP)
     longest = int(np.diff((0, *sweep.stages)).max())
     return min(bucket(most + 1) // 2, bucket(longest))
 

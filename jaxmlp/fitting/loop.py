@@ -112,7 +112,7 @@ def train(
     validation = as_validation(
         validation, loss_fn, data, takes_batch=isinstance(loss_fn, NetworkLoss)
     )
-    end = first_epoch + epochs
+    end = first_epoch + int(epochs)
     sharding = data.sharding if isinstance(data, DataLoader) else None
     processes = processes_of((start, sharding))
     run = Run(loss_fn, optimizer, plan, end, validation, processes=processes)

@@ -9,6 +9,9 @@ from scipy.special import log_expit, log_softmax
 
 # Temperatures that are tried lie between its inverse and it.
 _LARGEST = 10.0
+# As much as how many rows may be of any class, and the standard deviation of log T before any row
+# is seen.
+_DOUBT, _SPREAD = 0.5, 0.4
 # More rows tell one number no better.
 _MOST_ROWS = 50_000
 
@@ -56,50 +59,69 @@ class Calibration:
 
 
 def fit_temperature(logits: Logits) -> float:
-    """Finds the temperature of least log loss, by which logits are to be divided.
+    """Finds the likeliest temperature, by which logits are to be divided.
 
-    A row's probabilities are averaged over all that there is of it.
+    The mean log loss of N rows is least at some T, which is 0 where all rows are told right. Few
+    rows tell little, so that as much as half a row is taken to be of any class, as Platt has it of
+    a row of each class, and log T to be normal around 0 with a standard deviation of 0.4. A row's
+    probabilities are averaged over all that there is of it; rows of unequal weight count as
+    N = (sum of w)^2 / sum of w^2.
 
     Returns:
-        A temperature in [0.1, 10], or 1 where none has a lower loss.
+        A temperature in [0.1, 10], or 1 where none is likelier.
 
     References:
-        Guo, Pleiss, Sun & Weinberger 2017, "On calibration of modern neural networks", section 4.2.
+        Guo, Pleiss, Sun & Weinberger 2017, "On calibration of modern neural networks", section 4.2;
+        Platt 1999, "Probabilistic outputs for support vector machines", section 2.2; Kish 1965,
+        "Survey sampling", section 11.7, for N.
 
     Example:
         >>> values, row = np.array([[[4.0], [4.0], [4.0], [4.0]]]), np.arange(4)
         >>> targets = np.array([[1.0], [1.0], [1.0], [0.0]])
         >>> round(fit_temperature(Logits(values, row, targets, np.ones(4))), 2)
-        3.64
+        1.46
     """
-    if not logits.weight.any():
+    weight = logits.weight[np.unique(logits.row)]
+    if not weight.any():
         return 1.0
     most = np.log(_LARGEST)
+    count = weight.sum() ** 2 / (weight**2).sum()
+
+    def cost(power: float) -> float:
+        loss = tempered_loss(logits, float(np.exp(power)), _DOUBT / (count + _DOUBT))
+        return loss + power**2 / (2 * _SPREAD**2 * count)
+
     found: Any = minimize_scalar(
-        lambda power: tempered_loss(logits, float(np.exp(power))),
-        bounds=(-most, most),
-        method="bounded",
-        options={"xatol": 1e-4},
+        cost, bounds=(-most, most), method="bounded", options={"xatol": 1e-4}
     )
-    temperature = float(np.exp(found.x))
-    return temperature if tempered_loss(logits, temperature) < tempered_loss(logits, 1.0) else 1.0
+    return float(np.exp(found.x)) if found.fun < cost(0.0) else 1.0
 
 
-def tempered_loss(logits: Logits, temperature: float) -> float:
-    """Computes the weighted mean log loss of rows at a temperature."""
+def tempered_loss(logits: Logits, temperature: float, smoothing: float = 0.0) -> float:
+    """Computes the weighted mean log loss of rows at a temperature.
+
+    Of each row, a share of `smoothing`, from 0 to 1, is taken to be of all classes alike.
+    """
     values = np.asarray(logits.values, np.float64) / temperature
-    targets = logits.targets[logits.row]
-    if targets.ndim == 1:
-        found = np.take_along_axis(log_softmax(values, axis=-1), targets[None, :, None], axis=-1)
-    else:
-        found = log_expit(np.where(targets > 0, values, -values))
-    # log p = log mean exp of what all members and entries of a row say of its targets.
-    by_entry = np.logaddexp.reduce(found, axis=0)
     rows, starts, counts = np.unique(logits.row, return_index=True, return_counts=True)
-    by_row = np.logaddexp.reduceat(by_entry, starts, axis=0)
-    by_row -= np.log(counts * len(values))[:, None]
+
+    def by_row(found: np.ndarray) -> np.ndarray:
+        # log p = log mean exp of what all members and entries of a row say of a class.
+        by_entry = np.logaddexp.reduce(found, axis=0)
+        sums = np.logaddexp.reduceat(by_entry, starts, axis=0)
+        return sums - np.log(counts * len(values))[:, None]
+
+    targets = logits.targets[rows]
+    if targets.ndim == 1:
+        classes = by_row(log_softmax(values, axis=-1))
+        own, any_class = classes[np.arange(len(rows)), targets], classes.mean(axis=1)
+    else:
+        yes, no = by_row(log_expit(values)), by_row(log_expit(-values))
+        own = np.where(targets > 0, yes, no).sum(axis=1)
+        any_class = (yes + no).sum(axis=1) / 2
     weight = logits.weight[rows]
-    return float(-(weight @ by_row.sum(axis=1)) / weight.sum())
+    loss = (1 - smoothing) * own + smoothing * any_class
+    return float(-(weight @ loss) / weight.sum())
 
 
 def choose_rows(weight: np.ndarray) -> np.ndarray:

@@ -117,7 +117,9 @@ class Classification(BaseMLP):
 
     def _score_outputs(self, outputs: np.ndarray, y: np.ndarray, sample_weight: Any) -> float:
         # What accuracy_score gives of labels; to look all of them up takes milliseconds per epoch.
-        if self.out_activation_ == "softmax":
+        if len(self.classes_) == 1:
+            hits = np.ones(len(y))
+        elif self.out_activation_ == "softmax":
             hits = outputs.argmax(axis=1) == y.argmax(axis=1)
         else:
             hits = ((outputs > 0.5) == y).all(axis=1)

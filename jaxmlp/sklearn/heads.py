@@ -1,6 +1,7 @@
 """Turns a network's outputs into losses of rows and into predictions, by what it is trained for."""
 
 import dataclasses
+import math
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import jax
@@ -33,11 +34,18 @@ class Losses(NamedTuple):
     """What is descended, and what is told.
 
     They differ for several targets of a regression, where scikit-learn tells the mean over targets
-    and descends their sum.
+    and descends their sum, and for classes that are told all wrong, whose probability it takes to
+    be at least eps: each then costs `-log(eps)`.
     """
 
     descended: Float[Array, "*rows"]
     told: Float[Array, "*rows"]
+
+
+def _bounded(values: Float[Array, "*rows"]) -> Float[Array, "*rows"]:
+    """Returns -log p of a probability p that lies in [eps, 1 - eps]."""
+    eps = jnp.finfo(values.dtype).eps
+    return jnp.clip(values, -math.log1p(-eps), -math.log(eps))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,9 +93,13 @@ class Head:
             named = {"delta": options[0]}
         elif self.loss == "quantile":
             named = {"levels": options}
-        values = getattr(losses, self.loss)(outputs, targets, **named)
+        criterion = getattr(losses, self.loss)
+        if self.loss == "sigmoid_binary_cross_entropy":
+            by_label = criterion(outputs[..., None], targets[..., None])
+            return Losses(by_label.sum(axis=-1), _bounded(by_label).sum(axis=-1))
+        values = criterion(outputs, targets, **named)
         if self.loss == "softmax_cross_entropy":
-            return Losses(values, values)
+            return Losses(values, _bounded(values))
         # Ours are means over the targets of a row.
         count = outputs.shape[-1] // self.outputs_per_target
         if self.loss == "squared_error":
@@ -95,7 +107,7 @@ class Head:
         if self.loss == "poisson":
             # The constant by which a perfect prediction costs nothing.
             values += jnp.mean(jax.scipy.special.xlogy(targets, targets) - targets, axis=-1)
-        if self.out_activation in ("exp", "logistic"):
+        if self.out_activation == "exp":
             return Losses(values * count, values * count)
         return Losses(values * count, values)
 

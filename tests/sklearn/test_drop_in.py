@@ -67,6 +67,10 @@ CLASSIFIERS = {
     "plain momentum": (X, Y, {**SGD, "nesterovs_momentum": False}),
     "inverse scaling": (X, Y, {**SGD, "learning_rate": "invscaling", "batch_size": 40}),
     "adaptive": (X, Y, {**SGD, "learning_rate": "adaptive", "tol": 1e-2, "max_iter": 90}),
+    # Whose losses they bound by the smallest probability; near it, theirs round 1 - p.
+    "unscaled": (1e3 * X, Y, {"solver": "sgd", "max_iter": 5}),
+    "unscaled, two classes": (1e6 * X, Y == 1, {"solver": "sgd", "max_iter": 5}),
+    "unscaled labels": (1e6 * LABELLED, LABELS, {"solver": "sgd", "max_iter": 5}),
     "in order": (X, Y, {"shuffle": False, "activation": "logistic"}),
     "patience": (X, Y, {"tol": 0.01, "n_iter_no_change": 2, "max_iter": 200}),
     "numbers": (X, Y, {"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3, "alpha": 0.1}),

@@ -4,10 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from sklearn.metrics import log_loss
 
 from jaxmlp.sklearn.heads import Head, in_target_units
 from jaxmlp.sklearn.regression import mean_and_deviation
@@ -58,6 +60,32 @@ def test_losses_and_gradients_are_those_of_the_formula(loss):
     np.testing.assert_allclose(told, values.mean(axis=1), rtol=1e-12)
     np.testing.assert_allclose(descended, values.sum(axis=1), rtol=1e-12)
     np.testing.assert_allclose(got, slopes, rtol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_is_told_of_classes_is_scikit_learn_s_log_loss_and_descended_without_its_bound(dtype):
+    outputs = np.array([[-90, 3.0], [2, 90], [0.5, -80], [-1, 1]], dtype)
+    targets = np.array([[1, 0], [1, 1], [0, 1], [0, 0]])
+    bound = -np.log(np.finfo(dtype).eps)
+    with jax.enable_x64(True):
+        descended, told = Head("sigmoid_binary_cross_entropy").row_losses(
+            jnp.asarray(outputs), jnp.asarray(targets, dtype), jnp.zeros(0)
+        )
+        several, of_several = Head("softmax_cross_entropy").row_losses(
+            jnp.asarray(outputs), jnp.array([1, 0, 1, 1]), jnp.zeros(0)
+        )
+    assert told.dtype == several.dtype == dtype
+    exact = np.logaddexp(0, np.where(targets, -outputs, outputs).astype(float))
+    rtol = 4 * np.finfo(dtype).eps
+    np.testing.assert_allclose(descended, exact.sum(axis=1), rtol=rtol)
+    bounded = np.clip(exact, np.finfo(dtype).eps, bound)
+    np.testing.assert_allclose(told, bounded.sum(axis=1), rtol=rtol)
+    differences = np.array([-93, 88, 80.5, -2.0])
+    np.testing.assert_allclose(several, np.logaddexp(0, differences), rtol=rtol, atol=rtol)
+    expected = [np.finfo(dtype).eps, bound, bound, np.logaddexp(0, -2.0)]
+    np.testing.assert_allclose(of_several, expected, rtol=rtol)
+    theirs = log_loss(np.array([1, 0, 1, 1]), scipy.special.softmax(outputs, axis=1))
+    np.testing.assert_allclose(np.mean(np.asarray(of_several)), theirs, rtol=rtol)
 
 
 @settings(deadline=None)  # the first compiles

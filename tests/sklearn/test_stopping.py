@@ -1,6 +1,7 @@
 """When fits of scikit-learn's solvers stop: on the host, in the program, and by scikit-learn."""
 
 import contextlib
+import tracemalloc
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +10,10 @@ import pytest
 import sklearn.neural_network
 from compilations import compilations
 from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV
 
 import jaxmlp.sklearn
+from jaxmlp.sklearn.solvers.orders import ShuffledOrders
 from jaxmlp.sklearn.solvers.stochastic import Model, Settings
 from jaxmlp.sklearn.solvers.stopping import History, LossRule, Stopping
 from jaxmlp.sklearn.solvers.training_loop import _with_numbers
@@ -161,3 +164,54 @@ def test_what_is_shown_changes_nothing(told, capsys):
     for a, b in zip(quiet.coefs_, shown.coefs_, strict=True):
         np.testing.assert_array_equal(a, b)
     assert sum(map(len, capsys.readouterr())) > 0
+
+
+@pytest.mark.parametrize("settings", [{}, {"solver": "sgd", "learning_rate": "adaptive"}])
+def test_what_is_told_of_a_stop_is_what_they_tell(settings, capsys):
+    told = []
+    for module in (sklearn.neural_network, jaxmlp.sklearn):
+        model = module.MLPClassifier((3,), random_state=0, max_iter=9, verbose=True)
+        if module is jaxmlp.sklearn:
+            model.set_params(preset="sklearn")
+        model.set_params(tol=1, n_iter_no_change=3, **settings).fit(X, Y)
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1]
+    assert "for 3 consecutive epochs." in told[0]
+
+
+def test_the_most_epochs_may_be_numpy_s_number():
+    twelve, also = (
+        jaxmlp.sklearn.MLPClassifier((3,), preset="sklearn", random_state=0, max_iter=most)
+        for most in (12, np.int64(12))
+    )
+    assert twelve.fit(X, Y).loss_curve_ == also.fit(X, Y).loss_curve_
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("most", [10_000, 10**7])
+def test_a_search_costs_what_is_trained_however_long_it_might_be(most, shuffle, monkeypatch):
+    drawn = []
+    draw = ShuffledOrders.order
+    monkeypatch.setattr(ShuffledOrders, "order", lambda *a: drawn.append(a[1]) or draw(*a))
+    # Only the first epoch is an improvement.
+    settings = {"tol": 1e9, "n_iter_no_change": 2, "random_state": 0, "shuffle": shuffle}
+    model = jaxmlp.sklearn.MLPClassifier((3,), preset="sklearn", max_iter=most, **settings)
+    tracemalloc.start()
+    ours = jaxmlp.sklearn.MLPSearchCV(model, {"alpha": [1e-4, 1.0]}, cv=2).fit(X, Y)
+    bytes_at_most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert ours.best_estimator_.n_iter_ == 4
+    # Two calls of 64 epochs in each fold.
+    assert max(drawn, default=0) < 128
+    assert bytes_at_most < 50e6
+    theirs = GridSearchCV(model, {"alpha": [1e-4, 1.0]}, cv=2).fit(X, Y)
+    np.testing.assert_allclose(
+        ours.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"]
+    )
+
+
+def test_a_table_of_one_class_is_told_right():
+    model = jaxmlp.sklearn.MLPClassifier((3,), preset="sklearn", early_stopping=True, max_iter=3)
+    model.fit(X, np.zeros(len(X)))
+    assert model.validation_scores_ == [1.0, 1.0, 1.0]
+    assert model.score(X, np.zeros(len(X))) == 1.0

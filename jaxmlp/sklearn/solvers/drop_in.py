@@ -171,7 +171,7 @@ class DropIn(Calibration, Arguments, ABC):
             loader=loader,
             orders=orders,
             stopping=stopping,
-            epochs=1 if incremental else self.max_iter,
+            epochs=1 if incremental else int(self.max_iter),
             key=key,
             held_out=validation,
             validate=None if validation is None else functools.partial(self._validate, validation),

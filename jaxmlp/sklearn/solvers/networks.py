@@ -136,7 +136,8 @@ def compute_losses(
 ) -> Losses:
     """Computes the mean over rows by their weight, and `alpha / 2 * sum(kernel**2) / sum(weight)`.
 
-    Rows whose weights are all 0 have the penalty alone. Nothing is dropped without a key.
+    Rows whose weights are all 0 have the penalty alone. Nothing is dropped without a key. The loss
+    that is told has the gradient of the one that is descended.
     """
     assert rows.weight is not None
     weight = jnp.asarray(rows.weight)
@@ -144,8 +145,11 @@ def compute_losses(
     squares = sum(jnp.sum(jnp.square(a.kernel)) for a in (*params.hidden, params.output))
     decay = alpha / 2 * squares / jnp.where(total == 0, 1, total)
     outputs = apply(params, rows.x, config=config, key=key, dropout_rate=dropout_rate)
-    by_row = head.row_losses(outputs, rows.y, options)
-    return Losses(*(weighted_mean(values, weight) + decay for values in by_row))
+    descended, told = head.row_losses(outputs, rows.y, options)
+    # Row by row, so that a step sums up one of them.
+    nothing = descended - jax.lax.stop_gradient(descended)
+    told = jax.lax.stop_gradient(told) + nothing
+    return Losses(*(weighted_mean(values, weight) + decay for values in (descended, told)))
 
 
 def compute_outputs(params: Params, x: Any, *, config: MLPConfig, head: Head | None) -> np.ndarray:

@@ -18,6 +18,8 @@ from .training_loop import Ended, Reached, SolverRun, Trained
 
 # Row numbers of all epochs, which are kept while members are trained: 512 MB.
 _MOST_NUMBERS = 2**26
+# Each member has a place for the loss of every epoch that it may reach: 512 KB.
+_MOST_EPOCHS = 2**16
 # What a fit calls its end, by what `MembersResult.stopped_by` calls it.
 _ENDS: dict[str, Ended] = {"patience": "stop", "epochs": "epochs", "nonfinite": "nonfinite"}
 
@@ -49,6 +51,8 @@ def can_be_member(run: SolverRun) -> bool:
     shown = run.progress is not False
     begun = run.optimizer_state is not None
     if told or shown or begun or run.stopping.adaptive or run.loader.rows is None:
+        return False
+    if run.epochs > _MOST_EPOCHS:
         return False
     return run.orders is None or len(run.orders) * run.epochs <= _MOST_NUMBERS
 

@@ -6,7 +6,6 @@ Their numbers are part of what is trained, held fixed, so that no value of them 
 import dataclasses
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
@@ -86,10 +85,10 @@ class Loss:
     def __call__(
         self, model: Model, batch: Batch, key: Key[Array, ""] | None
     ) -> tuple[Array, dict[str, Array]]:
-        """Computes the loss that is told, with the gradient of the one that is descended."""
+        """Computes the loss that is told, which has the gradient of the one that is descended."""
         targets, sample_weight = batch.y
         weight = sample_weight * jnp.asarray(batch.weight, sample_weight.dtype)
-        descended, told = compute_losses(
+        losses = compute_losses(
             model.params,
             Batch(batch.x, targets, weight),
             model.settings.alpha,
@@ -99,7 +98,7 @@ class Loss:
             key=key if self.drops else None,
             dropout_rate=model.settings.dropout if self.drops else None,
         )
-        return descended + jax.lax.stop_gradient(told - descended), {}
+        return losses.told, {}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -95,7 +95,7 @@ class Stopping:
             return "go on"
         what = "Validation score" if self.by_score else "Training loss"
         reason = (
-            f"{what} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} "
+            f"{what} did not improve more than tol={self.tol:f} for {self.n_iter_no_change:.0f} "
             "consecutive epochs."
         )
         if not self.adaptive:
