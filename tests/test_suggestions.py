@@ -171,6 +171,9 @@ class TestShown:
         assert repr(result).startswith("FitResult(15 parameters, 2 epochs, best_epoch=")
         assert "stopped_by='epochs', loss=" in repr(result)
         assert len(repr(result)) < 200
+        # Statistics that are not trained are no parameters, as in `summary`.
+        standardised = jaxmlp.with_standardization(LINEAR["params"], np.ones((2, 4), np.float32))
+        assert "FitResult(15 parameters" in repr(result._replace(params=standardised))
 
     def test_members_and_searches_show_how_they_went_and_no_arrays(self):
         result = jaxmlp.search(

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from ..network import with_types_of
+from ..network import trained_part, with_types_of
 from ..train_step import TrainState, copy_arrays
 from .run_files import Progress
 from .settings import Plan
@@ -84,8 +84,8 @@ def _of_numpy(values: Any) -> Any:
 
 
 def count_parameters(params: PyTree) -> int:
-    """Returns the number of numbers in a tree of arrays."""
-    return sum(int(np.size(leaf)) for leaf in jax.tree.leaves(params))
+    """Returns the number of numbers that are trained."""
+    return sum(int(np.size(leaf)) for leaf in jax.tree.leaves(trained_part(params)))
 
 
 def make_result(plan: Plan, made: Progress, stopped_by: StopReason) -> FitResult:

@@ -18,10 +18,12 @@ from .classification import Classification
 class MLPClassifier(ClassifierMixin, Classification):
     """A multilayer perceptron that classifies, in place of scikit-learn's of the same name.
 
-    Arguments, methods and attributes mean what they mean there, and with the same `random_state`
-    it learns the same weights up to rounding: in float64 from float64 tables, in float32 from
-    float32 ones. Training is compiled, and one program serves all numbers of rows of a size and
-    all values of numeric arguments but sizes.
+    Arguments, methods and attributes mean what they mean there. With `preset="sklearn"`, or where
+    one of scikit-learn's arguments is not as it comes, the same `random_state` gives the same
+    weights up to rounding: in float64 from float64 tables, in float32 from float32 ones. As it
+    comes, it trains by a recipe for tables instead: some networks that are averaged, which predict
+    better and take longer. Training is compiled, and one program serves all numbers of rows of a
+    size and all values of numeric arguments but sizes.
 
     Args:
         hidden_layer_sizes: Units of each hidden layer, at least 1 each; one number is one layer.
@@ -86,7 +88,7 @@ class MLPClassifier(ClassifierMixin, Classification):
 
     Attributes:
         classes_: Labels, shape (classes,).
-        coefs_: Kernel of each layer, shape (inputs, outputs).
+        coefs_: Kernel of each layer, shape (inputs, outputs); of a recipe, those of one network.
         intercepts_: Bias of each layer, shape (outputs,).
         norms_: Scale and bias (of "rms" `None`) of each hidden layer's norm; `[]` without.
         loss_: The last loss.
@@ -95,6 +97,7 @@ class MLPClassifier(ClassifierMixin, Classification):
         validation_scores_: Score of each epoch on rows to validate on, or `None`.
         validation_loss_curve_: Their loss, without the penalty, or `None`.
         best_validation_score_: The largest of them, or `None`.
+        preset_: "sklearn" where one network was trained, or else what named the recipe, `recipe_`.
         n_iter_: Epochs, or iterations, of the last fit.
         t_: Rows that were trained on since the weights were drawn.
         n_features_in_: Number of features.

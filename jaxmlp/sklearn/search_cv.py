@@ -17,7 +17,7 @@ from sklearn.utils.metaestimators import _safe_split, available_if
 from sklearn.utils.validation import _check_method_params
 
 from .base import BaseMLP
-from .together import handing_out, train_candidates
+from .together import handing_out, train_candidates, warn_of_two_kinds
 
 # What scikit-learn's own clone takes along, beside arguments.
 _ROUTED = ("_metadata_request", "_sklearn_output_config")
@@ -245,6 +245,8 @@ class _Joint:
         """Returns the rows to train on and to score of every split."""
         splitter: Any = self._search._checked_cv_orig
         splits = list(splitter.split(X, y, **params))
+        estimator = self._search.estimator
+        warn_of_two_kinds([_candidate(estimator, own) for own in self._candidates], X)
         for number, (train, _) in enumerate(splits):
             if y is not None:
                 self._train(X, y, train, number)

@@ -49,6 +49,19 @@ def train_alone(run: Any) -> Any:
     return None
 
 
+def warn_of_two_kinds(candidates: Sequence[Any], X: Any) -> None:
+    """Warns where "auto" trains some candidates by a recipe, and others as scikit-learn."""
+    by_recipe = [uses_recipe(one, X) for one in candidates if one.preset == "auto"]
+    if any(by_recipe) and not all(by_recipe):
+        warnings.warn(
+            f"{sum(by_recipe)} of {len(by_recipe)} candidates with preset='auto' are trained by a "
+            "recipe, several networks that are averaged, since all their values happen to be "
+            "scikit-learn's defaults, and the others as scikit-learn trains. To compare values, "
+            "give the estimator preset='sklearn'.",
+            stacklevel=2,
+        )
+
+
 @contextlib.contextmanager
 def handing_out(trained: dict[tuple[str, str], TrainedFit]) -> Iterator[None]:
     """Has every estimator that is fitted in the block take what it would become, if it is there."""

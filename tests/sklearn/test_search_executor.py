@@ -1,5 +1,6 @@
-"""Tests that MLPSearchCV finds the same by the workers of an executor."""
+"""Tests of MLPSearchCV by the workers of an executor, and of what it warns of."""
 
+import warnings
 from concurrent.futures import BrokenExecutor
 
 import numpy as np
@@ -59,3 +60,16 @@ def test_dead_workers_are_told():
 def test_threads_are_refused_with_an_executor():
     with pytest.raises(ValueError, match="n_jobs are threads of this process"):
         MLPSearchCV(ESTIMATOR, {"alpha": [0.1]}, executor=Here(), n_jobs=2).fit(X, Y)
+
+
+@pytest.mark.parametrize("preset", ["auto", "sklearn"])
+def test_candidates_of_two_kinds_are_warned_of(preset):
+    """The first is trained by a recipe, since "auto" goes by whether values are defaults."""
+    model = MLPClassifier(preset=preset, max_iter=2, random_state=0)
+    search = MLPSearchCV(model, {"alpha": [1e-4, 1.0]}, cv=2, refit=False)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        search.fit(X, Y)
+    told = [str(w.message) for w in caught if "candidates with preset='auto'" in str(w.message)]
+    expected = "1 of 2 candidates with preset='auto' are trained by a recipe"
+    assert [text.startswith(expected) for text in told] == [True] * (preset == "auto")
