@@ -95,8 +95,8 @@ def _check_type(x: Array | np.ndarray, config: MLPConfig, *, standardised: bool)
     largest_exact = 2 ** (jnp.finfo(compute_dtype).nmant + 1)
     if is_integer and not standardised and jnp.iinfo(dtype).max > largest_exact:
         raise TypeError(
-            f"x must be floating, or of a type all of whose integers {compute_dtype} holds exactly, "
-            f"such as int8; got an array of {dtype}. Convert it explicitly, as in "
+            f"x must be floating, or of a type all of whose integers {compute_dtype} holds "
+            f"exactly, such as int8; got an array of {dtype}. Convert it explicitly, as in "
             "x.astype('float32')."
         )
 

@@ -1,6 +1,7 @@
 """Turns the losses and scores of epochs into whether to go on, as scikit-learn decides it."""
 
 import dataclasses
+import math
 from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
@@ -120,7 +121,7 @@ class Stopping:
             return False
         self.history.best_loss = min(best, loss)
         # As `LossRule` does, rounding included.
-        return not self._typed(best) - self._typed(loss) < self._typed(self.tol)
+        return math.isinf(best) or not self._typed(loss) > self._typed(best) - self._typed(self.tol)
 
     def _typed(self, number: float) -> Any:
         # Parameters, among which the numbers are, must be finite.
@@ -159,5 +160,7 @@ class LossRule:
     ) -> tuple[tuple[Array, Array], Bool[Array, ""]]:
         """Takes note of an epoch's loss; stops after more than `n_iter_no_change` epochs."""
         best, count = state
-        count = jnp.where(best - value < params.settings.tol, count + 1, 0)
+        # The largest number stands for infinity.
+        is_worse = (best < jnp.finfo(best.dtype).max) & (value > best - params.settings.tol)
+        count = jnp.where(is_worse, count + 1, 0)
         return (jnp.minimum(best, value), count), count > params.settings.n_iter_no_change
