@@ -15,13 +15,17 @@ from .suggestions import did_you_mean, foreign_setting
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def require_int(name: str, value: Any, lowest: int, end: int | None) -> None:
-    """Refuses anything but an int in [lowest, end)."""
+def require_int(name: str, value: Any, lowest: int, end: int | None) -> int:
+    """Refuses anything but an int in [lowest, end), and returns it as Python's.
+
+    NumPy's unsigned and narrow integers overflow where they are computed with.
+    """
     requirement = f"an int of at least {lowest}" + ("" if end is None else f" and below {end}")
     if not isinstance(value, int | np.integer) or isinstance(value, bool):
         raise TypeError(f"{name} must be {requirement}; got {value!r}.")
     if value < lowest or (end is not None and value >= end):
         raise ValueError(f"{name} must be {requirement}; got {value}.")
+    return int(value)
 
 
 def require_number(name: str, value: Any, requirement: str, holds: Callable[[Any], bool]) -> None:

@@ -72,14 +72,14 @@ def choose_parallelism(
         threads = 1
     if threads is None:
         threads = count_cores() if on_cpu else 1
-    require_int("threads", threads, 1, None)
+    threads = require_int("threads", threads, 1, None)
     each = -(-members // (threads * devices))
     if members_at_once is None:
         members_at_once = each
         if on_cpu or strategy == "map":
             # Members of one batch go on until the last of them stops.
             members_at_once = 1 if stops_early else min(_MAPPED_WIDTH, each)
-    require_int("members_at_once", members_at_once, 1, None)
+    members_at_once = require_int("members_at_once", members_at_once, 1, None)
     width = min(members_at_once, -(-members // devices))
     return spread(
         members,
@@ -98,7 +98,7 @@ def choose_width(members: int, members_at_once: int | None, *, stops_early: bool
     if members_at_once is None:
         # Members of one batch go on until the last of them stops.
         members_at_once = 1 if stops_early else _MAPPED_WIDTH
-    require_int("members_at_once", members_at_once, 1, None)
+    members_at_once = require_int("members_at_once", members_at_once, 1, None)
     return min(members_at_once, members)
 
 

@@ -138,6 +138,7 @@ def search(
         BrokenExecutor: As for `fit_members`.
         CheckpointError: As for `fit_members`.
         ImportError: As for `fit_members`.
+        KeyboardInterrupt: An interrupt came before any candidate had a score.
         OSError: As for `fit_members`.
         TypeError: An argument has the wrong type.
         ValueError: An argument is out of range or has no effect, or no candidate has a finite

@@ -171,8 +171,7 @@ def make_order(
         parts = find_parts(source, batch_size=batch_size, sharding=sharding, **chosen)
         rows = parts.rows
     name = "batch_size" if batch_sampler is None else "batch_sampler.batch_size"
-    require_int(name, batch_size, 1, None)
-    assert batch_size is not None
+    batch_size = require_int(name, batch_size, 1, None)
     require_int("seed", seed, 0, 2**64)
     if sampler is not None:
         batching.check_sampler(sampler, shuffle=shuffle, seed=seed)

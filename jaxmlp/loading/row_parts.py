@@ -106,7 +106,7 @@ def find_parts(
                 f"drawn from the rows of their own processes. Leave {name} out; shuffle=True "
                 "shuffles, and weight weighs rows."
             )
-    require_int("batch_size", batch_size, 1, None)
+    batch_size = require_int("batch_size", batch_size, 1, None)
     check_sharding(sharding, batch_size)
     owners = _owners(sharding, batch_size)
     own = jax.process_index()

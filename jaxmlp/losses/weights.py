@@ -52,6 +52,17 @@ def weighted_mean(
     return (summed / jnp.where(total == 0, 1, total)).astype(values.dtype)
 
 
+def effective_count(weight: Shaped[np.ndarray, " rows"]) -> float:
+    """Returns (sum of w)^2 / sum of w^2, of weights of which one is above 0, whatever their size.
+
+    References:
+        Kish 1965, "Survey sampling", section 11.7.
+    """
+    share = np.asarray(weight, np.float64)
+    share = share / share.max()
+    return float(share.sum() ** 2 / (share**2).sum())
+
+
 def scale_weight(weight: Any, dtype: Any) -> Float[Array, "*batch"]:
     """Returns weights in a floating type, divided by a power of two if they are extreme.
 

@@ -178,7 +178,7 @@ class BaseMLP(OnnxMethods, Inputs):
             warnings.warn(message, stacklevel=5)
         if by_recipe:
             return self._begin_table(X, y, sample_weight, validation)
-        self._require_held_out(self.solver != "lbfgs" and not incremental and validates)
+        self._begin_calibration(self.solver != "lbfgs" and not incremental and validates)
         X, y = self._validate_any(X, y, sample_weight, incremental, first_pass)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(

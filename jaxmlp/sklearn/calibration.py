@@ -7,10 +7,12 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_expit, log_softmax
 
+from ..losses.weights import effective_count
+
 # Temperatures that are tried lie between its inverse and it.
 _LARGEST = 10.0
-# As much as how many rows may be of any class, and the standard deviation of log T before any row
-# is seen.
+# Of how many rows, beside those that are seen, the class is left open; and the standard deviation
+# of log T before any row is seen.
 _DOUBT, _SPREAD = 0.5, 0.4
 # More rows tell one number no better.
 _MOST_ROWS = 50_000
@@ -34,8 +36,14 @@ class Calibration:
 
     calibrate: bool = False
 
-    def _require_held_out(self, are_there: bool) -> None:
-        """Raises a ValueError if rows are needed that are not trained on, and there are none."""
+    def _begin_calibration(self, are_there: bool) -> None:
+        """Forgets the temperature of a fit before.
+
+        Raises:
+            ValueError: Rows are needed that are not trained on, and there are none.
+        """
+        if hasattr(self, "temperature_"):
+            self.temperature_ = 1.0
         if self.calibrate and not are_there:
             raise ValueError(
                 "calibrate=True needs rows that are not trained on, and there are none: give X_val "
@@ -85,7 +93,7 @@ def fit_temperature(logits: Logits) -> float:
     if not weight.any():
         return 1.0
     most = np.log(_LARGEST)
-    count = weight.sum() ** 2 / (weight**2).sum()
+    count = effective_count(weight)
 
     def cost(power: float) -> float:
         loss = tempered_loss(logits, float(np.exp(power)), _DOUBT / (count + _DOUBT))
@@ -119,9 +127,9 @@ def tempered_loss(logits: Logits, temperature: float, smoothing: float = 0.0) ->
         yes, no = by_row(log_expit(values)), by_row(log_expit(-values))
         own = np.where(targets > 0, yes, no).sum(axis=1)
         any_class = (yes + no).sum(axis=1) / 2
-    weight = logits.weight[rows]
+    weight = np.asarray(logits.weight[rows], np.float64)
     loss = (1 - smoothing) * own + smoothing * any_class
-    return float(-(weight @ loss) / weight.sum())
+    return float(-np.average(loss, weights=weight / weight.max()))
 
 
 def choose_rows(weight: np.ndarray) -> np.ndarray:

@@ -34,8 +34,8 @@ class Losses(NamedTuple):
     """What is descended, and what is told.
 
     They differ for several targets of a regression, where scikit-learn tells the mean over targets
-    and descends their sum, and for classes that are told all wrong, whose probability it takes to
-    be at least eps: each then costs `-log(eps)`.
+    and descends their sum, and for classes of which a network is all too sure, since it takes their
+    probability to lie in [eps, 1 - eps]: one that is told all wrong costs `-log(eps)`.
     """
 
     descended: Float[Array, "*rows"]

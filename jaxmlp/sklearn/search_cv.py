@@ -48,7 +48,8 @@ class MLPSearchCV(BaseSearchCV):
     its epochs and batch size. Other arguments make groups, in each of which it is so. Alone, one
     after the other, are fitted: candidates without their like, of `solver="lbfgs"`, with
     `early_stopping`, rows to validate on, `learning_rate="adaptive"`, `callbacks`, `progress` or
-    `verbose`, without a `random_state`, or on sparse tables, of scikit-learn's solvers each.
+    `verbose`, without a `random_state`, of more than 65,536 epochs or 67 million rows in all of
+    them, or on sparse tables, of scikit-learn's solvers each.
 
     Args:
         estimator: The classifier or regressor.

@@ -58,7 +58,7 @@ def warn_of_two_kinds(candidates: Sequence[Any], X: Any) -> None:
             "recipe, several networks that are averaged, since all their values happen to be "
             "scikit-learn's defaults, and the others as scikit-learn trains. To compare values, "
             "give the estimator preset='sklearn'.",
-            stacklevel=2,
+            stacklevel=8,
         )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Real
 
 from ..checks import is_real_array
+from ..losses.weights import effective_count
 
 
 def weighted_quantiles(
@@ -15,7 +16,9 @@ def weighted_quantiles(
 ) -> Float[np.ndarray, " levels"]:
     """Computes quantiles by linear interpolation, in float64.
 
-    With weights that are whole numbers they are NumPy's of every number repeated so often.
+    With weights that are whole numbers they are NumPy's of every number repeated so often. Weights
+    whose sum is less than their effective number, (sum of w)^2 / sum of w^2, are multiplied by
+    what makes it that: they then say how numbers compare, and not how often each was there.
 
     Args:
         values: Finite numbers, at least one of positive weight.
@@ -29,7 +32,7 @@ def weighted_quantiles(
         ValueError: No number has positive weight, or weights are not one per number.
 
     References:
-        Hyndman & Fan 1996, definition 7.
+        Hyndman & Fan 1996, definition 7; Kish 1965, section 11.7, for the effective number.
 
     Example:
         >>> weighted_quantiles(np.array([3.0, 1.0]), np.array([1, 3]), np.array([0.5, 0.75]))
@@ -50,6 +53,7 @@ def weighted_quantiles(
         return np.quantile(values, levels)
     kept = weight > 0
     values, weight = values[kept], weight[kept]
+    weight = weight * max(1.0, effective_count(weight) / weight.sum())
     order = np.argsort(values, kind="stable")
     values, ends = values[order], np.cumsum(weight[order])
     # Place of each level among the repeated numbers, the first of which has place 0.

@@ -84,11 +84,11 @@ class Recipe:
     def __post_init__(self) -> None:
         if not isinstance(self.network, TabularConfig):
             raise TypeError(f"network must be a TabularConfig; got {self.network!r}.")
-        for name in ("members", "epochs", "batch_size"):
-            require_int(name, getattr(self, name), 1, None)
-        require_int("folds", self.folds, 0, None)
-        if self.patience is not None:
-            require_int("patience", self.patience, 0, None)
+        least = {"members": 1, "epochs": 1, "batch_size": 1, "folds": 0}
+        least |= {} if self.patience is None else {"patience": 0}
+        for name, lowest in least.items():
+            number = require_int(name, getattr(self, name), lowest, None)
+            object.__setattr__(self, name, number)
         if self.folds == 1:
             raise ValueError(
                 "folds must be 0 or at least 2, since of one part none is left to train on; got 1."

@@ -60,17 +60,24 @@ def penalised(logits, temperature):
     weight = logits.weight[rows]
     count = weight.sum() ** 2 / (weight**2).sum()
     values, targets = logits.values[0] / temperature, logits.targets[rows]
-    mean = np.stack([softmax(values, axis=-1)[logits.row == row].mean(axis=0) for row in rows])
+    by_entry = softmax(values, axis=-1) if targets.ndim == 1 else expit(values)
+    mean = np.stack([by_entry[logits.row == row].mean(axis=0) for row in rows])
     share = 0.5 / (count + 0.5)
-    wanted = (1 - share) * np.eye(3)[targets] + share / 3
-    loss = weight @ -(wanted * np.log(mean)).sum(axis=1) / weight.sum()
+    if targets.ndim == 1:
+        wanted = (1 - share) * np.eye(3)[targets] + share / 3
+        by_row = -(wanted * np.log(mean)).sum(axis=1)
+    else:
+        wanted = (1 - share) * targets + share / 2
+        by_row = -(wanted * np.log(mean) + (1 - wanted) * np.log(1 - mean)).sum(axis=1)
+    loss = weight @ by_row / weight.sum()
     return loss + (np.log(temperature) / 0.4) ** 2 / 2 / count
 
 
-def test_no_temperature_is_likelier():
-    logits = draw_logits("classes")
+@pytest.mark.parametrize("kind", ["classes", "labels"])
+def test_no_temperature_is_likelier(kind):
+    logits = draw_logits(kind)
     found = fit_temperature(logits)
-    grid = np.exp(np.linspace(-np.log(10), np.log(10), 400))
+    grid = np.exp(np.linspace(-1, np.log(10), 400))
     least = min(penalised(logits, temperature) for temperature in grid)
     assert penalised(logits, found) <= least
     assert penalised(logits, found) < penalised(logits, 1.0)
@@ -99,14 +106,18 @@ def test_few_rows_that_are_all_right_do_not_make_sure():
         assert height / 8 < found < height / 3
 
 
-def test_what_weights_are_multiplied_by_changes_nothing():
+@pytest.mark.parametrize(
+    ("dtype", "factor"), [("float32", 1e-25), ("float32", 1e20), (float, 1e-200), (float, 1e200)]
+)
+def test_what_weights_are_multiplied_by_changes_nothing(dtype, factor):
     logits = draw_logits("classes")
-    scaled = logits._replace(weight=logits.weight * 1e-3)
-    np.testing.assert_allclose(fit_temperature(scaled), fit_temperature(logits), rtol=1e-6)
+    scaled = logits._replace(weight=(logits.weight * factor).astype(dtype))
+    # Weights are rounded to 6e-8, and the search ends within 1e-4.
+    np.testing.assert_allclose(fit_temperature(scaled), fit_temperature(logits), rtol=1e-4)
 
 
 @pytest.mark.parametrize("load", [load_breast_cancer, load_iris])
-def test_few_held_out_rows_do_no_harm(load):
+def test_few_held_out_rows_do_little_harm(load):
     x, y = load(return_X_y=True)
     ratios = []
     for seed in range(6):
@@ -235,6 +246,12 @@ def test_a_refit_without_forgets_the_temperature():
     model = MLPClassifier(calibrate=True, early_stopping=True, **LIKE_SKLEARN).fit(X, Y)
     assert model.temperature_ != 1.0
     assert model.set_params(calibrate=False).fit(X, Y).temperature_ == 1.0
+    model.set_params(calibrate=True, warm_start=True).fit(X, Y)
+    assert model.temperature_ != 1.0
+    assert model.set_params(calibrate=False).fit(X, Y).temperature_ == 1.0
+    model.set_params(calibrate=True).fit(X, Y)
+    again = model.set_params(calibrate=False, early_stopping=False).partial_fit(X, Y)
+    assert again.temperature_ == 1.0
 
 
 @pytest.mark.parametrize(

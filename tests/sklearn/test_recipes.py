@@ -138,6 +138,14 @@ class TestChance:
         np.testing.assert_allclose(np.concatenate(parts), predict(X), atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_what_weights_are_multiplied_by_changes_nothing(kind):
+    plain = kind(**SETTINGS).fit(X, Y)
+    by_shares = kind(**SETTINGS).fit(X, Y, np.full(len(X), 1 / len(X)))
+    np.testing.assert_allclose(by_shares.predict(X), plain.predict(X), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(by_shares.score(X, Y), plain.score(X, Y), rtol=1e-4)
+
+
 class TestWarnings:
     @pytest.mark.parametrize(
         ("settings", "named"),

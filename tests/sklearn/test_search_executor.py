@@ -70,6 +70,8 @@ def test_candidates_of_two_kinds_are_warned_of(preset):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         search.fit(X, Y)
-    told = [str(w.message) for w in caught if "candidates with preset='auto'" in str(w.message)]
-    expected = "1 of 2 candidates with preset='auto' are trained by a recipe"
-    assert [text.startswith(expected) for text in told] == [True] * (preset == "auto")
+    told = [w for w in caught if "candidates with preset='auto'" in str(w.message)]
+    assert len(told) == (preset == "auto")
+    for warning in told:
+        assert str(warning.message).startswith("1 of 2 candidates with preset='auto' are trained")
+        assert warning.filename == __file__

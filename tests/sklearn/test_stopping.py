@@ -40,7 +40,7 @@ def make_stopping(tol, most, dtype, best=np.inf, count=0):
 def draw_losses(generator, dtype):
     """Losses that fall by some of `tol` = 1e-3, and whose differences are often just that.
 
-    Every second are so large that they are what is left of them without it.
+    About half of the sequences lie so high that `tol` taken from a loss leaves it as it is.
     """
     steps = generator.choice([-2e-3, -1e-3, -5e-4, 0.0, 1e-3], size=EPOCHS)
     steps += generator.choice([0.0, 1e-5], size=EPOCHS) * generator.normal(size=EPOCHS)

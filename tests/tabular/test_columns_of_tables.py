@@ -50,6 +50,16 @@ class TestQuantiles:
         # The sum of the weights of equal numbers is rounded in another order.
         np.testing.assert_allclose(got, weighted_quantiles(values, weight, LEVELS), rtol=1e-15)
 
+    @pytest.mark.parametrize("size", [1e-300, 1e-3, 0.5])
+    def test_of_small_weights_only_their_ratios_count(self, size):
+        """As repetitions, less than one number would be there."""
+        values = np.random.default_rng(0).normal(size=21)
+        got = weighted_quantiles(values, np.full(21, size), LEVELS)
+        np.testing.assert_allclose(got, np.quantile(values, LEVELS), rtol=1e-12)
+        weight = np.random.default_rng(1).uniform(0, 1e-2, 21)
+        got = weighted_quantiles(values, weight * size, LEVELS)
+        np.testing.assert_allclose(got, weighted_quantiles(values, weight, LEVELS), rtol=1e-9)
+
     def test_there_are_none_of_no_numbers(self):
         with pytest.raises(ValueError, match=r"at least one of positive weight.*got 2 values"):
             weighted_quantiles(np.ones(2), np.zeros(2), LEVELS)

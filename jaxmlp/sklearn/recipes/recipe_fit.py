@@ -89,7 +89,7 @@ class RecipeFit(DropIn):
             )
         if len(weight) <= _TINY:
             recipe = for_few_rows(recipe)
-        self._require_held_out(validation is not None or 2 <= recipe.folds <= len(weight))
+        self._begin_calibration(validation is not None or 2 <= recipe.folds <= len(weight))
         dtype = np.dtype(np.float64 if len(weight) <= _TINY else np.float32)
         self._head = self._choose_head()
         self.out_activation_ = self._head.out_activation
