@@ -9,6 +9,8 @@ from fits import LINEAR, LINEAR_CONFIG, X, assert_same, make_loader
 import jaxmlp
 from jaxmlp.tabular import Recipe, TabularConfig
 
+# A type-checking hook refuses what is no int of Python's.
+pytestmark = pytest.mark.bad_input
 KINDS = [np.uint8, np.int8, np.uint64, np.int64]
 
 

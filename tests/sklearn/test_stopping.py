@@ -177,6 +177,7 @@ def test_what_is_told_of_a_stop_is_what_they_tell(settings, capsys):
     assert "for 3 consecutive epochs." in told[0]
 
 
+@pytest.mark.bad_input  # a type-checking hook refuses what is no int of Python's
 def test_the_most_epochs_may_be_numpy_s_number():
     twelve, also = (
         jaxmlp.sklearn.MLPClassifier((3,), preset="sklearn", random_state=0, max_iter=most)
