@@ -4,7 +4,6 @@ import ast
 import functools
 import os
 import re
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -233,9 +232,9 @@ def test_importing_jaxmlp_costs_little_more_than_jax_and_optax(tmp_path):
         )
         for _ in range(10)
     ]
-    # The first run compiles to byte code. Clocks differ between runs, hardly within one.
-    pairs = [tuple(map(float, run.stdout.split())) for run in runs[1:]]
-    assert statistics.median(ours / theirs for theirs, ours in pairs) <= 0.1
+    # The first run compiles to byte code. What else the machine does only adds to the least.
+    theirs, ours = zip(*(map(float, run.stdout.split()) for run in runs[1:]), strict=True)
+    assert min(ours) / min(theirs) <= 0.1
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)
