@@ -62,6 +62,7 @@ def test_threads_are_refused_with_an_executor():
         MLPSearchCV(ESTIMATOR, {"alpha": [0.1]}, executor=Here(), n_jobs=2).fit(X, Y)
 
 
+@pytest.mark.bad_input  # a type-checking hook stands between the warning and the user's line
 @pytest.mark.parametrize("preset", ["auto", "sklearn"])
 def test_candidates_of_two_kinds_are_warned_of(preset):
     """The first is trained by a recipe, since "auto" goes by whether values are defaults."""
