@@ -52,7 +52,7 @@ class TestQuantiles:
 
     @pytest.mark.parametrize("size", [1e-300, 1e-3, 0.5])
     def test_of_small_weights_only_their_ratios_count(self, size):
-        """As repetitions, less than one number would be there."""
+        """As repetitions, the numbers would be fewer than they are, or less than one."""
         values = np.random.default_rng(0).normal(size=21)
         got = weighted_quantiles(values, np.full(21, size), LEVELS)
         np.testing.assert_allclose(got, np.quantile(values, LEVELS), rtol=1e-12)
